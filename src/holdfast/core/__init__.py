@@ -1,0 +1,1 @@
+"""Values and rules: keys, places, policy, outcomes, errors. No I/O, no clock, no settings."""

@@ -1,0 +1,105 @@
+"""What a place may be able to do; a function asks only for the abilities it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from .key import Key
+from .place import Place, Presence
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a place says of one key: is it there, and a remark for people when it is not sure."""
+
+    presence: Presence
+    remark: str = ""
+
+
+@dataclass(slots=True)
+class Stream:
+    """Content on its way: from which byte it really starts, its whole size if known, the bytes.
+
+    A source that cannot start in the middle says ``offset`` 0, whatever it was asked for.
+    """
+
+    offset: int
+    size: int | None
+    chunks: Iterator[bytes]
+
+
+class Askable(Protocol):
+    """A place that can be asked, now, which keys it has."""
+
+    @property
+    def place(self) -> Place:
+        """Which place this is."""
+
+    def ask(self, keys: Sequence[Key]) -> list[Answer]:
+        """Look, for each key, in order; never raises for one key: says UNKNOWN and why."""
+
+
+class Readable(Askable, Protocol):
+    """A place that content can be read from."""
+
+    @property
+    def cost(self) -> float:
+        """Cheaper places are used first; git-annex's scale: 100 local, 200 remote."""
+
+    def open_content(self, key: Key, offset: int = 0) -> AbstractContextManager[Stream]:
+        """Stream content from a byte offset. What comes is not checked: that is `receive`'s work.
+
+        Raises:
+            NotFoundError: The place does not have it.
+            PlaceUnavailableError: The place went away, before or during the stream.
+            AccessError: The place refuses.
+            RemoteProtocolError: The place talks nonsense.
+        """
+
+    def close(self) -> None:
+        """Let go of connections and processes. May be called twice."""
+
+
+class Lockable(Protocol):
+    """A place that can promise to keep a copy for a while."""
+
+    def lock_content(self, key: Key) -> AbstractContextManager[Answer]:
+        """Hold a copy where it is until the block ends, or say in the answer why not."""
+
+
+class LocalFiles(Protocol):
+    """A place whose content lies in files this machine can open: copies may be links."""
+
+    def content_path(self, key: Key) -> bytes | None:
+        """The file that holds the content, or None when it is not there."""
+
+
+@dataclass(slots=True)
+class Partial:
+    """The unfinished file of one key, locked for us: where it is and what it holds already."""
+
+    path: bytes
+    size: int
+
+
+class Writable(Protocol):
+    """A place that content can be brought to. Content reaches its final name only through here."""
+
+    def has(self, key: Key) -> bool:
+        """Whether the content is there already, whole."""
+
+    def open_partial(self, key: Key) -> AbstractContextManager[Partial]:
+        """The file to bring a key's bytes to; what an earlier try left in it is still there.
+
+        It is kept when the block ends, unless it was given to `commit`.
+
+        Raises:
+            PlaceUnavailableError: Another process is bringing this key.
+            PlaceFullError: There is no room for it.
+        """
+
+    def commit(self, key: Key, path: bytes) -> None:
+        """Move a file, whose bytes were checked against the key, to its final name."""

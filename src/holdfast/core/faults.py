@@ -1,0 +1,404 @@
+"""Every message of failure, with its code: what, why, what is safe, what next.
+
+The error reference in docs/errors.md is printed from this table (`python -m holdfast.core.faults`),
+so a message that is not documented cannot exist. Texts are format strings; their facts are given
+where the fault is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from . import errors
+from .errors import HoldError
+
+NOTHING_CHANGED = "nothing was changed"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to fail; call it with its facts to get the error to raise."""
+
+    code: str
+    kind: type[HoldError]
+    what: str
+    why: str
+    safe: str
+    next: str
+
+    def __call__(self, **facts: object) -> HoldError:
+        """The error, its four lines filled in."""
+        return self.kind(
+            self.what.format(**facts),
+            why=self.why.format(**facts),
+            safe=self.safe.format(**facts),
+            hint=self.next.format(**facts),
+            code=self.code,
+        )
+
+
+# H1: the call and the data set
+
+NO_DATASET = Fault(
+    "H101", errors.NotFoundError,
+    "{path} is not in a data set",
+    "neither it nor a folder above it is a git repository",
+    NOTHING_CHANGED,
+    "hold create {path}    (or run it in, or with -d, a data set)",
+)  # fmt: skip
+NO_ANNEX = Fault(
+    "H102", errors.NotFoundError,
+    "{path} is a plain git repository",
+    "it has no git-annex branch and no annex.uuid",
+    NOTHING_CHANGED,
+    "hold create --force {path}    (makes a data set of it; its history stays)",
+)  # fmt: skip
+BAD_USAGE = Fault(
+    "H103", errors.UsageError,
+    "{what}",
+    "the words of the call do not fit together",
+    NOTHING_CHANGED,
+    "hold {command} --help",
+)  # fmt: skip
+NO_SUCH_PATH = Fault(
+    "H104", errors.NotFoundError,
+    "{path} is not known here",
+    "it is neither in this version of the data set nor in the folder",
+    NOTHING_CHANGED,
+    "hold status    (shows what is there)",
+)  # fmt: skip
+OUTSIDE = Fault(
+    "H105", errors.UsageError,
+    "{path} is outside of the data set {top}",
+    "a command works in one data set at a time",
+    NOTHING_CHANGED,
+    "run it in the data set that the path belongs to, or name that with -d",
+)  # fmt: skip
+OLD_VERSION = Fault(
+    "H106", errors.ConflictError,
+    "this repository has annex version {version}",
+    "version 10 is the one that locks content safely; others lock the content file itself",
+    NOTHING_CHANGED,
+    "git annex upgrade    (version 9 becomes 10 only a year after it became 9)",
+)  # fmt: skip
+TUNED = Fault(
+    "H107", errors.ConflictError,
+    "this repository is tuned: {differences}",
+    "its files lie in other places than the standard layout says",
+    NOTHING_CHANGED,
+    "use git annex in it, or clone it into an untuned repository",
+)  # fmt: skip
+PIDLOCK = Fault(
+    "H108", errors.ConflictError,
+    "this repository uses annex.pidlock",
+    "its locks are held by process number, and ours would not be seen by git-annex",
+    NOTHING_CHANGED,
+    "use git annex for writing in it, or unset annex.pidlock where file locks work",
+)  # fmt: skip
+CUSTOM_HOOKS = Fault(
+    "H109", errors.ConflictError,
+    "this repository configures {name}",
+    "content must be frozen, thawed or erased by a program that only git-annex calls",
+    NOTHING_CHANGED,
+    "use git annex for this step",
+)  # fmt: skip
+GIT_FAILED = Fault(
+    "H110", errors.HoldError,
+    "git {command} failed",
+    "{message}",
+    "content in the annex is as it was",
+    "mend what git names, then run the same command again",
+)  # fmt: skip
+NO_GIT = Fault(
+    "H111", errors.NotFoundError,
+    "the program git is not there",
+    "no git is found on PATH",
+    NOTHING_CHANGED,
+    "install git 2.30 or newer",
+)  # fmt: skip
+NO_IDENTITY = Fault(
+    "H112", errors.UsageError,
+    "git does not know who you are",
+    "a version names its author, and user.name or user.email is not set",
+    NOTHING_CHANGED,
+    "git config --global user.name 'Your Name'; git config --global user.email you@example.org",
+)  # fmt: skip
+ALREADY_THERE = Fault(
+    "H113", errors.ConflictError,
+    "{path} is already {what}",
+    "making it again could hide what is in it",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+BUSY = Fault(
+    "H114", errors.PlaceUnavailableError,
+    "another program is writing here",
+    "{path} is held by it{waited}",
+    "nothing was lost; what it writes is kept",
+    "run the same command again when it has ended; if none runs, remove {path}",
+)  # fmt: skip
+UNMERGED = Fault(
+    "H115", errors.ConflictError,
+    "a merge is not finished: {path}",
+    "git's index holds more than one version of it",
+    NOTHING_CHANGED,
+    "decide which to keep with git add {path} or git rm {path}, then run the same again",
+)  # fmt: skip
+NO_SUCH_VERSION = Fault(
+    "H116", errors.NotFoundError,
+    "{version} is not a version of this data set",
+    "git knows no commit, tag or branch of that name here",
+    NOTHING_CHANGED,
+    "hold log    (lists versions)",
+)  # fmt: skip
+ADJUSTED = Fault(
+    "H117", errors.ConflictError,
+    "the branch {branch} is an adjusted one",
+    "versions made on it have to be carried over to the real branch by git-annex",
+    NOTHING_CHANGED,
+    "git annex sync --no-push --no-pull    (or: git checkout the real branch)",
+)  # fmt: skip
+
+# H2: content
+
+TOO_FEW_COPIES = Fault(
+    "H201", errors.PolicyError,
+    "{key} may not be dropped: {seen} other copies were seen, {needed} must stay",
+    "{answers}",
+    "the content is still here",
+    "hold copy it to another place first, or lower numcopies; --force drops it for good",
+)  # fmt: skip
+NO_LOCKED_COPY = Fault(
+    "H202", errors.PolicyError,
+    "{key} may not be dropped there: {firm} locked copies, {needed} must be",
+    "{answers}",
+    "the content is still there",
+    "get a copy here first, so that it can be locked while the other goes",
+)  # fmt: skip
+REQUIRED_HERE = Fault(
+    "H203", errors.PolicyError,
+    "{key} may not be dropped: it is required here",
+    "the required-content rule of this place is: {rule}",
+    "the content is still here",
+    "change the rule with git annex required, or drop it elsewhere",
+)  # fmt: skip
+WRONG_CONTENT = Fault(
+    "H204", errors.IntegrityError,
+    "{source} sent other bytes than {key}",
+    "{detail}",
+    "nothing of it was kept; what is in the annex is as it was",
+    "{next}",
+)  # fmt: skip
+NO_SOURCE = Fault(
+    "H205", errors.PlaceUnavailableError,
+    "{key} could not be had",
+    "{answers}",
+    "what had arrived of it is kept and goes on from there",
+    "{next}",
+)  # fmt: skip
+DAMAGED = Fault(
+    "H206", errors.IntegrityError,
+    "{path} is damaged: its bytes are not the ones its key names",
+    "{detail}",
+    "it was moved to {bad}; {others}",
+    "hold fsck --repair {path}    (or hold get it from another place)",
+)  # fmt: skip
+IN_USE = Fault(
+    "H207", errors.PlaceUnavailableError,
+    "{key} is in use",
+    "another program holds a lock on it: {lock}",
+    "the content is as it was",
+    "run the same command again when that program has ended",
+)  # fmt: skip
+UNVERIFIABLE = Fault(
+    "H208", errors.PolicyError,
+    "{key} cannot be checked, so it is not taken from {source}",
+    "a {backend} key holds no hash; a server could send anything",
+    NOTHING_CHANGED,
+    "git annex migrate it to a hash, or get it from a clone of the data set",
+)  # fmt: skip
+CHANGED_WHILE_READ = Fault(
+    "H209", errors.ConflictError,
+    "{path} changed while it was being saved",
+    "its size or time is not what it was when reading began",
+    "the file is as its writer left it; other files are saved",
+    "run the same command again when nobody writes to it",
+)  # fmt: skip
+NO_BACKEND = Fault(
+    "H210", errors.UsageError,
+    "no program here can hash with {backend}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "pip install 'holdfast[hashes]', or choose another backend",
+)  # fmt: skip
+INSECURE_HASH = Fault(
+    "H211", errors.PolicyError,
+    "{key} is not kept: only secure hashes are allowed here",
+    "annex.securehashesonly is set and {backend} can be forged",
+    NOTHING_CHANGED,
+    "use a SHA2, SHA3, SKEIN, BLAKE2 or BLAKE3 backend",
+)  # fmt: skip
+NOT_PRESENT = Fault(
+    "H212", errors.NotFoundError,
+    "the content of {path} is not here",
+    "only its name is; copies are elsewhere",
+    NOTHING_CHANGED,
+    "hold get {path}",
+)  # fmt: skip
+TOO_LITTLE_ROOM = Fault(
+    "H213", errors.PlaceFullError,
+    "there is no room for {path}",
+    "{free} are free, {needed} are needed and {reserve} are kept in reserve (annex.diskreserve)",
+    "what is here already is whole; nothing half done stays",
+    "free some room, for instance with hold drop, and run the same command again",
+)  # fmt: skip
+BAD_RULE = Fault(
+    "H214", errors.UsageError,
+    "the rule {rule!r} cannot be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "mend it in {where}",
+)  # fmt: skip
+
+# H3: places and what carries to them
+
+UNREACHABLE = Fault(
+    "H301", errors.PlaceUnavailableError,
+    "{place} does not answer",
+    "{detail}",
+    "what arrived is kept",
+    "run the same command again when it can be reached",
+)  # fmt: skip
+REFUSED = Fault(
+    "H302", errors.AccessError,
+    "{place} refuses",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+BAD_ANSWER = Fault(
+    "H303", errors.RemoteProtocolError,
+    "{place} answers with what is not its protocol",
+    "{detail}",
+    "nothing of the answer was kept",
+    "look whether the address is right; another place is used meanwhile",
+)  # fmt: skip
+STALLED = Fault(
+    "H304", errors.PlaceUnavailableError,
+    "{place} has stopped sending",
+    "no byte came for {waited_s} s",
+    "what arrived is kept and goes on from there",
+    "run the same command again; another place is used if there is one",
+)  # fmt: skip
+NO_SUCH_PLACE = Fault(
+    "H305", errors.NotFoundError,
+    "no place is called {place}",
+    "known are: {known}",
+    NOTHING_CHANGED,
+    "hold info    (lists places)",
+)  # fmt: skip
+PLACE_UNVERIFIED = Fault(
+    "H306", errors.PolicyError,
+    "{place} was set up by somebody else and is not approved here",
+    "remote.{place}.annex-verified is {state}",
+    NOTHING_CHANGED,
+    "git annex verifyremote {place}    (after looking at its settings)",
+)  # fmt: skip
+BAD_URL = Fault(
+    "H307", errors.PolicyError,
+    "{url} may not be opened",
+    "{detail}",
+    NOTHING_CHANGED,
+    "allow it with annex.security.allowed-url-schemes or annex.security.allowed-ip-addresses",
+)  # fmt: skip
+NO_WAY = Fault(
+    "H308", errors.PlaceUnavailableError,
+    "{place} cannot be reached from here by us",
+    "it is of the kind {kind}",
+    NOTHING_CHANGED,
+    "git annex get --from={place}    (git-annex knows more kinds of places)",
+)  # fmt: skip
+
+# H4: this machine
+
+NO_ROOM = Fault(
+    "H401", errors.PlaceFullError,
+    "the disk is full at {path}",
+    "{detail}",
+    "what is in the annex is whole; nothing half done stays",
+    "free some room and run the same command again",
+)  # fmt: skip
+NO_PERMISSION = Fault(
+    "H402", errors.AccessError,
+    "{path} may not be written",
+    "{detail}",
+    "nothing was changed there",
+    "ask the owner for write permission, or work in a clone of your own",
+)  # fmt: skip
+DISK_ERROR = Fault(
+    "H403", errors.PlaceUnavailableError,
+    "the system could not do its part at {path}",
+    "{detail}",
+    "what is in the annex is as it was",
+    "look at the disk (dmesg), then run the same command again",
+)  # fmt: skip
+STOPPED = Fault(
+    "H404", errors.IncompleteError,
+    "stopped",
+    "you asked for it (Ctrl-C), or the system did",
+    "what was done is kept",
+    "run the same command again to go on",
+)  # fmt: skip
+NO_SIBLING_HAS = Fault(
+    "H405", errors.PolicyError,
+    "{path} is not removed: {count} of its versions are nowhere else",
+    "{answers}",
+    NOTHING_CHANGED,
+    "git push them to a sibling first; --force removes it for good",
+)  # fmt: skip
+CONTENT_ONLY_HERE = Fault(
+    "H406", errors.PolicyError,
+    "{path} is not removed: {count} of its contents are nowhere else",
+    "first: {answers}",
+    NOTHING_CHANGED,
+    "hold drop --all says which; --force removes it for good",
+)  # fmt: skip
+
+INCOMPLETE = Fault(
+    "H001", errors.IncompleteError,
+    "{failed} of {total} items failed",
+    "{first}",
+    "the others are done; nothing was left half made",
+    "mend the cause and run the same again",
+)  # fmt: skip
+
+
+def iter_faults() -> Iterator[Fault]:
+    """Every fault, by code."""
+    found = [value for value in globals().values() if isinstance(value, Fault)]
+    return iter(sorted(found, key=lambda fault: fault.code))
+
+
+def reference() -> str:
+    """The error reference as Markdown."""
+    lines = [
+        "# Error reference", "",
+        "Every failure has four lines and a code. Exit codes: 0 done, 1 error, 2 usage, 3 incomplete",
+        "and safe to run again, 4 needs a person, 130 stopped. Printed by",
+        "`python -m holdfast.core.faults`; a test keeps this page true.", "",
+    ]  # fmt: skip
+    for fault in iter_faults():
+        lines += [
+            f"## {fault.code}", "",
+            f"- **what**: `{fault.what}`",
+            f"- **why**: `{fault.why}`",
+            f"- **safe**: `{fault.safe}`",
+            f"- **next**: `{fault.next}`",
+            f"- kind {fault.kind.__name__}, exit code {fault.kind.exit_code}", "",
+        ]  # fmt: skip
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -1,0 +1,187 @@
+"""The key: the name of content, in git-annex's writing.
+
+A key is its own bytes, ``BACKEND[-sSIZE][-mMTIME][-SCHUNKSIZE][-CCHUNKNO]--NAME``, so that a
+million of them cost no more than their bytes, sort as git does, and go to disk unchanged.
+Format: git-annex's "key format" page, checked against the program (see docs/formats/annex.md).
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import md5
+
+from .errors import ProtocolError
+
+_KEY = re.compile(
+    rb"([^-\n]+)"
+    rb"(?:-s([0-9]+))?(?:-m([0-9]+))?(?:-S([0-9]+))?(?:-C([0-9]+))?"
+    rb"--([^\n]*)",
+    re.DOTALL,
+)
+_CHUNK_FIELDS = re.compile(rb"^([^-]+(?:-s[0-9]+)?(?:-m[0-9]+)?)(?:-S[0-9]+)?(?:-C[0-9]+)?--")
+_MIXED = b"0123456789zqjxkmvwgpfZQJXKMVWGPF"
+
+
+class Key(bytes):
+    """The name of some content, canonical, as bytes.
+
+    Equal keys name equal content. Make one with `Key.parse` (checked), `Key.make`, or, for bytes
+    known to be canonical already, with `Key(raw)`.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Key:
+        """Read a key; leading zeros of its numbers are dropped, as git-annex does.
+
+        Raises:
+            ProtocolError: These bytes are not a key.
+        """
+        found = _KEY.fullmatch(raw)
+        if found is None:
+            raise ProtocolError(f"not a key: {raw[:100]!r}")
+        backend, size, mtime, chunk_size, chunk_number, name = found.groups()
+        if raw.find(b"-", 0, raw.index(b"--")) < 0:
+            return cls(raw)
+        return cls.make(
+            backend,
+            name,
+            size=_number(size),
+            mtime=_number(mtime),
+            chunk_size=_number(chunk_size),
+            chunk_number=_number(chunk_number),
+        )
+
+    @classmethod
+    def make(
+        cls,
+        backend: bytes,
+        name: bytes,
+        *,
+        size: int | None = None,
+        mtime: int | None = None,
+        chunk_size: int | None = None,
+        chunk_number: int | None = None,
+    ) -> Key:
+        """Write a key from its fields; sizes in bytes, mtime in whole seconds."""
+        fields = ((b"-s", size), (b"-m", mtime), (b"-S", chunk_size), (b"-C", chunk_number))
+        middle = b"".join(b"%b%d" % (tag, value) for tag, value in fields if value is not None)
+        return cls(b"%b%b--%b" % (backend, middle, name))
+
+    @classmethod
+    def from_file_name(cls, name: bytes) -> Key:
+        """Read the key that an object, log or transfer file is named after.
+
+        Raises:
+            ProtocolError: The name is not one of a key.
+        """
+        return cls.parse(decode_file_name(name))
+
+    @property
+    def backend(self) -> bytes:
+        """The backend's name, such as ``SHA256E``."""
+        return self[: self.index(b"-")]
+
+    @property
+    def name(self) -> bytes:
+        """What follows the fields: a hex digest (and extension), a URL, a path."""
+        return self[self.index(b"--") + 2 :]
+
+    @property
+    def size(self) -> int | None:
+        """The content's size in bytes, when the key tells it."""
+        return self._field(2)
+
+    @property
+    def mtime(self) -> int | None:
+        """The modification time in whole seconds (WORM keys)."""
+        return self._field(3)
+
+    @property
+    def chunk_size(self) -> int | None:
+        """The size in bytes of the chunks this key is one of."""
+        return self._field(4)
+
+    @property
+    def chunk_number(self) -> int | None:
+        """Which chunk this key is, counted from 1."""
+        return self._field(5)
+
+    @property
+    def unchunked(self) -> Key:
+        """The key of the whole content that this is a chunk of."""
+        return Key(_CHUNK_FIELDS.sub(rb"\1--", self))
+
+    @property
+    def file_name(self) -> bytes:
+        """The key as one component of a path."""
+        return encode_file_name(self)
+
+    @property
+    def text(self) -> str:
+        """The key for people and JSON; undecodable bytes as surrogates."""
+        return self.decode("utf-8", "surrogateescape")
+
+    def _field(self, group: int) -> int | None:
+        found = _KEY.fullmatch(self)
+        return _number(found.group(group)) if found else None
+
+
+def _number(digits: bytes | None) -> int | None:
+    return None if digits is None else int(digits)
+
+
+def encode_file_name(raw: bytes) -> bytes:
+    """Make one path component of a key's bytes."""
+    if b"&" in raw or b"%" in raw or b":" in raw or b"/" in raw:
+        return (
+            raw.replace(b"&", b"&a").replace(b"%", b"&s").replace(b":", b"&c").replace(b"/", b"%")
+        )
+    return bytes(raw)
+
+
+def decode_file_name(name: bytes) -> bytes:
+    """Undo `encode_file_name`."""
+    if b"&" in name or b"%" in name:
+        return (
+            name.replace(b"%", b"/").replace(b"&c", b":").replace(b"&s", b"%").replace(b"&a", b"&")
+        )
+    return name
+
+
+def _whole(key: Key) -> Key:
+    return key if key.find(b"-S") < 0 and key.find(b"-C") < 0 else key.unchunked
+
+
+def hash_dir_lower(key: Key) -> bytes:
+    """The two directories, ``abc/def``, of bare repositories, stores and the git-annex branch."""
+    digest = md5(_whole(key)).hexdigest()
+    return b"%b/%b" % (digest[:3].encode(), digest[3:6].encode())
+
+
+def hash_dir_mixed(key: Key) -> bytes:
+    """The two directories, ``7P/x0``, of a repository with a work tree."""
+    digest = md5(_whole(key)).digest()
+    word = int.from_bytes(digest[:4], "little")
+    return bytes(
+        (
+            _MIXED[(word >> 6) & 31],
+            _MIXED[word & 31],
+            0x2F,
+            _MIXED[(word >> 18) & 31],
+            _MIXED[(word >> 12) & 31],
+        )
+    )
+
+
+def object_path(key: Key) -> bytes:
+    """Where content lies below ``annex/objects`` of a repository with a work tree."""
+    name = encode_file_name(key)
+    return b"%b/%b/%b" % (hash_dir_mixed(key), name, name)
+
+
+def object_path_lower(key: Key) -> bytes:
+    """Where content lies below ``annex/objects`` of a bare repository."""
+    name = encode_file_name(key)
+    return b"%b/%b/%b" % (hash_dir_lower(key), name, name)

@@ -1,0 +1,44 @@
+"""Places: where copies of content are, and how far each is trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+PlaceId = NewType("PlaceId", str)
+"""The UUID of a place, as git-annex knows repositories and special remotes."""
+
+WEB = PlaceId("00000000-0000-0000-0000-000000000001")
+BITTORRENT = PlaceId("00000000-0000-0000-0000-000000000002")
+
+
+class Trust(StrEnum):
+    """How much a place's word counts; the value is what trust.log holds."""
+
+    TRUSTED = "1"
+    SEMITRUSTED = "?"
+    UNTRUSTED = "0"
+    DEAD = "X"
+
+
+class Presence(StrEnum):
+    """What a place says of a copy when asked now."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Somewhere that holds copies: its UUID, what people call it, how far it is trusted."""
+
+    id: PlaceId
+    name: str = ""
+    trust: Trust = Trust.SEMITRUSTED
+
+    @property
+    def label(self) -> str:
+        """What to call it in talk."""
+        return self.name or self.id

@@ -1,0 +1,120 @@
+"""Leave to remove a copy: witnesses of other copies, the rules, the proof. Pure.
+
+The rules are git-annex's (its "numcopies and mincopies" documentation, checked by experiment):
+a trusted place counts unseen, an untrusted or dead one never counts, each place counts once, the
+place being dropped from never counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from . import faults
+from .key import Key
+from .place import Place, PlaceId, Presence, Trust
+
+
+class Hold(StrEnum):
+    """How firmly a witnessed copy stays where it is."""
+
+    LOCKED = "locked"
+    TRUSTED = "trusted"
+    SEEN = "seen"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRules:
+    """How many copies must stay: numcopies in all, mincopies of them locked or trusted."""
+
+    numcopies: int = 1
+    mincopies: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What one place answered when asked for a copy, just now."""
+
+    key: Key
+    place: Place
+    answer: Presence
+    hold: Hold = Hold.NONE
+    remark: str = ""
+
+    def tell(self) -> str:
+        """One phrase for the refusal: who was asked, and what it answered."""
+        said = {
+            Presence.PRESENT: "has it",
+            Presence.ABSENT: "does not have it",
+            Presence.UNKNOWN: "could not be asked",
+        }[self.answer]
+        if self.answer is Presence.PRESENT and self.place.trust is Trust.UNTRUSTED:
+            said = "has it, but is not trusted"
+        return f"{self.place.label}: {said}" + (f" ({self.remark})" if self.remark else "")
+
+
+@dataclass(frozen=True, slots=True)
+class DropProof:
+    """Leave to remove one copy of one key from one place, and why."""
+
+    key: Key
+    place: PlaceId
+    witnesses: tuple[Witness, ...]
+    rules: CopyRules
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """Leave to remove without proof: who forced it, and why."""
+
+    key: Key
+    place: PlaceId
+    who: str
+    why: str
+
+
+def counts(witness: Witness) -> bool:
+    """Whether a witness is a copy that counts."""
+    if witness.place.trust in (Trust.DEAD, Trust.UNTRUSTED):
+        return False
+    return witness.answer is Presence.PRESENT or witness.hold is Hold.TRUSTED
+
+
+def prove_drop(
+    key: Key,
+    place: PlaceId,
+    witnesses: Iterable[Witness],
+    rules: CopyRules,
+    *,
+    ours_is_locked: bool = True,
+) -> DropProof:
+    """Give leave to drop a key from a place, from what other places answered just now.
+
+    ``ours_is_locked`` says that the copy to be dropped is in this repository and locked by us
+    the whole time: then copies that were only seen are enough. Elsewhere mincopies of them have
+    to be locked or trusted.
+
+    Raises:
+        PolicyError: Too few copies would stay; the reason names each place and its answer.
+    """
+    asked = [w for w in witnesses if w.key == key and w.place.id != place]
+    good = {w.place.id: w for w in asked if counts(w)}
+    firm = [w for w in good.values() if w.hold in (Hold.LOCKED, Hold.TRUSTED)]
+    needed = max(rules.numcopies, rules.mincopies)
+    if len(good) < needed:
+        raise faults.TOO_FEW_COPIES(
+            key=key.text, seen=len(good), needed=needed, answers=_answers(asked)
+        )
+    if not ours_is_locked and len(firm) < rules.mincopies:
+        raise faults.NO_LOCKED_COPY(
+            key=key.text, firm=len(firm), needed=rules.mincopies, answers=_answers(asked)
+        )
+    return DropProof(key, place, tuple(good.values()), rules)
+
+
+def _answers(asked: Sequence[Witness]) -> str:
+    if not asked:
+        return "no other place is known to have it"
+    return "; ".join(witness.tell() for witness in asked)

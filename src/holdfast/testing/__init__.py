@@ -1,0 +1,1 @@
+"""Contracts and fakes for those who add a store, a format or a command."""

@@ -1,0 +1,1 @@
+"""Moving content: plan (pure), prove, carry, record."""

@@ -1,0 +1,1 @@
+"""Formats and conversations as pure code: bytes in, values out, and back."""
