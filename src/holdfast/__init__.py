@@ -1,0 +1,118 @@
+"""Holdfast keeps research data findable, versioned, shared, moved and alive for decades.
+
+    import holdfast as hf
+
+    hf.get(dataset, [b"sub-07"])            # carried through; raises IncompleteError
+    for outcome in hf.iter_get(dataset, [b"sub-07"]): ...
+
+Everything offered here is fetched when it is first used: importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from .version import __version__
+
+TYPE_CHECKING = False  # type checkers read it as true; the typing module costs milliseconds
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .core.errors import AccessError as AccessError
+    from .core.errors import ConflictError as ConflictError
+    from .core.errors import HoldError as HoldError
+    from .core.errors import IncompleteError as IncompleteError
+    from .core.errors import IntegrityError as IntegrityError
+    from .core.errors import LocalProtocolError as LocalProtocolError
+    from .core.errors import NotFoundError as NotFoundError
+    from .core.errors import PlaceError as PlaceError
+    from .core.errors import PlaceFullError as PlaceFullError
+    from .core.errors import PlaceUnavailableError as PlaceUnavailableError
+    from .core.errors import PolicyError as PolicyError
+    from .core.errors import ProtocolError as ProtocolError
+    from .core.errors import RemoteProtocolError as RemoteProtocolError
+    from .core.errors import UsageError as UsageError
+    from .core.key import Key as Key
+    from .core.outcome import Outcome as Outcome
+    from .core.outcome import Report as Report
+    from .core.outcome import Status as Status
+    from .core.outcome import complete as complete
+    from .core.place import Place as Place
+    from .core.place import PlaceId as PlaceId
+    from .core.place import Trust as Trust
+    from .core.progress import Progress as Progress
+
+_VALUES = {
+    "AccessError": "core.errors",
+    "ConflictError": "core.errors",
+    "HoldError": "core.errors",
+    "IncompleteError": "core.errors",
+    "IntegrityError": "core.errors",
+    "Key": "core.key",
+    "LocalProtocolError": "core.errors",
+    "NotFoundError": "core.errors",
+    "Outcome": "core.outcome",
+    "Place": "core.place",
+    "PlaceError": "core.errors",
+    "PlaceFullError": "core.errors",
+    "PlaceId": "core.place",
+    "PlaceUnavailableError": "core.errors",
+    "PolicyError": "core.errors",
+    "Progress": "core.progress",
+    "ProtocolError": "core.errors",
+    "RemoteProtocolError": "core.errors",
+    "Report": "core.outcome",
+    "Status": "core.outcome",
+    "Trust": "core.place",
+    "UsageError": "core.errors",
+    "complete": "core.outcome",
+    "open_dataset": "api.datasets",
+}
+
+_VERBS = {
+    "clone": "clone",
+    "config": "config",
+    "create": "create",
+    "demo": "demo",
+    "diff": "diff",
+    "doctor": "doctor",
+    "drop": "drop",
+    "find": "find",
+    "fsck": "fsck",
+    "get": "get",
+    "info": "info",
+    "lock": "lock",
+    "log": "log",
+    "remove": "remove",
+    "save": "save",
+    "status": "status",
+    "unlock": "lock",
+    "unused": "unused",
+    "whereis": "whereis",
+}
+"""Each verb, and the module of the api that has its ``iter_`` form."""
+
+__all__ = [  # noqa: PLE0604 (read from the two tables)
+    "__version__",
+    *_VALUES,
+    *_VERBS,
+    *(f"iter_{verb}" for verb in _VERBS),
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _VALUES:
+        home = _VALUES[name]
+    elif name in _VERBS:
+        home = "api.verbs"
+    elif name.startswith("iter_") and name[5:] in _VERBS:
+        home = f"api.{_VERBS[name[5:]]}"
+    else:
+        raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from .errors import HoldError
 from .key import Key
 from .place import Place, Presence
 
@@ -103,3 +104,22 @@ class Writable(Protocol):
 
     def commit(self, key: Key, path: bytes) -> None:
         """Move a file, whose bytes were checked against the key, to its final name."""
+
+
+class BulkReadable(Readable, Protocol):
+    """A place that can stream many keys without a round trip for each."""
+
+    def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
+        """Stream each key's content from its start, in order, or say why it cannot be had.
+
+        Keys are taken some way ahead of what is answered. Every key taken is answered once; when
+        the place goes away, those taken are answered with that, and no more are taken. A stream
+        must be used up before the next is asked for; the rest of one that is not is passed over.
+        """
+
+
+@dataclass(slots=True)
+class RemarkedStream(Stream):
+    """A stream whose source has something to tell, should the bytes turn out to be wrong."""
+
+    remark: str = ""

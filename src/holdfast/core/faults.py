@@ -160,6 +160,29 @@ ADJUSTED = Fault(
     "git annex sync --no-push --no-pull    (or: git checkout the real branch)",
 )  # fmt: skip
 
+TRANSITION = Fault(
+    "H118", errors.ConflictError,
+    "the git-annex branches of two clones cannot be joined by us",
+    "one of them had its history forgotten (git annex forget), the other had not",
+    NOTHING_CHANGED,
+    "git annex merge    (carries the forgetting over), then run the same again",
+)  # fmt: skip
+
+NOT_A_FILE = Fault(
+    "H119", errors.UsageError,
+    "{path} is no file, link or folder",
+    "sockets, pipes and devices have no content that could be kept",
+    "it was left alone; other files are saved",
+    "move it away, or name it in .gitignore",
+)  # fmt: skip
+EMPTY_REPOSITORY = Fault(
+    "H120", errors.ConflictError,
+    "{path} is a repository without a version",
+    "a data set in a data set is recorded by its newest version, and it has none",
+    "it was left alone; other files are saved",
+    "hold -C {path} save    (or git commit in it), then run the same again",
+)  # fmt: skip
+
 # H2: content
 
 TOO_FEW_COPIES = Fault(
@@ -318,6 +341,14 @@ NO_WAY = Fault(
     "it is of the kind {kind}",
     NOTHING_CHANGED,
     "git annex get --from={place}    (git-annex knows more kinds of places)",
+)  # fmt: skip
+
+NOT_THERE = Fault(
+    "H309", errors.NotFoundError,
+    "{place} does not have {key}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "hold whereis    (says which places are known to have it)",
 )  # fmt: skip
 
 # H4: this machine

@@ -1,0 +1,43 @@
+"""Make a data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..core.outcome import Outcome, Report, Status, complete
+from ..core.progress import Progress, Silence
+from ..dataset import create as making
+
+
+def iter_create(
+    path: Path | str | bytes,
+    *,
+    profile: str = "mixed",
+    backend: str | None = None,
+    description: str | None = None,
+    force: bool = False,
+    annex: bool = True,
+    settings: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Make a data set of a folder, new or full; nothing in it is moved or changed.
+
+    Raises:
+        UsageError: There is no such profile or backend.
+        ConflictError: It is a repository already, and ``force`` is not given.
+    """
+    del progress
+    repository = making.create(
+        os.path.abspath(os.fsencode(path)), profile=profile, backend=backend,
+        description=description, annex=annex, force=force, settings=settings or {},
+    )  # fmt: skip
+    facts = {"profile": profile, "uuid": repository.uuid} if annex else {"annex": False}
+    yield Outcome("create", Status.OK, os.fsdecode(repository.top), facts=facts)
+    repository.close()
+
+
+def create(path: Path | str | bytes, **options: object) -> Report:
+    """Make a data set; see `iter_create`."""
+    return complete(iter_create(path, progress=Silence(), **options))  # type: ignore[arg-type]

@@ -1,0 +1,117 @@
+"""A data set, opened: what every verb works on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from ..core import faults
+from ..core.place import Place, PlaceId
+from ..dataset import ledger_write
+from ..dataset.initialise import initialise
+from ..dataset.ledger import Ledger
+from ..dataset.objects import Objects
+from ..dataset.repository import Repository
+
+
+class Dataset:
+    """A repository with an annex: its ledger and its content, each read when first needed."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+
+    @property
+    def top(self) -> bytes:
+        """The folder of the data set."""
+        return self.repository.top
+
+    @property
+    def here(self) -> PlaceId:
+        """The place this clone is."""
+        return self.repository.here
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What is known of copies, places and policy, remotes' news included."""
+        ledger_write.merge_refs(self.repository)
+        return Ledger(self.repository)
+
+    def forget(self) -> None:
+        """Read ledger and settings anew when they are next needed."""
+        self.__dict__.pop("ledger", None)
+        self.repository.forget_config()
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The content that is here."""
+        return objects_of(self.repository, Place(self.here, "here"))
+
+    def relative(self, paths: Sequence[bytes | str | os.PathLike[str]]) -> list[bytes]:
+        """Paths, as somebody in the current folder names them, relative to the data set.
+
+        Raises:
+            UsageError: One of them lies outside.
+        """
+        return [self._relative(os.fsencode(path)) for path in paths]
+
+    def _relative(self, path: bytes) -> bytes:
+        # The last component is not followed: a link is itself what is meant.
+        folder, name = os.path.split(os.path.abspath(path))
+        full = os.path.join(os.path.realpath(folder), name) if name else folder
+        top = os.path.realpath(self.top)
+        if full == top:
+            return b""
+        if not full.startswith(top + b"/"):
+            raise faults.OUTSIDE(path=os.fsdecode(path), top=os.fsdecode(top))
+        return full[len(top) + 1 :]
+
+    def close(self) -> None:
+        """End what was started for it."""
+        self.repository.close()
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_dataset(
+    path: Path | str | bytes = ".", settings: Mapping[str, str] | None = None
+) -> Dataset:
+    """Open the data set that a folder belongs to; a fresh clone of one gets its own identity.
+
+    Raises:
+        NotFoundError: The folder is in no git repository, or in one without an annex.
+        ConflictError: Its layout is one we must not touch.
+    """
+    repository = Repository(os.path.abspath(os.fsencode(path)), settings)
+    if repository.uuid is None:
+        if not ledger_write.unmerged_refs(repository):
+            raise faults.NO_ANNEX(path=os.fsdecode(repository.top))
+        initialise(repository, repository.description)
+    return Dataset(repository)
+
+
+def objects_of(repository: Repository, place: Place) -> Objects:
+    """The content of a repository, as a place."""
+    group = repository.config.get("core.sharedrepository")
+    return Objects(
+        repository.annex_dir,
+        place,
+        bare=repository.bare,
+        group=group is not None and group not in ("false", "umask", "0"),
+    )
+
+
+@contextmanager
+def opened(dataset: Dataset | Path | str | bytes | None) -> Iterator[Dataset]:
+    """A data set given as one, by a path in it, or as the current folder."""
+    if isinstance(dataset, Dataset):
+        yield dataset
+        return
+    with open_dataset("." if dataset is None else dataset) as found:
+        yield found

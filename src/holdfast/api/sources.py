@@ -1,0 +1,216 @@
+"""How this clone reaches the places its remotes name: one reader for each, cheapest first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from ..core import faults
+from ..core.abilities import Readable
+from ..core.errors import HoldError
+from ..core.key import Key
+from ..core.place import WEB, Place, PlaceId, Trust
+from ..dataset.config import append_settings
+from ..dataset.repository import Repository
+from ..wire import branch_paths, logs
+from .datasets import Dataset, objects_of
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """A place that we know of but cannot ask, and why."""
+
+    place: Place
+    error: HoldError
+
+
+class Sources:
+    """The places this clone can read from. Close it to end connections."""
+
+    def __init__(self, readers: list[Readable], unreached: list[Unreached]) -> None:
+        self.readers = sorted(readers, key=lambda reader: reader.cost)
+        self.unreached = unreached
+
+    def only(self, name: str) -> Sources:
+        """The one place that is called so, by remote name, description or UUID.
+
+        Raises:
+            NotFoundError: There is none; the known ones are listed.
+        """
+        found = [r for r in self.readers if name in (r.place.name, r.place.id)]
+        if not found:
+            for missed in self.unreached:
+                if name in (missed.place.name, missed.place.id):
+                    raise missed.error
+            known = ", ".join(sorted(r.place.label for r in self.readers)) or "none"
+            raise faults.NO_SUCH_PLACE(place=name, known=known)
+        return Sources(found, [])
+
+    def close(self) -> None:
+        """End connections and processes."""
+        for reader in self.readers:
+            reader.close()
+
+
+@contextmanager
+def open_sources(dataset: Dataset) -> Iterator[Sources]:
+    """Everything content can be read from here, for the length of a block."""
+    readers: list[Readable] = []
+    unreached: list[Unreached] = []
+    remotes = dataset.repository.config.sections("remote")
+    for name, settings in remotes.items():
+        if settings.get("annex-ignore") == "true" and "annex-ignore-auto" not in settings:
+            continue
+        place = _place(dataset, name, settings)
+        try:
+            reader = _open_remote(dataset, name, settings, place)
+        except HoldError as error:
+            unreached.append(Unreached(place, error))
+            continue
+        if reader is not None and reader.place.trust is not Trust.DEAD:
+            readers.append(reader)
+    readers.append(_open_web(dataset))
+    sources = Sources(readers, unreached)
+    try:
+        yield sources
+    finally:
+        sources.close()
+
+
+def _place(dataset: Dataset, name: str, settings: Mapping[str, str]) -> Place:
+    uuid = PlaceId(settings.get("annex-uuid", ""))
+    return Place(uuid, name, dataset.ledger.trust.get(uuid, Trust.SEMITRUSTED))
+
+
+def _open_remote(
+    dataset: Dataset, name: str, settings: Mapping[str, str], place: Place
+) -> Readable | None:
+    url = settings.get("url")
+    cost = _cost(settings)
+    if url is None:
+        return _open_special(dataset, name, settings, place, cost)
+    if url.startswith(("http://", "https://")):
+        from ..stores.annex_http import AnnexHttp
+
+        return _identified(dataset, name, AnnexHttp(place, url, cost=cost or 200.0))
+    folder = local_folder(dataset.top, url)
+    if folder is not None:
+        return _open_path(dataset, name, folder, place, cost)
+    if is_ssh(url):
+        from ..stores.ssh import SshAnnex
+
+        command = os.environ.get("GIT_SSH_COMMAND") or dataset.repository.config.get("core.sshcommand")
+        store = SshAnnex(place, url, here=dataset.here, ssh_command=command, cost=cost or 175.0)
+        return _identified(dataset, name, store)
+    raise faults.NO_WAY(place=name, kind=url.partition(":")[0])
+
+
+def _cost(settings: Mapping[str, str]) -> float | None:
+    given = settings.get("annex-cost")
+    try:
+        return float(given) if given else None
+    except ValueError:
+        return None
+
+
+def local_folder(top: bytes, url: str) -> bytes | None:
+    """The folder a remote's URL means, when it is on this machine's file systems."""
+    if url.startswith("file://"):
+        return os.fsencode(unquote(urlsplit(url).path))
+    if "://" in url or is_ssh(url):
+        return None
+    return os.path.normpath(os.path.join(top, os.fsencode(os.path.expanduser(url))))
+
+
+def is_ssh(url: str) -> bool:
+    """Whether git would reach this by ssh: a URL, or HOST:PATH with no slash before the colon."""
+    if "://" in url:
+        return url.startswith(("ssh://", "git+ssh://", "ssh+git://"))
+    head, colon, _ = url.partition(":")
+    return bool(colon) and "/" not in head
+
+
+def _open_path(
+    dataset: Dataset, name: str, folder: bytes, place: Place, cost: float | None
+) -> Readable:
+    if not os.path.isdir(folder):
+        raise faults.UNREACHABLE(place=name, detail=f"{os.fsdecode(folder)} is not there")
+    other = Repository(folder)
+    if other.uuid is None:
+        raise faults.NO_WAY(place=name, kind="plain git repository, with no annex")
+    if place.id and place.id != other.uuid:
+        # Another drive is mounted there, say: what the ledger tells of the known one is not of it.
+        place = Place(other.uuid, name, dataset.ledger.trust.get(other.uuid, Trust.SEMITRUSTED))
+    elif not place.id:
+        place = remember_uuid(dataset, name, other.uuid)
+    objects = objects_of(other, place)
+    other.close()
+    objects.cost = cost if cost is not None else 100.0
+    return objects
+
+
+def _identified(dataset: Dataset, name: str, store: Readable) -> Readable:
+    """A network place whose UUID is known; it is asked for when we never were told."""
+    if not store.place.id:
+        found = store.discover()  # type: ignore[attr-defined]
+        if found is None:
+            raise faults.NO_WAY(place=name, kind="plain git repository, with no annex")
+        store.place = remember_uuid(dataset, name, PlaceId(found))  # type: ignore[misc]
+    return store
+
+
+def remember_uuid(dataset: Dataset, name: str, uuid: PlaceId) -> Place:
+    """Write down which place a remote is."""
+    path = os.path.join(dataset.repository.common_dir, b"config")
+    append_settings(path, [(f"remote.{name}", [("annex-uuid", uuid)])])
+    dataset.repository.forget_config()
+    dataset.ledger.__dict__.pop("remote_names", None)
+    return Place(uuid, name, dataset.ledger.trust.get(uuid, Trust.SEMITRUSTED))
+
+
+def _open_special(
+    dataset: Dataset, name: str, settings: Mapping[str, str], place: Place, cost: float | None
+) -> Readable | None:
+    if not place.id:
+        return None
+    verified = settings.get("annex-verified", "verified")
+    if verified == "manual":
+        raise faults.PLACE_UNVERIFIED(place=name, state=verified)
+    source = PlaceId(settings.get("annex-config-uuid", place.id))
+    config = logs.parse_remotes(dataset.ledger.policy_file(b"remote.log")).get(source, {})
+    kind = config.get("type", "unknown")
+    if config.get("encryption", "none") != "none" or "chunk" in config:
+        raise faults.NO_WAY(place=name, kind=f"{kind} (encrypted or in chunks)")
+    if kind == "S3" and config.get("publicurl"):
+        from ..stores.s3_public import S3Public
+
+        ledger = dataset.ledger
+
+        def versions(keys: list[Key]) -> dict[Key, bytes]:
+            paths = {branch_paths.place_metadata_log(key): key for key in keys}
+            return {paths[p]: data for p, data in ledger.read_many(list(paths)).items()}
+
+        return S3Public(place, config, versions, cost=cost or 210.0)
+    if kind == "httpalso" and config.get("url"):
+        from ..stores.http_also import HttpAlso
+
+        return HttpAlso(place, config["url"], cost=cost or 200.0)
+    raise faults.NO_WAY(place=name, kind=kind)
+
+
+def _open_web(dataset: Dataset) -> Readable:
+    from ..stores.web import Web
+
+    ledger, config = dataset.ledger, dataset.repository.config
+
+    def urls_of(key: Key) -> list[str]:
+        return [os.fsdecode(url) for url in ledger.urls([key]).get(key, ())]
+
+    return Web(
+        Place(WEB, "web", ledger.trust.get(WEB, Trust.SEMITRUSTED)),
+        urls_of,
+        allowed_addresses=config.get("annex.security.allowed-ip-addresses") or "",
+    )

@@ -1,0 +1,42 @@
+"""Make a clone of a data set, without its content.
+
+All names and versions come at once; `hold get` brings the content that is wanted.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from .call import Call
+
+EXAMPLES = (
+    ("hold clone https://example.org/study.git", "into the folder study"),
+    ("hold clone /data/study mine", "into the folder mine"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Declare what this command takes."""
+    parser.add_argument("source", metavar="SOURCE", help="a path, URL or host:path")
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="where to; made of the source's name if not given"
+    )
+    parser.add_argument("--description", metavar="TEXT", help="what to call this place")
+
+
+def run(call: Call) -> int:
+    """Carry it out."""
+    from pathlib import Path
+
+    from ..api.clone import iter_clone
+
+    options = call.options
+    return call.finish(
+        iter_clone(
+            options.source,
+            Path(options.path) if options.path else None,
+            description=options.description,
+            settings=call.settings.values,
+            progress=call.progress,
+        )
+    )

@@ -1,0 +1,54 @@
+"""Make a data set of a new or existing folder.
+
+An existing folder keeps its files as they are; `hold save` records them. A git repository that
+has no annex yet becomes a data set with --force and keeps its history.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from .call import Call
+
+EXAMPLES = (
+    ("hold create study", "a new folder, study"),
+    ("hold create --force .", "make the present git repository a data set"),
+    ("hold create -c annex.numcopies=2 study", "with a setting for this call"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Declare what this command takes."""
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", default=".", help="the folder; made if it is not there"
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        default="mixed",
+        help="which files go to git and which to the annex; mixed: small text files go to git",
+    )
+    parser.add_argument("--backend", metavar="NAME", help="how keys are made, such as SHA256E")
+    parser.add_argument("--description", metavar="TEXT", help="what to call this place")
+    parser.add_argument("--force", action="store_true", help="also where something is already")
+    parser.add_argument("--no-annex", action="store_true", help="plain git, for text alone")
+
+
+def run(call: Call) -> int:
+    """Carry it out."""
+    from pathlib import Path
+
+    from ..api.create import iter_create
+
+    options = call.options
+    return call.finish(
+        iter_create(
+            Path(options.path),
+            profile=options.profile,
+            backend=options.backend,
+            description=options.description,
+            force=options.force,
+            annex=not options.no_annex,
+            settings=call.settings.values,
+        )
+    )

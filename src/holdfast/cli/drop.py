@@ -1,0 +1,55 @@
+"""Remove content here, once enough other copies are seen.
+
+Other places are asked, now, whether they have it; as many copies as numcopies says must stay.
+Names and versions are kept, and `hold get` brings the content back. --force goes without proof,
+for good if there is no other copy, and records who did it and why.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from ..core import faults
+from .call import Call
+
+EXAMPLES = (
+    ("hold drop sub-07", "make room; refused while copies are too few"),
+    ("hold drop --unused", "what no branch or tag uses"),
+    ('hold drop --force "test data" scratch.dat', "without proof"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Declare what this command takes."""
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="files or folders; . for all that is below the current folder",
+    )
+    parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
+    parser.add_argument("--unused", action="store_true", help="content that no branch or tag uses")
+    parser.add_argument("-N", "--numcopies", metavar="N", type=int, help="so many copies must stay")
+    parser.add_argument(
+        "--force", metavar="REASON", help="without looking for other copies; the reason is kept"
+    )
+
+
+def run(call: Call) -> int:
+    """Carry it out."""
+    options = call.options
+    if not (options.paths or options.all or options.unused):
+        raise faults.BAD_USAGE(what="name what to drop: PATH, --all or --unused", command="drop")
+    from ..api.drop import iter_drop
+
+    return call.finish(
+        iter_drop(
+            call.dataset,
+            call.paths,
+            all_versions=options.all,
+            unused=options.unused,
+            force_reason=options.force,
+            numcopies=options.numcopies,
+            progress=call.progress,
+        )
+    )

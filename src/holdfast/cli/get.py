@@ -1,0 +1,47 @@
+"""Bring the content of files here.
+
+Content comes from the cheapest place that has it and is checked as it arrives; when a place
+fails, the next one goes on from there. What is here already is left alone, so the same command
+can be run again after any interruption.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from .call import Call
+
+EXAMPLES = (
+    ("hold get sub-07", "all content below sub-07"),
+    ("hold get --from tape T1w.nii.gz", "from one place only"),
+    ("hold get --all", "the content of every version"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Declare what this command takes."""
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="files or folders; without one, the whole data set"
+    )
+    parser.add_argument(
+        "-f", "--from", dest="source", metavar="PLACE", help="take content from this place only"
+    )
+    parser.add_argument("-J", "--jobs", metavar="N", type=int, help="so many transfers at a time")
+    parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
+
+
+def run(call: Call) -> int:
+    """Carry it out."""
+    from ..api.get import iter_get
+
+    options = call.options
+    return call.finish(
+        iter_get(
+            call.dataset,
+            call.paths,
+            source=options.source,
+            jobs=options.jobs,
+            all_versions=options.all,
+            progress=call.progress,
+        )
+    )

@@ -1,0 +1,48 @@
+"""Record the present state as a new version.
+
+Large files go to the annex, under a key made of their content; small text files go to git, as
+.gitattributes says. Without PATH, all that is new, changed or gone is recorded.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from .call import Call
+
+EXAMPLES = (
+    ('hold save -m "first import"', "record all, with a message"),
+    ("hold save sub-07", "only what is below sub-07"),
+    ("hold save -u", "only files that are tracked already"),
+)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Declare what this command takes."""
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="files or folders; without one, the whole data set"
+    )
+    parser.add_argument("-m", "--message", metavar="TEXT", help="what this version is about")
+    parser.add_argument("--to-git", action="store_true", help="keep all of it in git itself")
+    parser.add_argument(
+        "-u", "--updated", action="store_true", help="leave files alone that are not tracked yet"
+    )
+    parser.add_argument("-J", "--jobs", metavar="N", type=int, help="hash so many files at a time")
+
+
+def run(call: Call) -> int:
+    """Carry it out."""
+    from ..api.save import iter_save
+
+    options = call.options
+    return call.finish(
+        iter_save(
+            call.dataset,
+            call.paths,
+            message=options.message,
+            to_git=options.to_git,
+            updated=options.updated,
+            jobs=options.jobs,
+            progress=call.progress,
+        )
+    )

@@ -1,0 +1,80 @@
+"""The commands: name, module, group, one line. Plain tuples, as every call of `hold` reads them."""
+
+GROUPS = (
+    ("start", "Start"),
+    ("daily", "Daily work"),
+    ("content", "Content"),
+    ("history", "History"),
+    ("care", "Care"),
+)
+
+COMMANDS = (
+    ("create", "create", "start", "Make a data set of a new or existing folder."),
+    ("clone", "clone", "start", "Make a clone of a data set, without its content."),
+    ("demo", "demo", "start", "Make a small data set to try things on."),
+    ("help", "help", "start", "Tell about hold, or about one command."),
+    ("status", "status", "daily", "Show what differs from the last saved version."),
+    ("save", "save", "daily", "Record the present state as a new version."),
+    ("get", "get", "daily", "Bring the content of files here."),
+    ("drop", "drop", "daily", "Remove content here, once enough other copies are seen."),
+    ("unlock", "unlock", "daily", "Make files writable, with a copy of their content."),
+    ("lock", "lock", "daily", "Protect files from change again."),
+    ("whereis", "whereis", "content", "Tell which places have the content of files."),
+    ("find", "find", "content", "List files by whether and where their content is."),
+    ("unused", "unused", "content", "List content here that no branch or tag uses."),
+    ("info", "info", "content", "Describe the data set, or files in it."),
+    ("log", "log", "history", "List versions, newest first."),
+    ("diff", "diff", "history", "List what differs between two versions."),
+    ("fsck", "fsck", "care", "Read content again and check it against its key."),
+    ("config", "config", "care", "Show or set the rules of the data set."),
+    ("remove", "remove", "care", "Remove a whole data set, once all of it is seen elsewhere."),
+    ("doctor", "doctor", "care", "Look at this machine and data set for what could go wrong."),
+    ("completion", "completion", "care", "Print a script that completes commands in your shell."),
+)
+
+ALIASES = (("uninstall", "remove"),)
+"""Other names that work; they are not listed."""
+
+ELSEWHERE = (
+    ("add", "save"),
+    ("checkout", "clone"),
+    ("commit", "save"),
+    ("configuration", "config"),
+    ("download", "get"),
+    ("edit", "unlock"),
+    ("fetch", "get"),
+    ("init", "create"),
+    ("install", "clone"),
+    ("list", "find"),
+    ("ls", "find"),
+    ("rm", "remove"),
+    ("show", "info"),
+    ("verify", "fsck"),
+)
+"""What other tools call it: only told in the tip after an unknown command."""
+
+GLOBAL_VALUED = ("-C", "-d", "--dataset", "-c")
+"""The options before a command that take the next word as their value."""
+
+
+def module_of(command: str) -> str | None:
+    """The module of a command or alias; None when there is no such command."""
+    for alias, name in ALIASES:
+        if alias == command:
+            command = name
+    for name, module, _, _ in COMMANDS:
+        if name == command:
+            return module
+    return None
+
+
+def listing() -> str:
+    """All commands with their one line, by group, for ``hold --help``."""
+    width = max(len(name) for name, _, _, _ in COMMANDS)
+    lines = []
+    for group, title in GROUPS:
+        lines.append(f"\n{title}\n")
+        lines += [
+            f"  {name:<{width}}  {line}\n" for name, _, home, line in COMMANDS if home == group
+        ]
+    return "".join(lines)

@@ -1,0 +1,121 @@
+"""Which files of a version are annexed, and under which keys; streamed, in the order of paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from ..core.key import Key
+from ..wire.pointer import POINTER_SIZE_MAX, key_of_link, key_of_pointer
+from .repository import Repository
+
+LINK, SUBMODULE = b"120000", b"160000"
+_BLOCK = 4096
+
+
+class TrackedFile(NamedTuple):
+    """One file git tracks; ``key`` is None when its content is in git itself."""
+
+    path: bytes
+    mode: bytes
+    oid: bytes
+    key: Key | None
+
+    @property
+    def locked(self) -> bool:
+        """Whether it is a symlink, not a pointer with content in its place."""
+        return self.mode == LINK
+
+
+def iter_tracked(
+    repository: Repository, paths: Sequence[bytes] = (), version: str | None = None
+) -> Iterator[TrackedFile]:
+    """Every file below some paths, in the index or in a version; submodules are left out."""
+    entries = _iter_index(repository, paths) if version is None else _iter_tree(repository, paths, version)
+    while block := list(islice(entries, _BLOCK)):
+        keys = _keys_of(repository, block)
+        for path, mode, oid in block:
+            yield TrackedFile(path, mode, oid, keys.get(oid if mode != LINK else b"@" + oid))
+
+
+def iter_annexed(
+    repository: Repository, paths: Sequence[bytes] = (), version: str | None = None
+) -> Iterator[TrackedFile]:
+    """As `iter_tracked`, annexed files only."""
+    return (file for file in iter_tracked(repository, paths, version) if file.key is not None)
+
+
+def iter_all_keys(repository: Repository) -> Iterator[tuple[Key, bytes]]:
+    """Every key any branch, tag or the index ever named, with one path; each key once.
+
+    Reads the history of all refs but the git-annex branches, as changes.
+    """
+    seen: set[Key] = set()
+    for file in iter_annexed(repository):
+        if file.key is not None and file.key not in seen:
+            seen.add(file.key)
+            yield file.key, file.path
+    for path, oid, mode in _iter_history(repository):
+        for key in _keys_of(repository, [(path, mode, oid)]).values():
+            if key not in seen:
+                seen.add(key)
+                yield key, path
+
+
+def _iter_history(repository: Repository) -> Iterator[tuple[bytes, bytes, bytes]]:
+    fields = repository.git.iter_fields(
+        "log", "--all", "--exclude=*/git-annex", "--raw", "-z", "--no-renames", "--no-abbrev",
+        "--format=", "-m", "--root",
+    )  # fmt: skip
+    seen: set[bytes] = set()
+    for facts in fields:
+        if not facts.startswith(b":"):
+            continue
+        path = next(fields)
+        old_mode, mode, old, oid, _ = facts.split(b" ")
+        for one_mode, one in ((old_mode[1:], old), (mode, oid)):
+            if one_mode[:2] in (b"10", b"12") and one not in seen:
+                seen.add(one)
+                yield path, one, one_mode
+
+
+def _iter_index(
+    repository: Repository, paths: Sequence[bytes]
+) -> Iterator[tuple[bytes, bytes, bytes]]:
+    for field in repository.git.iter_fields("ls-files", "-s", "-z", "--", *paths):
+        facts, _, path = field.partition(b"\t")
+        mode, oid, _ = facts.split(b" ")
+        if mode != SUBMODULE:
+            yield path, mode, oid
+
+
+def _iter_tree(
+    repository: Repository, paths: Sequence[bytes], version: str
+) -> Iterator[tuple[bytes, bytes, bytes]]:
+    fields = repository.git.iter_fields("ls-tree", "-r", "-z", "--full-tree", version, "--", *paths)
+    for field in fields:
+        facts, _, path = field.partition(b"\t")
+        mode, kind, oid = facts.split(b" ")
+        if kind == b"blob":
+            yield path, mode, oid
+
+
+def _keys_of(
+    repository: Repository, block: Iterable[tuple[bytes, bytes, bytes]]
+) -> dict[bytes, Key]:
+    """Keys by object; those of symlinks marked by an ``@``, since the same bytes may be a file."""
+    links = {oid for _, mode, oid in block if mode == LINK}
+    files = {oid for _, mode, oid in block if mode != LINK}
+    found: dict[bytes, Key] = {}
+    reader = repository.git.objects
+    for oid, content in zip(links, reader.iter_read(links), strict=True):
+        key = key_of_link(content[1]) if content is not None else None
+        if key is not None:
+            found[b"@" + oid] = key
+    small = [oid for oid, size in reader.iter_sizes(files) if size <= POINTER_SIZE_MAX]
+    for oid, content in zip(small, reader.iter_read(small), strict=True):
+        key = key_of_pointer(content[1]) if content is not None else None
+        if key is not None:
+            found[oid] = key
+    return found

@@ -1,0 +1,145 @@
+"""What differs between the last version, git's index and the folder; one sorted stream.
+
+git looks for us (it is fast, and knows all ignore rules), but through no filter: whether an
+unlocked file really changed is found out by whoever reads it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from itertools import groupby
+from typing import NamedTuple
+
+from ..core import faults
+from ..wire.gitobjects import Oid
+from .git import NO_FILTER, from_hex
+from .repository import Repository
+
+SUBMODULE_MODE = b"160000"
+_PATHSPEC_BYTES_MAX = 60_000
+
+
+class IndexState(NamedTuple):
+    """What the index holds at a path."""
+
+    mode: bytes
+    oid: Oid
+
+
+class Change(NamedTuple):
+    """One path that is not as the last version has it.
+
+    ``in_head`` and ``in_index`` say what they hold, None when nothing. ``in_folder`` is False
+    when the folder has nothing at the path, True when what it has must be looked at, None when
+    the folder agrees with the index.
+    """
+
+    path: bytes
+    in_head: IndexState | None
+    in_index: IndexState | None
+    in_folder: bool | None
+
+
+class Scan:
+    """One look at a repository, at all of it or below some paths (relative to its top)."""
+
+    def __init__(self, repository: Repository, paths: Sequence[bytes] = ()) -> None:
+        self._repository = repository
+        self._paths = [p for p in paths if p] if b"" not in paths else []
+        specs: list[str | bytes] = ["--", *self._paths] if self._paths else []
+        self._few = sum(map(len, self._paths)) < _PATHSPEC_BYTES_MAX
+        self._specs = specs if self._few else []
+
+    def iter_changes(self, *, untracked: bool = True) -> Iterator[Change]:
+        """Every path that differs, sorted.
+
+        Raises:
+            ConflictError: A merge is not finished.
+        """
+        streams: list[Iterator[tuple[bytes, int, bytes]]] = [self._staged(), self._modified()]
+        if untracked:
+            streams.append(self._untracked())
+        for path, group in groupby(merge(*streams), key=lambda item: item[0]):
+            if self._wanted(path):
+                yield _join(path, {source: facts for _, source, facts in group})
+
+    def _wanted(self, path: bytes) -> bool:
+        if self._few or not self._paths:
+            return True
+        return any(path == p or path.startswith(p + b"/") for p in self._paths)
+
+    def _staged(self) -> Iterator[tuple[bytes, int, bytes]]:
+        repository = self._repository
+        base = "HEAD"
+        if repository.git.line("rev-parse", "--verify", "--quiet", "HEAD") is None:
+            empty = repository.git.run("hash-object", "-t", "tree", "--stdin", data=b"")
+            base = empty.strip().decode()
+        fields = repository.git.iter_fields(
+            "diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev",
+            "--ignore-submodules=dirty", base, *self._specs,
+        )  # fmt: skip
+        for facts in fields:
+            yield next(fields), _STAGED, facts
+
+    def _modified(self) -> Iterator[tuple[bytes, int, bytes]]:
+        fields = self._repository.git.iter_fields(
+            *NO_FILTER, "diff-files", "--raw", "-z", "--no-renames", "--no-abbrev",
+            "--ignore-submodules=dirty", *self._specs,
+        )  # fmt: skip
+        last = b""
+        for facts in fields:
+            path = next(fields)
+            if facts.endswith(b" U"):
+                raise faults.UNMERGED(path=os.fsdecode(path))
+            if path != last:
+                yield path, _MODIFIED, facts
+            last = path
+
+    def _untracked(self) -> Iterator[tuple[bytes, int, bytes]]:
+        fields = self._repository.git.iter_fields(
+            "ls-files", "--others", "--exclude-standard", "-z", *self._specs
+        )
+        # A repository inside this one is printed with a slash, and sorts as if it had one.
+        for path in fields:
+            yield path.rstrip(b"/"), _UNTRACKED, b""
+
+
+_STAGED, _MODIFIED, _UNTRACKED = range(3)
+
+
+def _join(path: bytes, facts: dict[int, bytes]) -> Change:
+    head: IndexState | None = None
+    index: IndexState | None = None
+    folder: bool | None = None
+    if _MODIFIED in facts:
+        mode, _, oid, _, status = facts[_MODIFIED].split(b" ")
+        index = head = _state(mode.lstrip(b":"), oid)
+        folder = status[:1] != b"D"
+    else:
+        folder = True if _UNTRACKED in facts else None
+    if _STAGED in facts:
+        old_mode, new_mode, old, new, _ = facts[_STAGED].split(b" ")
+        head = _state(old_mode.lstrip(b":"), old)
+        index = _state(new_mode, new)
+    if folder is None and index is None:
+        folder = False
+    return Change(path, head, index, folder)
+
+
+def _state(mode: bytes, oid: bytes) -> IndexState | None:
+    return IndexState(mode, from_hex(oid)) if mode.strip(b"0") else None
+
+
+def missing_paths(repository: Repository, paths: Sequence[bytes]) -> list[bytes]:
+    """Those of these paths that neither the folder nor the index knows."""
+    absent = [p for p in paths if p and not os.path.lexists(os.path.join(repository.top, p))]
+    return [
+        path
+        for path in absent
+        if not repository.git.run("ls-files", "-z", "--", path)
+        and not repository.git.run("ls-tree", "-z", "HEAD", "--", path)
+    ]
+
+

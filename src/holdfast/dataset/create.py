@@ -1,0 +1,123 @@
+"""Making a data set: a git repository, an annex, an identity, and the first version."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+
+from ..core import faults
+from .git import Git
+from .initialise import initialise
+from .profiles import PROFILES, Profile, gitattributes
+from .repository import Repository
+
+MESSAGE = "[DATALAD] new dataset"
+"""The message DataLad gives the first version; its tools look for it."""
+
+
+def create(
+    folder: bytes,
+    *,
+    profile: str,
+    backend: str | None,
+    description: str | None,
+    annex: bool,
+    force: bool,
+    settings: Mapping[str, str],
+) -> Repository:
+    """Make a data set of a folder, new or full; files in it stay as they are, unsaved.
+
+    Raises:
+        UsageError: There is no such profile or backend.
+        ConflictError: The folder is full, or a repository already, and ``force`` is not given.
+    """
+    if profile not in PROFILES:
+        known = ", ".join(PROFILES)
+        raise faults.BAD_USAGE(what=f"no profile {profile}; known are {known}", command="create")
+    _check_backend(backend)
+    _check_folder(folder, force=force)
+    os.makedirs(folder, exist_ok=True)
+    if not os.path.lexists(os.path.join(folder, b".git")):
+        Git(folder).run("init", "--quiet")
+    repository = Repository(folder, settings)
+    repository.check_writable()
+    files = _first_files(repository, PROFILES[profile], backend, annex=annex)
+    written = [name for name, text in files.items() if _write(repository, name, text)]
+    if annex:
+        initialise(repository, description or repository.description)
+    if written:
+        _commit(repository, written)
+    return repository
+
+
+def _check_backend(backend: str | None) -> None:
+    if backend is not None and backend != "WORM":
+        from ..core.backends import hasher
+
+        hasher(backend.encode())
+
+
+def _check_folder(folder: bytes, *, force: bool) -> None:
+    name = os.fsdecode(folder)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise faults.ALREADY_THERE(path=name, what="a file", next="choose another name")
+    if force or not os.path.isdir(folder):
+        return
+    if os.path.exists(os.path.join(folder, b".datalad", b"config")):
+        raise faults.ALREADY_THERE(
+            path=name, what="a data set", next=f"hold -C {name} status    (shows what is in it)"
+        )
+    if os.path.lexists(os.path.join(folder, b".git")):
+        raise faults.ALREADY_THERE(
+            path=name,
+            what="a git repository",
+            next=f"hold create --force {name}    (its history and files stay)",
+        )
+
+
+def _first_files(
+    repository: Repository, profile: Profile, backend: str | None, *, annex: bool
+) -> dict[str, str]:
+    identity = f'[datalad "dataset"]\n\tid = {uuid.uuid4()}\n'
+    if not annex:
+        return {".datalad/config": identity, ".noannex": ""}
+    return {
+        ".datalad/config": identity,
+        ".datalad/.gitattributes": "config annex.largefiles=nothing\n",
+        ".gitattributes": gitattributes(profile, backend),
+        **profile.files,
+    }
+
+
+def _write(repository: Repository, name: str, text: str) -> bool:
+    """Write one of the first files, or keep what is there; False when it is left as it was.
+
+    Of .gitattributes what is there stays, and our lines go before it: the last line wins.
+    """
+    path = os.path.join(repository.top, os.fsencode(name))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    earlier = ""
+    if os.path.lexists(path):
+        if name != ".gitattributes":
+            return name == ".datalad/config" and _is_new_to_git(repository, name)
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            earlier = file.read()
+        if "annex.backend" in earlier:
+            return False
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        file.write(text + earlier)
+    return True
+
+
+def _is_new_to_git(repository: Repository, name: str) -> bool:
+    return not repository.git.run("ls-files", "--", name)
+
+
+def _commit(repository: Repository, names: list[str]) -> None:
+    from .git import NO_FILTER
+
+    repository.git.run(*NO_FILTER, "add", "--force", "--", *names)
+    repository.git.run(
+        *NO_FILTER, "commit", "--quiet", "--no-verify", "-m", MESSAGE, "--only", "--", *names
+    )

@@ -1,0 +1,257 @@
+"""Running git: one place, few processes, long-lived where many objects are read.
+
+Nothing here reads work-tree files through git's filters; whoever needs that says so.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import IO
+
+from ..core import faults
+from ..wire.gitobjects import Oid
+
+NO_FILTER = ("-c", "filter.annex.process=", "-c", "filter.annex.clean=", "-c", "filter.annex.smudge=")
+"""Options with which git reads files as they are, annexed or not."""
+
+_BLOCK = 1 << 16
+
+
+class Git:
+    """git, in one repository. Paths given to it are taken literally."""
+
+    def __init__(self, folder: bytes, environment: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self._environment = {
+            **os.environ,
+            "GIT_LITERAL_PATHSPECS": "1",
+            "LC_ALL": "C.UTF-8",
+            **(environment or {}),
+        }
+        self._reader: ObjectReader | None = None
+
+    def start(
+        self, *arguments: str | bytes, reads: bool = False, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start git with its output in a pipe, and its input too when it ``reads``."""
+        try:
+            return subprocess.Popen(
+                ["git", *arguments],
+                cwd=self.folder,
+                env={**self._environment, **(environment or {})},
+                stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=_BLOCK,
+            )
+        except FileNotFoundError:
+            raise faults.NO_GIT() from None
+
+    def ask(
+        self,
+        *arguments: str | bytes,
+        data: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes, bytes]:
+        """Run git to its end: exit code, output, errors."""
+        process = self.start(*arguments, reads=data is not None, environment=environment)
+        output, errors = process.communicate(data)
+        return process.returncode, output, errors
+
+    def run(
+        self,
+        *arguments: str | bytes,
+        data: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Run git and give its output.
+
+        Raises:
+            HoldError: git failed; its own words are the reason.
+        """
+        code, output, errors = self.ask(*arguments, data=data, environment=environment)
+        if code:
+            raise git_failed(arguments, errors)
+        return output
+
+    def line(self, *arguments: str | bytes) -> bytes | None:
+        """The one line git answers, or None when it fails or says nothing."""
+        code, output, _ = self.ask(*arguments)
+        return output.rstrip(b"\n") or None if code == 0 else None
+
+    def iter_fields(
+        self, *arguments: str | bytes, environment: Mapping[str, str] | None = None
+    ) -> Iterator[bytes]:
+        """Stream the NUL-ended fields git writes, in constant memory.
+
+        Raises:
+            HoldError: git failed, told at the end of the stream.
+        """
+        process = self.start(*arguments, environment=environment)
+        try:
+            assert process.stdout is not None
+            yield from split_fields(process.stdout)
+            _, errors = process.communicate()
+            if process.returncode:
+                raise git_failed(arguments, errors)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+    @property
+    def objects(self) -> ObjectReader:
+        """The reader of objects, started when first used, kept until `close`."""
+        if self._reader is None:
+            self._reader = ObjectReader(self)
+        return self._reader
+
+    def close(self) -> None:
+        """End the processes that were kept."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+def git_failed(arguments: Sequence[str | bytes], errors: bytes) -> Exception:
+    """What to raise for a git that failed."""
+    words = [a.decode("utf-8", "backslashreplace") if isinstance(a, bytes) else a for a in arguments]
+    command = next((w for w in words if not w.startswith("-") and "=" not in w), "")
+    message = " / ".join(errors.decode("utf-8", "backslashreplace").strip().splitlines()[-3:])
+    if b"tell me who you are" in errors or b"empty ident name" in errors:
+        return faults.NO_IDENTITY()
+    return faults.GIT_FAILED(command=command, message=message or "it gave no reason")
+
+
+def split_fields(source: IO[bytes]) -> Iterator[bytes]:
+    """The NUL-ended fields of a stream."""
+    rest = b""
+    while block := source.read(_BLOCK):
+        *fields, rest = (rest + block).split(b"\0")
+        yield from fields
+    if rest:
+        yield rest
+
+
+class ObjectReader:
+    """Reads git objects by name through one long-lived process.
+
+    `read` costs a round trip; `iter_read` asks ahead, for many.
+    """
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def read(self, name: bytes) -> tuple[bytes, bytes] | None:
+        """The kind and content of one object, or None when there is none of that name."""
+        process = self._process or self._launch()
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(name + b"\n")
+        process.stdin.flush()
+        return _read_answer(process.stdout, process)
+
+    def iter_sizes(self, names: Collection[bytes]) -> Iterator[tuple[bytes, int]]:
+        """Names and sizes in bytes of many objects, in order; those missing are left out."""
+        if not names:
+            return
+        output = self._git.run(
+            "cat-file", "--batch-check=%(objectsize)", "--buffer", data=b"\n".join(names) + b"\n"
+        )
+        for name, size in zip(names, output.splitlines(), strict=True):
+            if size.isdigit():
+                yield name, int(size)
+
+    def iter_read(self, names: Iterable[bytes]) -> Iterator[tuple[bytes, bytes] | None]:
+        """Kinds and contents of many objects, in order, None for each that is missing."""
+        process = self._git.start("cat-file", "--batch", "--buffer", reads=True)
+        assert process.stdin is not None and process.stdout is not None
+        count = 0
+        asked: list[int] = []
+        feeder = threading.Thread(
+            target=_feed, args=(process.stdin, names, asked), name="cat-file feeder", daemon=True
+        )
+        feeder.start()
+        try:
+            while True:
+                answer = _next_answer(process.stdout)
+                if answer is _END:
+                    break
+                count += 1
+                yield answer  # type: ignore[misc]
+            feeder.join()
+            if process.wait() or not asked or asked[0] != count:
+                assert process.stderr is not None
+                raise git_failed(("cat-file",), process.stderr.read())
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+            if process.stderr is not None:
+                process.stderr.close()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.communicate()
+            self._process = None
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        self._process = self._git.start("cat-file", "--batch", reads=True)
+        return self._process
+
+
+_END = object()
+
+
+def _feed(sink: IO[bytes], names: Iterable[bytes], asked: list[int]) -> None:
+    count = 0
+    try:
+        block: list[bytes] = []
+        for name in names:
+            block.append(name)
+            count += 1
+            if len(block) == 1024:
+                sink.write(b"\n".join(block) + b"\n")
+                block.clear()
+        if block:
+            sink.write(b"\n".join(block) + b"\n")
+        asked.append(count)
+        sink.close()
+    except BrokenPipeError:
+        asked.append(-1)
+
+
+def _next_answer(source: IO[bytes]) -> object:
+    header = source.readline()
+    if not header:
+        return _END
+    if header.endswith((b" missing\n", b" ambiguous\n")):
+        return None
+    _, kind, size = header.rsplit(b" ", 2)
+    content = source.read(int(size) + 1)
+    return kind, content[:-1]
+
+
+def _read_answer(
+    source: IO[bytes], process: subprocess.Popen[bytes]
+) -> tuple[bytes, bytes] | None:
+    answer = _next_answer(source)
+    if answer is _END:
+        _, errors = process.communicate()
+        raise git_failed(("cat-file",), errors)
+    return answer  # type: ignore[return-value]
+
+
+def hex_oid(oid: Oid) -> bytes:
+    """An object's name as git prints it."""
+    return oid.hex().encode()
+
+
+def from_hex(text: bytes) -> Oid:
+    """An object's name from git's print."""
+    return Oid(bytes.fromhex(text.decode()))

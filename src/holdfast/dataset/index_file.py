@@ -1,0 +1,131 @@
+"""git's index as a file: read mapped, rewritten whole under git's own lock."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, NamedTuple
+
+from ..core import faults
+from ..wire.gitindex import IndexView, encode_cache_tree, invalidate, parse_cache_tree, write_index
+from .repository import Repository
+
+WAIT_S = 60.0
+
+IndexChange = tuple[bytes, bytes | None]
+"""A path, and its new entry or None to take it out."""
+
+
+class IndexState(NamedTuple):
+    """Enough of the index file's lstat to see whether somebody wrote it anew."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+def index_state(repository: Repository) -> IndexState | None:
+    """The index file as it is now; None before there is one."""
+    try:
+        status = os.stat(index_path(repository))
+    except FileNotFoundError:
+        return None
+    return IndexState(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def index_path(repository: Repository) -> bytes:
+    """Where the index of this work tree is."""
+    given = os.environb.get(b"GIT_INDEX_FILE")
+    return os.path.join(repository.top, given) if given else os.path.join(repository.git_dir, b"index")
+
+
+def read_index(repository: Repository) -> IndexView | None:
+    """The index, mapped; None before there is one.
+
+    Raises:
+        ProtocolError: It is damaged, or split or sparse, which only git itself handles.
+    """
+    try:
+        with open(index_path(repository), "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (FileNotFoundError, ValueError):
+        return None
+    return IndexView(mapped, repository.object_format)
+
+
+class LockedIndex:
+    """The index while we alone may write it."""
+
+    def __init__(self, repository: Repository, path: bytes, file: BinaryIO) -> None:
+        self.view = read_index(repository)
+        self._repository = repository
+        self._path = path
+        self._file = file
+        self.published = False
+
+    def write(self, changes: Iterable[IndexChange], cache_tree: bytes | None) -> None:
+        """Write the new index beside the old one. It counts once `publish` was called."""
+        write_index(self._file, self._repository.object_format, self.view, changes, cache_tree)
+        self._file.flush()
+
+    def publish(self) -> None:
+        """Let the new index take the place of the old."""
+        os.fsync(self._file.fileno())
+        os.rename(self._path + b".lock", self._path)
+        self.published = True
+
+    def outdated_cache_tree(self, paths: Iterable[bytes]) -> bytes | None:
+        """The known trees of the old index, less those above these paths."""
+        if self.view is None or self.view.cache_tree is None:
+            return None
+        root = parse_cache_tree(self.view.cache_tree, self._repository.object_format)
+        for path in paths:
+            invalidate(root, path)
+        return encode_cache_tree(root)
+
+
+@contextmanager
+def locked_index(repository: Repository, *, wait_s: float = WAIT_S) -> Iterator[LockedIndex]:
+    """Hold git's lock on the index; what was not published is thrown away at the end.
+
+    Raises:
+        PlaceUnavailableError: Another program holds it for longer than we wait.
+    """
+    path = index_path(repository)
+    descriptor = _take(path + b".lock", wait_s)
+    with open(descriptor, "w+b", buffering=1 << 20) as file:
+        index: LockedIndex | None = None
+        try:
+            index = LockedIndex(repository, path, file)
+            yield index
+        finally:
+            # Published, it has its final name; then a lock there is somebody else's.
+            if index is None or not index.published:
+                os.unlink(path + b".lock")
+
+
+def _take(lock: bytes, wait_s: float) -> int:
+    ends_at = time.monotonic() + wait_s
+    pause_s = 0.002
+    while True:
+        try:
+            return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            if time.monotonic() > ends_at:
+                waited = f", waited {wait_s:g} s"
+                raise faults.BUSY(path=os.fsdecode(lock), waited=waited) from None
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, 0.2)
+
+
+def update_entries(repository: Repository, changes: Iterable[IndexChange]) -> None:
+    """Put entries, sorted by path, into the index; the rest of it stays as it is."""
+    block = list(changes)
+    if not block:
+        return
+    with locked_index(repository) as index:
+        index.write(block, index.outdated_cache_tree(path for path, _ in block))
+        index.publish()

@@ -1,0 +1,215 @@
+"""Taking one file of the folder into the annex, so that at every moment its name and its content
+are both there: protect, read and hash once, second name in the annex, symlink over the first.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+import threading
+
+from ..core import faults
+from ..core.backends import digest_key, hasher, make_key, worm_key
+from ..core.extensions import ExtensionLimits
+from ..core.key import Key
+from ..wire.pointer import link_target
+from .objects import Objects
+
+_SMALL = 1 << 18
+_CHUNK = 1 << 20
+_WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+class Ingester:
+    """Takes files into one annex. Used by several threads at once."""
+
+    def __init__(
+        self, top: bytes, scratch: bytes, objects: Objects, limits: ExtensionLimits
+    ) -> None:
+        self._top = top + b"/"
+        self._objects = objects
+        self._limits = limits
+        os.makedirs(scratch, exist_ok=True)
+        self._scratch = tempfile.mkdtemp(prefix=b"save", dir=scratch) + b"/"
+        self._buffers = threading.local()
+
+    def close(self) -> None:
+        """Remove the scratch directory."""
+        for name in os.listdir(self._scratch):
+            os.unlink(self._scratch + name)
+        os.rmdir(self._scratch)
+
+    def lock_in(self, path: bytes, status: os.stat_result, backend: bytes) -> tuple[Key, bytes]:
+        """Move a file's content into the annex and put a symlink in its place.
+
+        Gives its key and the symlink's target. A file that cannot have a second name, or has one
+        already, is copied.
+
+        Raises:
+            ConflictError: It was written to meanwhile; it stays as its writer left it.
+        """
+        full = self._top + path
+        if status.st_mode & _WRITE_BITS or not status.st_mode & stat.S_IRUSR:
+            os.chmod(full, (stat.S_IMODE(status.st_mode) & ~_WRITE_BITS) | 0o444)
+        try:
+            key = self._hash(full, path, status, backend)
+            if status.st_nlink > 1 and not self._is_ours(full, key):
+                self._copy_in(full, key)
+            else:
+                try:
+                    self._objects.link(key, full)
+                except OSError as error:
+                    if error.errno not in (errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.EMLINK):
+                        raise
+                    self._copy_in(full, key)
+            target = self.replace_by_link(path, key)
+        except BaseException:
+            _restore_mode(full, status)
+            raise
+        return key, target
+
+    def replace_by_link(self, path: bytes, key: Key) -> bytes:
+        """Put the symlink of a key at a path, in one step; gives its target."""
+        target = link_target(key, path.count(b"/"))
+        full = self._top + path
+        temporary = self._scratch + b"%d" % threading.get_ident()
+        os.symlink(target, temporary)
+        try:
+            os.rename(temporary, full)
+        except OSError as error:
+            os.unlink(temporary)
+            if error.errno != errno.EXDEV:
+                raise
+            os.unlink(full)
+            os.symlink(target, full)
+        return target
+
+    def has(self, key: Key) -> bool:
+        """Whether content of this key is in the annex."""
+        return self._objects.has(key)
+
+    def copy_in(self, path: bytes, status: os.stat_result, backend: bytes) -> Key:
+        """Put a copy of a file's content into the annex; the file stays as it is (unlocked)."""
+        full = self._top + path
+        key = self._hash(full, path, status, backend)
+        if not self._objects.has(key):
+            self._copy_in(full, key)
+            self._check_unchanged(full, path, status)
+        return key
+
+    def _is_ours(self, full: bytes, key: Key) -> bool:
+        """Whether the other name of a file is the one in the annex, from a save that was killed."""
+        there = self._objects.content_path(key)
+        return there is not None and os.path.samestat(os.stat(full), os.stat(there))
+
+    def _hash(self, full: bytes, path: bytes, status: os.stat_result, backend: bytes) -> Key:
+        name = path[path.rfind(b"/") + 1 :]
+        descriptor = os.open(full, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if backend == b"WORM":
+                key = worm_key(path, status.st_size, int(status.st_mtime))
+            elif status.st_size <= _SMALL:
+                key = digest_key(backend, os.read(descriptor, _SMALL + 1), name, self._limits)
+            else:
+                key = self._hash_large(descriptor, name, backend)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        if not _same(status, after) or key.size not in (None, after.st_size):
+            raise faults.CHANGED_WHILE_READ(path=os.fsdecode(path))
+        return key
+
+    def _hash_large(self, descriptor: int, name: bytes, backend: bytes) -> Key:
+        digest = hasher(backend)
+        buffer = self._buffer()
+        view = memoryview(buffer)
+        size = 0
+        while count := os.readv(descriptor, [buffer]):
+            digest.update(view[:count])  # type: ignore[arg-type]
+            size += count
+        return make_key(backend, name, size, digest.hexdigest(), self._limits)
+
+    def _buffer(self) -> bytearray:
+        buffer: bytearray | None = getattr(self._buffers, "buffer", None)
+        if buffer is None:
+            buffer = self._buffers.buffer = bytearray(_CHUNK)
+        return buffer
+
+    def _copy_in(self, full: bytes, key: Key) -> None:
+        temporary = self._scratch + b"copy%d" % threading.get_ident()
+        copy_file(full, temporary)
+        self._check_copy(temporary, key)
+        os.chmod(temporary, stat.S_IMODE(os.stat(full).st_mode) & ~_WRITE_BITS | 0o444)
+        self._objects.put(key, temporary)
+
+    def _check_copy(self, temporary: bytes, key: Key) -> None:
+        if key.size is not None and os.stat(temporary).st_size != key.size:
+            os.unlink(temporary)
+            raise faults.CHANGED_WHILE_READ(path=key.text)
+
+    def _check_unchanged(self, full: bytes, path: bytes, status: os.stat_result) -> None:
+        if not _same(status, os.lstat(full)):
+            raise faults.CHANGED_WHILE_READ(path=os.fsdecode(path))
+
+
+def _same(before: os.stat_result, after: os.stat_result) -> bool:
+    return (
+        before.st_size == after.st_size
+        and before.st_mtime_ns == after.st_mtime_ns
+        and before.st_ino == after.st_ino
+    )
+
+
+def _restore_mode(full: bytes, status: os.stat_result) -> None:
+    try:
+        if os.lstat(full).st_ino == status.st_ino:
+            os.chmod(full, stat.S_IMODE(status.st_mode))
+    except FileNotFoundError:
+        return
+
+
+_FICLONE = 0x40049409
+
+
+def copy_file(source: bytes, target: bytes) -> None:
+    """Copy bytes the cheapest way there is: shared blocks, in the kernel, by hand. Keeps mtime."""
+    with open(source, "rb", buffering=0) as reader, open(target, "wb", buffering=0) as writer:
+        status = os.fstat(reader.fileno())
+        if not _clone(reader.fileno(), writer.fileno()):
+            _copy_bytes(reader.fileno(), writer.fileno(), status.st_size)
+        os.utime(writer.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _clone(source: int, target: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
+def _copy_bytes(source: int, target: int, size: int) -> None:
+    if hasattr(os, "copy_file_range"):
+        try:
+            done = 0
+            while done < size or not size:
+                count = os.copy_file_range(source, target, 1 << 30)
+                if not count:
+                    break
+                done += count
+            if done == size:
+                return
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+        os.lseek(source, 0, os.SEEK_SET)
+        os.lseek(target, 0, os.SEEK_SET)
+        os.ftruncate(target, 0)
+    while block := os.read(source, _CHUNK):
+        view = memoryview(block)
+        while view:
+            view = view[os.write(target, view) :]

@@ -1,0 +1,109 @@
+"""Making a git repository one with an annex: identity, filters, hooks, the ledger's first line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+
+from ..core.place import PlaceId
+from ..wire import logs
+from . import ledger_write
+from .config import append_settings
+from .repository import ANNEX_VERSION, Repository
+
+ATTRIBUTES = b"\n* filter=annex\n"
+
+_HOOKS = {
+    b"pre-commit": "pre-commit .",
+    b"post-checkout": "smudge --update",
+    b"post-merge": "smudge --update",
+}
+
+
+def initialise(repository: Repository, description: str) -> PlaceId:
+    """Give a repository an annex; what it has of one already stays.
+
+    A clone takes over the ledger its remotes have. Needs no git-annex; what is written is what
+    git-annex writes, but that filters and hooks call `hold` where it is there.
+    """
+    repository.check_writable()
+    place = repository.uuid or PlaceId(str(uuid.uuid4()))
+    _configure(repository, place)
+    _write_attributes(repository)
+    _write_hooks(repository)
+    ledger_write.merge_refs(repository)
+    _record_place(repository, place, description)
+    return place
+
+
+def _configure(repository: Repository, place: PlaceId) -> None:
+    sections = []
+    if repository.uuid is None:
+        sections.append(("annex", [("uuid", place), ("version", ANNEX_VERSION)]))
+    if not repository.bare and repository.config.get("filter.annex.clean") is None:
+        sections.append(("filter.annex", filter_settings()))
+    if sections:
+        append_settings(os.path.join(repository.common_dir, b"config"), sections)
+        repository.forget_config()
+
+
+def filter_settings() -> list[tuple[str, str]]:
+    """How git finds a program for unlocked files: this hold, any hold, or git-annex."""
+    return [
+        ("smudge", _program("smudge -- %f")),
+        ("clean", _program("smudge --clean -- %f")),
+        ("process", _program("filter-process")),
+    ]
+
+
+def _program(words: str) -> str:
+    return f"{_find_program()}; if [ -n \"$p\" ]; then exec \"$p\" annex {words}; else exec git-annex {words}; fi"
+
+
+def _find_program() -> str:
+    here = os.path.join(os.path.dirname(sys.executable), "hold")
+    quoted = "'" + here.replace("'", "'\\''") + "'"
+    return f"p=$(command -v {quoted} || command -v hold)"
+
+
+def _write_attributes(repository: Repository) -> None:
+    if repository.bare:
+        return
+    path = os.path.join(repository.common_dir, b"info", b"attributes")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "ab+") as file:
+        file.seek(0)
+        if b"filter=annex" not in file.read():
+            file.write(ATTRIBUTES)
+
+
+def _write_hooks(repository: Repository) -> None:
+    if repository.bare:
+        return
+    folder = os.path.join(repository.common_dir, b"hooks")
+    os.makedirs(folder, exist_ok=True)
+    for name, words in _HOOKS.items():
+        path = os.path.join(folder, name)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
+        except FileExistsError:
+            continue
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\n# automatically configured by hold\n{_program(words)}\n")
+
+
+def _record_place(repository: Repository, place: PlaceId, description: str) -> None:
+    def name_it(old: bytes) -> bytes:
+        if place.encode() in old:
+            return old
+        text = description.encode("utf-8", "surrogateescape")
+        return logs.set_uuid_log(old, place, text, ledger_write.now())
+
+    if repository.private:
+        with ledger_write.journal_lock(repository):
+            ledger_write.write_journal_file(
+                repository, b"journal-private", b"uuid.log", name_it(b"")
+            )
+        return
+    ledger_write.record(repository, [(b"uuid.log", name_it)])

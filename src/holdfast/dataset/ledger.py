@@ -1,0 +1,256 @@
+"""Reading the ledger: the git-annex branch, with the journal over it.
+
+The journal is read before the branch: a committer writes the branch first and empties the journal
+after, so nothing can slip through between the two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+from ..core import faults
+from ..core.key import Key
+from ..core.place import Place, PlaceId, Trust
+from ..core.policy import CopyRules
+from ..wire import branch_paths, logs
+from ..wire.gitobjects import Oid
+from .git import from_hex, hex_oid
+from .repository import Repository
+from .trees import find_in_tree
+
+BRANCH = "refs/heads/git-annex"
+_BULK = 8192
+
+
+class Ledger:
+    """What is known of places, copies and policy, as of when it was opened."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._journal = read_journal(repository.annex_dir + b"/journal")
+        self._private = read_journal(repository.annex_dir + b"/journal-private")
+        self.tips = self._find_tips()
+        if repository.config.get("annex.uuid") or self.tips:
+            self._refuse_tuned()
+
+    def _find_tips(self) -> list[Oid]:
+        """Our branch, or, in a clone that was never initialised, those of its remotes."""
+        listing = self._repository.git.run(
+            "for-each-ref", "--format=%(objectname)%00%(refname)", "refs/heads", "refs/remotes"
+        )
+        tips = {
+            name: from_hex(oid)
+            for oid, _, name in (line.partition(b"\0") for line in listing.splitlines())
+            if name.endswith(b"/git-annex")
+        }
+        ours = tips.get(BRANCH.encode())
+        return [ours] if ours else sorted(set(tips.values()))
+
+    def _refuse_tuned(self) -> None:
+        differences = logs.parse_uuid_log(self.read(b"difference.log"))
+        for value in differences.values():
+            text = value.value.decode("utf-8", "replace")
+            if "[]" not in text:
+                raise faults.TUNED(differences=text)
+
+    # files of the branch
+
+    def read(self, path: bytes) -> bytes:
+        """One file of the branch; empty when it does not exist."""
+        return self.read_many([path]).get(path, b"")
+
+    def read_many(self, paths: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Those of these files that exist."""
+        contents = {path: self._journal[path] for path in paths if path in self._journal}
+        missing = [path for path in paths if path not in contents]
+        for tip in self.tips:
+            for path, content in self._read_at(tip, missing):
+                earlier = contents.get(path)
+                contents[path] = logs.union(earlier, content) if earlier else content
+        for path in paths:
+            if path in self._private:
+                contents[path] = logs.union(contents.get(path, b""), self._private[path])
+        return contents
+
+    def _read_at(self, tip: Oid, paths: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        reader = self._repository.git.objects
+        if len(paths) < 4:
+            for path in paths:
+                if b"\n" not in path:
+                    answer = reader.read(hex_oid(tip) + b":" + path)
+                    if answer is not None:
+                        yield path, answer[1]
+            return
+        root = self.root_of(tip)
+        for start in range(0, len(paths), _BULK):
+            found = find_in_tree(
+                reader, self._repository.object_format, root, paths[start : start + _BULK]
+            )
+            names = map(hex_oid, found.values())
+            for path, answer in zip(found, reader.iter_read(names), strict=True):
+                assert answer is not None
+                yield path, answer[1]
+
+    def root_of(self, tip: Oid) -> Oid:
+        """The tree of a commit."""
+        oid = self._repository.git.line("rev-parse", hex_oid(tip) + b"^{tree}")
+        assert oid is not None
+        return from_hex(oid)
+
+    def iter_all(self, ending: bytes = b".log") -> Iterator[tuple[bytes, bytes]]:
+        """Every file of the branch whose name ends so, with its content, sorted by name."""
+        if len(self.tips) == 1 and not self._journal and not self._private:
+            yield from self._iter_at(self.tips[0], ending)
+            return
+        names = {path for path in (*self._journal, *self._private) if path.endswith(ending)}
+        for tip in self.tips:
+            names.update(path for path, _ in self._list(tip) if path.endswith(ending))
+        order = sorted(names)
+        for start in range(0, len(order), _BULK):
+            yield from self.read_many(order[start : start + _BULK]).items()
+
+    def _iter_at(self, tip: Oid, ending: bytes) -> Iterator[tuple[bytes, bytes]]:
+        cache: dict[bytes, bytes] = {}
+        block: list[tuple[bytes, bytes]] = []
+        for path, oid in self._list(tip):
+            if path.endswith(ending):
+                block.append((path, oid))
+                if len(block) == _BULK:
+                    yield from self._contents(block, cache)
+                    block = []
+        yield from self._contents(block, cache)
+
+    def _contents(
+        self, block: list[tuple[bytes, bytes]], cache: dict[bytes, bytes]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        new = list(dict.fromkeys(oid for _, oid in block if oid not in cache))
+        if len(cache) + len(new) > 4 * _BULK:
+            cache.clear()
+            new = list(dict.fromkeys(oid for _, oid in block))
+        if new:
+            answers = self._repository.git.objects.iter_read(new)
+            for oid, answer in zip(new, answers, strict=True):
+                assert answer is not None
+                cache[oid] = answer[1]
+        for path, oid in block:
+            yield path, cache[oid]
+
+    def _list(self, tip: Oid) -> Iterator[tuple[bytes, bytes]]:
+        fields = self._repository.git.iter_fields("ls-tree", "-r", "-z", "--full-tree", hex_oid(tip))
+        for field in fields:
+            facts, _, path = field.partition(b"\t")
+            yield path, facts.rsplit(b" ", 1)[1]
+
+    # copies
+
+    def locations(self, keys: Iterable[Key]) -> dict[Key, list[PlaceId]]:
+        """For each of these keys, the places that are said to have it; the dead are left out."""
+        wanted = {branch_paths.location_log(key): key for key in keys}
+        contents = self.read_many(list(wanted))
+        dead = self.dead
+        return {
+            key: [p for p in logs.places_with(contents.get(path, b"")) if p not in dead]
+            for path, key in wanted.items()
+        }
+
+    def iter_locations(self) -> Iterator[tuple[Key, list[PlaceId]]]:
+        """Every key the ledger knows, with the places that are said to have it."""
+        dead = self.dead
+        for path, content in self.iter_all():
+            parsed = branch_paths.parse_branch_path(path)
+            if parsed is not None and parsed[1] == b".log":
+                yield parsed[0], [p for p in logs.places_with(content) if p not in dead]
+
+    def urls(self, keys: Sequence[Key]) -> dict[Key, list[bytes]]:
+        """The URLs registered for each of these keys."""
+        wanted = {branch_paths.url_log(key): key for key in keys}
+        contents = self.read_many(list(wanted))
+        return {wanted[path]: logs.parse_urls(content) for path, content in contents.items()}
+
+    # places and policy
+
+    @cached_property
+    def _policy_files(self) -> Mapping[bytes, bytes]:
+        return self.read_many(
+            [
+                b"uuid.log", b"trust.log", b"numcopies.log", b"mincopies.log",
+                b"required-content.log", b"preferred-content.log", b"group.log", b"config.log",
+                b"remote.log", b"group-preferred-content.log",
+            ]
+        )  # fmt: skip
+
+    def policy_file(self, name: bytes) -> bytes:
+        """One of the small files about places and policy."""
+        return self._policy_files.get(name, b"")
+
+    @cached_property
+    def trust(self) -> dict[PlaceId, Trust]:
+        """How far each place is trusted, as recorded and as configured here."""
+        levels = logs.parse_trust(self.policy_file(b"trust.log"))
+        names = {"trusted": Trust.TRUSTED, "untrusted": Trust.UNTRUSTED, "dead": Trust.DEAD,
+                 "semitrusted": Trust.SEMITRUSTED}  # fmt: skip
+        for settings in self._repository.config.sections("remote").values():
+            level = settings.get("annex-trustlevel")
+            if level in names and "annex-uuid" in settings:
+                levels[PlaceId(settings["annex-uuid"])] = names[level]
+        return levels
+
+    @cached_property
+    def dead(self) -> frozenset[PlaceId]:
+        """Places that are gone for good."""
+        return frozenset(p for p, level in self.trust.items() if level is Trust.DEAD)
+
+    @cached_property
+    def descriptions(self) -> dict[PlaceId, str]:
+        """What each place is called in the ledger."""
+        return logs.parse_descriptions(self.policy_file(b"uuid.log"))
+
+    @cached_property
+    def remote_names(self) -> dict[PlaceId, str]:
+        """What the remotes of this clone are called."""
+        remotes = self._repository.config.sections("remote")
+        return {
+            PlaceId(settings["annex-uuid"]): name
+            for name, settings in remotes.items()
+            if settings.get("annex-uuid")
+        }
+
+    def place(self, uuid: PlaceId) -> Place:
+        """A place with its best name and its trust."""
+        name = self.remote_names.get(uuid) or self.descriptions.get(uuid, "")
+        if uuid == self._repository.uuid:
+            name = "here"
+        return Place(uuid, name, self.trust.get(uuid, Trust.SEMITRUSTED))
+
+    def copy_rules(self, numcopies: int | None = None) -> CopyRules:
+        """The rules for all files; attributes of single files go over them."""
+        configured = self._repository.config.get("annex.numcopies")
+        number = logs.parse_copies(self.policy_file(b"numcopies.log"))
+        if number is None:
+            number = int(configured) if configured and configured.isdigit() else 1
+        least = logs.parse_copies(self.policy_file(b"mincopies.log"))
+        return CopyRules(
+            numcopies=number if numcopies is None else numcopies,
+            mincopies=1 if least is None else least,
+        )
+
+
+def read_journal(folder: bytes) -> dict[bytes, bytes]:
+    """The files of a journal, by their path in the branch."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return {}
+    found: dict[bytes, bytes] = {}
+    for name in sorted(names):
+        try:
+            with open(folder + b"/" + name, "rb") as file:
+                found[branch_paths.branch_path_of_journal(name)] = file.read()
+        except FileNotFoundError:
+            # Committed by another process since we looked: the branch has it now.
+            continue
+    return found
+
+

@@ -1,0 +1,277 @@
+"""The object directory of the annex: content under its key, write-protected, in either layout.
+
+Layout, modes and locks are git-annex's (docs/formats/annex.md): file 0444 (x bits kept) in a
+directory 0555 of its own; `KEY.lck` beside it is locked shared to keep, exclusively to remove;
+`KEY.rtm` holds the time until which a server promised to keep it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..core import faults
+from ..core.abilities import Answer, Partial, Stream
+from ..core.errors import PlaceUnavailableError, ProtocolError
+from ..core.key import Key, encode_file_name, object_path, object_path_lower
+from ..core.place import Place, Presence
+from . import locks
+
+_CHUNK = 1 << 20
+_WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+class Objects:
+    """The content held in one repository."""
+
+    cost = 100.0
+
+    def __init__(self, annex_dir: bytes, place: Place, *, bare: bool, group: bool = False) -> None:
+        self.place = place
+        self._annex_dir = annex_dir
+        self._root = annex_dir + b"/objects/"
+        self._layouts = (
+            (object_path_lower, object_path) if bare else (object_path, object_path_lower)
+        )
+        self._lock_down = not group
+
+    # reading
+
+    def path_of(self, key: Key) -> bytes:
+        """Where content of this key belongs in this repository."""
+        return self._root + self._layouts[0](key)
+
+    def content_path(self, key: Key) -> bytes | None:
+        """The file that holds the content, in whichever layout, or None."""
+        for layout in self._layouts:
+            path = self._root + layout(key)
+            if os.access(path, os.F_OK):
+                return path
+        return None
+
+    def has(self, key: Key) -> bool:
+        """Whether content of this key is here."""
+        return self.content_path(key) is not None
+
+    def ask(self, keys: Sequence[Key]) -> list[Answer]:
+        """Which of these are here and not about to be removed."""
+        return [self._ask(key) for key in keys]
+
+    def _ask(self, key: Key) -> Answer:
+        path = self.content_path(key)
+        if path is None:
+            return Answer(Presence.ABSENT)
+        if os.access(path + b".lck", os.F_OK) and locks.is_locked_for_removal(path + b".lck"):
+            return Answer(Presence.UNKNOWN, "it is being removed there")
+        return Answer(Presence.PRESENT)
+
+    @contextmanager
+    def open_content(self, key: Key, offset: int = 0) -> Iterator[Stream]:
+        """Stream content from a byte offset.
+
+        Raises:
+            NotFoundError: It is not here.
+        """
+        path = self.content_path(key)
+        if path is None:
+            raise faults.NOT_PRESENT(path=key.text)
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(offset)
+            yield Stream(offset, size, iter(lambda: file.read(_CHUNK), b""))
+
+    def iter_keys(self) -> Iterator[tuple[Key, bytes]]:
+        """Every key whose content is here, with its file; in the order of the disk."""
+        for directory, _, names in os.walk(self._root):
+            name = os.path.basename(directory)
+            if name in names:
+                try:
+                    yield Key.from_file_name(name), directory + b"/" + name
+                except ProtocolError:
+                    continue
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    # bringing
+
+    @contextmanager
+    def open_partial(self, key: Key) -> Iterator[Partial]:
+        """The unfinished file of a key, ours alone; what an earlier try left is still in it."""
+        name = encode_file_name(key)
+        folder = self._annex_dir + b"/tmp"
+        lock_folder = self._annex_dir + b"/transfer/download/lck"
+        os.makedirs(folder, exist_ok=True)
+        os.makedirs(lock_folder, exist_ok=True)
+        lock = lock_folder + b"/lck." + name
+        try:
+            with locks.exclusive(lock, wait_s=0):
+                path = folder + b"/" + name
+                try:
+                    size = os.stat(path).st_size
+                except FileNotFoundError:
+                    size = 0
+                try:
+                    yield Partial(path, size)
+                finally:
+                    _unlink(lock)
+        except PlaceUnavailableError as error:
+            if error.code == faults.BUSY.code:
+                raise faults.IN_USE(key=key.text, lock=os.fsdecode(lock)) from None
+            raise
+
+    def commit(self, key: Key, path: bytes) -> None:
+        """Move a file of checked bytes to its final name, write-protected."""
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        os.chmod(path, mode & ~_WRITE_BITS | 0o444)
+        self.put(key, path)
+
+    def put(self, key: Key, path: bytes) -> None:
+        """Rename a write-protected file to its final name and lock its directory down."""
+        target = self.path_of(key)
+        self.make_room(target)
+        os.rename(path, target)
+        self.protect(target)
+
+    def link(self, key: Key, path: bytes) -> None:
+        """Give a write-protected file its final name as well; it keeps the one it has.
+
+        Replaces what was there under this key: these bytes were just read and are right.
+        """
+        target = self.path_of(key)
+        self.make_room(target)
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            if not os.path.samestat(os.stat(path), os.stat(target)):
+                spare = target + b".new"
+                _unlink(spare)
+                os.link(path, spare)
+                os.rename(spare, target)
+        self.protect(target)
+
+    def make_room(self, target: bytes) -> None:
+        """Make the directory of an object, writable."""
+        folder = os.path.dirname(target)
+        try:
+            os.mkdir(folder)
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)
+        except FileExistsError:
+            self.unprotect(target)
+
+    def protect(self, target: bytes) -> None:
+        """Take write permission from the directory of an object."""
+        if self._lock_down:
+            os.chmod(os.path.dirname(target), 0o555)
+
+    def unprotect(self, target: bytes) -> None:
+        """Give the owner write permission on the directory of an object."""
+        if self._lock_down:
+            folder = os.path.dirname(target)
+            os.chmod(folder, 0o755)
+
+    # keeping and removing
+
+    @contextmanager
+    def lock_content(self, key: Key) -> Iterator[Answer]:
+        """Keep content here until the block ends."""
+        path = self.content_path(key)
+        if path is None:
+            yield Answer(Presence.ABSENT)
+            return
+        self.unprotect(path)
+        try:
+            with locks.shared(path + b".lck", wait_s=0):
+                self.protect(path)
+                present = os.access(path, os.F_OK)
+                yield Answer(Presence.PRESENT if present else Presence.ABSENT)
+                self.unprotect(path)
+                _unlink(path + b".lck")
+        except PlaceUnavailableError:
+            yield Answer(Presence.UNKNOWN, "it is being removed there")
+        finally:
+            if os.access(path, os.F_OK):
+                self.protect(path)
+
+    @contextmanager
+    def hold_for_removal(self, key: Key) -> Iterator[bytes | None]:
+        """Hold content exclusively while its removal is decided; gives its file, or None.
+
+        Raises:
+            PlaceUnavailableError: Somebody keeps it.
+        """
+        path = self.content_path(key)
+        if path is None:
+            yield None
+            return
+        lock = path + b".lck"
+        retained = retained_until(path)
+        if retained > time.time():
+            raise faults.IN_USE(key=key.text, lock=os.fsdecode(path + b".rtm"))
+        self.unprotect(path)
+        try:
+            with locks.exclusive(lock, wait_s=0):
+                try:
+                    yield path if os.access(path, os.F_OK) else None
+                finally:
+                    _unlink(lock)
+        except PlaceUnavailableError as error:
+            if error.code == faults.BUSY.code:
+                raise faults.IN_USE(key=key.text, lock=os.fsdecode(lock)) from None
+            raise
+        finally:
+            if os.access(path, os.F_OK):
+                self.protect(path)
+
+    def remove_held(self, path: bytes) -> None:
+        """Remove content that `hold_for_removal` gave, its companions and empty directories."""
+        os.unlink(path)
+        for ending in (b".lck", b".rtm", b".rtl"):
+            _unlink(path + ending)
+        folder = os.path.dirname(path)
+        for _ in range(3):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                break
+            folder = os.path.dirname(folder)
+
+    def set_aside(self, key: Key, path: bytes) -> bytes:
+        """Move damaged content to ``annex/bad``; gives its new path."""
+        folder = self._annex_dir + b"/bad"
+        os.makedirs(folder, exist_ok=True)
+        target = folder + b"/" + encode_file_name(key)
+        self.unprotect(path)
+        os.replace(path, target)
+        for _ in range(3):
+            path = os.path.dirname(path)
+            try:
+                os.rmdir(path)
+            except OSError:
+                break
+        return target
+
+
+def retained_until(path: bytes) -> float:
+    """Until when a server promised to keep content, in seconds since 1970; 0 when it did not."""
+    try:
+        with open(path + b".rtm", "rb") as file:
+            return float(file.read().strip().removesuffix(b"s") or 0)
+    except FileNotFoundError:
+        return 0.0
+    except ValueError:
+        # Unreadable: keep it, as long as such a promise can last.
+        return time.time() + 600
+
+
+def _unlink(path: bytes) -> None:
+    try:
+        os.unlink(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise

@@ -1,0 +1,161 @@
+"""Putting new git objects on disk: many as one pack, a few as loose files, one sync for all."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from ..wire.gitobjects import ObjectFormat, Oid, hash_object
+from ..wire.gitpack import PackWriter
+
+LOOSE_MAX = 48
+"""Up to so many objects are written loose: packs are for bulk, and each one costs readers."""
+
+PACK_MAX = 400_000
+"""Objects in a pack before the next is begun; bounds the memory of its index."""
+
+BLOB, TREE, COMMIT = 3, 2, 1
+_KINDS = {BLOB: b"blob", TREE: b"tree", COMMIT: b"commit"}
+
+
+class ObjectWriter:
+    """Takes new objects; they are on disk, whole and synced, when `finish` returns.
+
+    Use as a context manager: leaving it by an error leaves nothing behind.
+    """
+
+    def __init__(self, common_dir: bytes, object_format: ObjectFormat) -> None:
+        self._objects = os.path.join(common_dir, b"objects")
+        self._format = object_format
+        self._few: dict[Oid, tuple[int, bytes]] = {}
+        self._pack: PackWriter | None = None
+        self._file: object = None
+        self._path = b""
+        self._finished: list[tuple[bytes, bytes]] = []
+
+    def add(self, kind: int, data: bytes) -> Oid:
+        """Take one object; gives its name."""
+        if self._pack is None:
+            oid = hash_object(_KINDS[kind], data, self._format)
+            if len(self._few) < LOOSE_MAX and len(data) < 1 << 20:
+                self._few[oid] = kind, data
+                return oid
+            self._begin_pack()
+        assert self._pack is not None
+        if self._pack.count >= PACK_MAX:
+            self._end_pack()
+            self._begin_pack()
+        return self._pack.add(kind, data)
+
+    def finish(self) -> None:
+        """Give everything taken so far its final name, synced. More may be added afterwards."""
+        if self._pack is not None:
+            self._end_pack()
+        for temporary, final in self._finished:
+            _rename_new(temporary + b".idx", final + b".idx", keep=False)
+        self._finished.clear()
+        if self._few:
+            for oid, (kind, data) in self._few.items():
+                self._write_loose(oid, kind, data)
+            sync_file_system(self._objects)
+            self._few.clear()
+
+    def _begin_pack(self) -> None:
+        folder = os.path.join(self._objects, b"pack")
+        os.makedirs(folder, exist_ok=True)
+        descriptor, self._path = tempfile.mkstemp(prefix=b"tmp_pack_", dir=folder)
+        self._file = file = open(descriptor, "w+b", buffering=1 << 20)  # noqa: SIM115
+        self._pack = PackWriter(file, self._format)
+        for kind, data in self._few.values():
+            self._pack.add(kind, data)
+        self._few.clear()
+
+    def _end_pack(self) -> None:
+        assert self._pack is not None
+        trailer = self._pack.finish()
+        index = self._pack.index_bytes()
+        file = self._file
+        file.flush()  # type: ignore[attr-defined]
+        os.fchmod(file.fileno(), 0o444)  # type: ignore[attr-defined]
+        os.fsync(file.fileno())  # type: ignore[attr-defined]
+        file.close()  # type: ignore[attr-defined]
+        with open(self._path + b".idx", "wb") as out:
+            out.write(index)
+            out.flush()
+            os.fchmod(out.fileno(), 0o444)
+            os.fsync(out.fileno())
+        final = os.path.join(self._objects, b"pack", b"pack-" + trailer.hex().encode())
+        # The pack first: git looks for packs by their index.
+        _rename_new(self._path, final + b".pack", keep=True)
+        self._finished.append((self._path, final))
+        self._pack = None
+
+    def _write_loose(self, oid: Oid, kind: int, data: bytes) -> None:
+        name = oid.hex().encode()
+        folder = os.path.join(self._objects, name[:2])
+        final = os.path.join(folder, name[2:])
+        if os.access(final, os.F_OK):
+            return
+        os.makedirs(folder, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=b"tmp_obj_", dir=folder)
+        with open(descriptor, "wb") as out:
+            header = b"%b %d\0" % (_KINDS[kind], len(data))
+            out.write(zlib.compress(header + data, 1))
+            os.fchmod(out.fileno(), 0o444)
+        os.rename(temporary, final)
+
+    def __enter__(self) -> ObjectWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pack is not None:
+            self._file.close()  # type: ignore[attr-defined]
+            os.unlink(self._path)
+            self._pack = None
+        for temporary, _ in self._finished:
+            os.unlink(temporary + b".idx")
+        self._finished.clear()
+
+
+def _rename_new(temporary: bytes, final: bytes, *, keep: bool) -> None:
+    if keep and os.access(final, os.F_OK):
+        os.unlink(temporary)
+    else:
+        os.rename(temporary, final)
+
+
+_libc: list[ctypes.CDLL] = []
+
+
+def sync_file_system(path: bytes) -> None:
+    """Bring everything written so far on a file system to the disk, in one call."""
+    if not _libc:
+        _libc.append(ctypes.CDLL(None, use_errno=True))
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # macOS has no syncfs; sync there waits for no disk, as its fsync does not either.
+        if not hasattr(_libc[0], "syncfs"):
+            os.sync()
+        elif _libc[0].syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), os.fsdecode(path))
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def writing(common_dir: bytes, object_format: ObjectFormat) -> Iterator[ObjectWriter]:
+    """An `ObjectWriter`, finished at the end of the block."""
+    with ObjectWriter(common_dir, object_format) as writer:
+        yield writer
+        writer.finish()

@@ -1,0 +1,168 @@
+"""What the data set says of single files: into git or the annex, which hash, locked or not.
+
+Order as git-annex has it: git configuration, then .gitattributes, then the ledger's config.log.
+A rule that we cannot decide is put to git-annex when it is there, and refused otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import lru_cache
+
+from ..core import faults
+from ..core.backends import USUAL_BACKEND
+from ..core.expressions import UNKNOWN, YES, Dialect, Expression, Facts, evaluate, parse
+from ..core.extensions import ExtensionLimits
+from ..core.key import Key
+from ..core.mime import HEAD_SIZE, mime_encoding
+from ..wire import logs
+from ..wire.gitobjects import EXECUTABLE_MODE, FILE_MODE
+from ..wire.pointer import POINTER_SIZE_MAX, key_of_pointer
+from .attribute_files import WorkTreeAttributes
+from .changes import IndexState
+from .git import hex_oid
+from .ledger import Ledger
+from .repository import Repository
+
+_FILTERS = (b"text", b"eol", b"crlf", b"ident", b"working-tree-encoding")
+
+
+class FileFacts(Facts):
+    """What an expression may ask of one file of the folder; looked up when asked."""
+
+    def __init__(self, top: bytes, path: bytes, size: int) -> None:
+        self._top = top
+        self._path = path
+        self._size = size
+
+    def path(self) -> bytes:
+        """The file, from the top."""
+        return self._path
+
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self._size
+
+    def mime_encoding(self) -> str:
+        """The charset libmagic would name."""
+        with open(os.path.join(self._top, self._path), "rb") as file:
+            return mime_encoding(file.read(HEAD_SIZE))
+
+
+class Rules:
+    """The rules of one data set, read once. Used by several threads."""
+
+    def __init__(self, repository: Repository, *, to_git: bool = False) -> None:
+        config = repository.config
+        self._repository = repository
+        self._to_git = to_git
+        self._shared = logs.parse_config(Ledger(repository).policy_file(b"config.log"))
+        self._dotfiles = (self._setting("annex.dotfiles") or "false") == "true"
+        self._add_unlocked = self._setting("annex.addunlocked") or "false"
+        self._no_links = config.get("core.symlinks") == "false"
+        self._trust_mode = config.flag("core.filemode", default=True)
+        self._text_filters = config.get("core.autocrlf") in ("true", "input")
+        self._attributes = WorkTreeAttributes(repository)
+        self.limits = ExtensionLimits(
+            int(self._setting("annex.maxextensionlength") or 4),
+            int(self._setting("annex.maxextensions") or 2),
+        )
+
+    def _setting(self, name: str) -> str | None:
+        return self._repository.config.get(name) or self._shared.get(name)
+
+    def is_annexed(self, path: bytes, size: int) -> bool:
+        """Whether a file of this size belongs into the annex.
+
+        Raises:
+            UsageError: The rule cannot be read, or not decided here.
+        """
+        if self._to_git or path == b".gitmodules":
+            return False
+        if not self._dotfiles and (path.startswith(b".") or b"/." in path):
+            return False
+        rule = self._rule(path)
+        if rule is None:
+            return True
+        answer = evaluate(_parsed(rule), FileFacts(self._repository.top, path, size))
+        return self._ask_git_annex(rule, path) if answer is UNKNOWN else answer is YES
+
+    def _rule(self, path: bytes) -> str | None:
+        configured = self._repository.config.get("annex.largefiles")
+        if configured is not None:
+            return configured
+        attribute = self._attributes.get(path, b"annex.largefiles")
+        if attribute is not None:
+            return os.fsdecode(attribute)
+        return self._shared.get("annex.largefiles")
+
+    def _ask_git_annex(self, rule: str, path: bytes) -> bool:
+        code, _, errors = self._repository.git.ask(
+            "annex", "matchexpression", "--largefiles", rule, b"--file=" + path
+        )
+        if code not in (0, 1):
+            detail = errors.decode("utf-8", "replace").strip() or "git-annex could not say"
+            raise faults.BAD_RULE(rule=rule, detail=detail, where="annex.largefiles")
+        return code == 0
+
+    def backend(self, path: bytes) -> bytes:
+        """The backend that names new content of a file."""
+        configured = self._repository.config.get("annex.backend")
+        if configured:
+            return os.fsencode(configured)
+        attribute = self._attributes.get(path, b"annex.backend")
+        if attribute:
+            return attribute
+        return os.fsencode(self._shared.get("annex.backend") or "") or USUAL_BACKEND
+
+    def is_unlocked(self, path: bytes, size: int) -> bool:
+        """Whether a new annexed file keeps its content in its place."""
+        if self._no_links:
+            return True
+        if self._add_unlocked in ("true", "false"):
+            return self._add_unlocked == "true"
+        facts = FileFacts(self._repository.top, path, size)
+        return evaluate(_parsed(self._add_unlocked), facts) is YES
+
+    def is_filtered(self, path: bytes) -> bool:
+        """Whether git changes the bytes of this file when it takes them (line ends and the like)."""
+        if self._text_filters:
+            return True
+        if self._attributes.any_of(path, _FILTERS):
+            return True
+        return self._attributes.get(path, b"filter") not in (None, b"annex")
+
+    def copies(self, path: bytes) -> tuple[int | None, int | None]:
+        """numcopies and mincopies that .gitattributes ask for this file."""
+        values = [self._attributes.get(path, b"annex." + n) for n in (b"numcopies", b"mincopies")]
+        number, least = (int(v) if v is not None and v.isdigit() else None for v in values)
+        return number, least
+
+    def mode(self, status: os.stat_result, known: IndexState | None) -> bytes:
+        """The mode git shall record for a file."""
+        if not self._trust_mode:
+            return known.mode if known and known.mode == EXECUTABLE_MODE else FILE_MODE
+        return EXECUTABLE_MODE if status.st_mode & stat.S_IXUSR else FILE_MODE
+
+    def key_in_index(self, known: IndexState | None) -> Key | None:
+        """The key of an unlocked file, as the index has it."""
+        if known is None or known.mode not in (FILE_MODE, EXECUTABLE_MODE):
+            return None
+        sizes = list(self._repository.git.objects.iter_sizes([hex_oid(known.oid)]))
+        if not sizes or sizes[0][1] > POINTER_SIZE_MAX:
+            return None
+        answers = list(self._repository.git.objects.iter_read([hex_oid(known.oid)]))
+        return key_of_pointer(answers[0][1]) if answers[0] is not None else None
+
+    def pointer_in(self, path: bytes, status: os.stat_result) -> Key | None:
+        """The key that a file of the folder only names, because its content is not here."""
+        if status.st_size > POINTER_SIZE_MAX:
+            return None
+        with open(os.path.join(self._repository.top, path), "rb") as file:
+            return key_of_pointer(file.read(POINTER_SIZE_MAX + 1))
+
+
+@lru_cache(maxsize=64)
+def _parsed(rule: str) -> Expression:
+    return parse(rule, Dialect.LARGEFILES, "annex.largefiles or annex.addunlocked")

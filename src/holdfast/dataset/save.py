@@ -1,0 +1,320 @@
+"""Saving: changes of the folder become a new version, in one pass over what changed.
+
+Reading and hashing need no lock and run in threads; then, under git's index lock and the journal
+lock, index, trees, ledger and refs are written for the whole batch. Nothing is reported before it
+is on the disk.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import stat
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import IO, NamedTuple
+
+from ..core import faults
+from ..core.errors import HoldError
+from ..core.key import Key
+from ..core.outcome import Outcome, Status
+from ..core.place import Place
+from ..core.progress import Progress
+from ..wire.gitobjects import Oid
+from ..wire.pointer import key_of_link, link_target, pointer
+from .changes import SUBMODULE_MODE, Change, Scan
+from .commit import Recorded, commit
+from .filtered import iter_filtered_blobs
+from .index_file import index_state
+from .ingest import Ingester
+from .objects import Objects
+from .packs import BLOB, ObjectWriter
+from .repository import Repository
+from .rules import Rules
+from .submodules import head_of, register
+
+FILE, EXECUTABLE, LINK = b"100644", b"100755", b"120000"
+BLOCK = 2048
+_LARGE = 16 << 20
+_IN_MEMORY = 4 << 20
+
+
+class Taken(NamedTuple):
+    """What became of one change: how git shall have it, or why it was left out.
+
+    Exactly one of these is set for content that is new: ``oid``, ``blob`` (bytes to store) or
+    ``filtered`` (git has to read the file). None of them: the path is gone.
+    """
+
+    path: bytes
+    mode: bytes = b""
+    oid: Oid | None = None
+    blob: bytes | None = None
+    filtered: bool = False
+    status: os.stat_result | None = None
+    key: Key | None = None
+    size: int = 0
+    stored: bool = False
+    verb: str = "add"
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class SavePlan:
+    """What to save and how."""
+
+    paths: Sequence[bytes] = ()
+    message: str | None = None
+    to_git: bool = False
+    updated: bool = False
+    jobs: int = 2
+
+
+@dataclass
+class _Batch:
+    """What was taken so far, spilled to disk when it is much."""
+
+    file: IO[bytes]
+    keys: list[Key] = field(default_factory=list)
+    verbs: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: Recorded) -> None:
+        """Remember one thing that will be in the version."""
+        self.file.write(marshal.dumps(tuple(record)))
+        self.verbs[record.verb] += 1
+
+    @property
+    def count(self) -> int:
+        """How many things there are."""
+        return self.verbs.total()
+
+    def message(self) -> str:
+        """What to say of a version that nobody said anything of."""
+        words = {"add": "added", "modify": "modified", "delete": "deleted"}
+        return "Save " + ", ".join(f"{n} {words[verb]}" for verb, n in sorted(self.verbs.items()))
+
+    def __iter__(self) -> Iterator[Recorded]:
+        self.file.seek(0)
+        for _ in range(self.count):
+            yield Recorded(*marshal.load(self.file))
+
+
+def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Iterator[Outcome]:
+    """Save what changed below some paths, or everywhere; tells of each file once it is safe."""
+    repository.check_writable()
+    repository.check_plain_content()
+    if repository.adjusted_branch:
+        raise faults.ADJUSTED(branch=repository.adjusted_branch)
+    failures: list[Outcome] = []
+    scratch = os.path.join(repository.annex_dir, b"othertmp")
+    os.makedirs(scratch, exist_ok=True)
+    with (
+        tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=os.fsdecode(scratch)) as file,
+        ObjectWriter(repository.common_dir, repository.object_format) as writer,
+    ):
+        seen = index_state(repository)
+        batch = _Batch(file)
+        for taken in _iter_taken(repository, plan, progress):
+            if taken.error is not None:
+                failures.append(_failed(taken))
+            else:
+                _keep(taken, batch, writer)
+        if batch.count:
+            message = plan.message or batch.message()
+            whole = not plan.paths and not plan.updated and not failures
+            commit(repository, writer, batch, batch.keys, message, seen=seen, whole=whole)
+        yield from failures
+        for record in batch:
+            yield _saved(record)
+
+
+def _keep(taken: Taken, batch: _Batch, writer: ObjectWriter) -> None:
+    oid = writer.add(BLOB, taken.blob) if taken.blob is not None else taken.oid
+    if taken.stored and taken.key is not None:
+        batch.keys.append(taken.key)
+    batch.add(Recorded.of(taken.path, taken.mode, oid, taken.status, taken.key, taken.size, taken.verb))
+
+
+def _failed(taken: Taken) -> Outcome:
+    error = taken.error
+    if not isinstance(error, HoldError):
+        assert isinstance(error, OSError)
+        error = from_os_error(error, taken.path)
+    return Outcome("save", Status.ERROR, os.fsdecode(taken.path), error=error, note=str(error))
+
+
+def from_os_error(error: OSError, path: bytes) -> HoldError:
+    """What the system said, in our four lines."""
+    import errno
+
+    detail = f"{error.strerror} (errno {error.errno})"
+    name = os.fsdecode(path)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return faults.NO_ROOM(path=name, detail=detail)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return faults.NO_PERMISSION(path=name, detail=detail)
+    return faults.DISK_ERROR(path=name, detail=detail)
+
+
+def _saved(record: Recorded) -> Outcome:
+    return Outcome(
+        record.verb,
+        Status.OK,
+        os.fsdecode(record.path),
+        key=Key(record.key) if record.key else None,
+        size=record.size,
+    )
+
+
+def _iter_taken(
+    repository: Repository, plan: SavePlan, progress: Progress
+) -> Iterator[Taken]:
+    """Take in every change, in the order of the paths; hashing runs ahead in threads."""
+    place = Place(repository.here, "here")
+    objects = Objects(
+        repository.annex_dir, place, bare=False, group=bool(repository.config.get("core.sharedrepository"))
+    )
+    rules = Rules(repository, to_git=plan.to_git)
+    changes = Scan(repository, plan.paths).iter_changes(untracked=not plan.updated)
+    ingester = Ingester(repository.top, repository.annex_dir + b"/othertmp", objects, rules.limits)
+    taker = _Taker(repository, rules, ingester)
+    with closing(ingester), ThreadPoolExecutor(plan.jobs) as pool:
+        ahead: list[Callable[[], list[Taken]]] = []
+        while True:
+            block = list(islice(changes, BLOCK))
+            if block:
+                ahead.append(_spread(pool, taker.take, block, plan.jobs))
+            if ahead and (len(ahead) > 1 or not block):
+                for taken in _finish_block(repository, ahead.pop(0)()):
+                    progress.advance(1, taken.size)
+                    yield taken
+            if not block and not ahead:
+                return
+
+
+def _spread(
+    pool: ThreadPoolExecutor, take: Callable[[Change], Taken], block: list[Change], jobs: int
+) -> Callable[[], list[Taken]]:
+    """Start taking a block in the pool; the result waits for it, in order."""
+    size = max(1, min(64, len(block) // jobs or 1))
+    parts = [block[start : start + size] for start in range(0, len(block), size)]
+    futures = [pool.submit(lambda part=part: [take(c) for c in part]) for part in parts]  # type: ignore[misc]
+    return lambda: [taken for future in futures for taken in future.result()]
+
+
+def _finish_block(repository: Repository, block: list[Taken]) -> Iterator[Taken]:
+    """Let git read those files that its own filters apply to."""
+    filtered = [taken.path for taken in block if taken.filtered]
+    oids = dict(iter_filtered_blobs(repository, filtered)) if filtered else {}
+    for taken in block:
+        yield taken._replace(oid=oids[taken.path]) if taken.filtered else taken
+
+
+class _Taker:
+    """Decides what one change is, and takes it in."""
+
+    def __init__(self, repository: Repository, rules: Rules, ingester: Ingester) -> None:
+        self._repository = repository
+        self._top = repository.top + b"/"
+        self._rules = rules
+        self._ingester = ingester
+
+    def take(self, change: Change) -> Taken:
+        """One change; what goes wrong with it is told in ``error``."""
+        try:
+            return self._take(change)
+        except (HoldError, OSError) as error:
+            return Taken(change.path, error=error)
+
+    def _take(self, change: Change) -> Taken:
+        path = change.path
+        if change.in_folder is None and change.in_index is not None:
+            return Taken(path, change.in_index.mode, change.in_index.oid, verb=_verb(change))
+        if not change.in_folder:
+            return Taken(path, verb="delete")
+        status = os.lstat(self._top + path)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFLNK:
+            return self._take_link(change, status)
+        if kind == stat.S_IFREG:
+            return self._take_file(change, status)
+        if kind == stat.S_IFDIR:
+            return self._take_repository(change)
+        raise faults.NOT_A_FILE(path=os.fsdecode(path))
+
+    def _take_link(self, change: Change, status: os.stat_result) -> Taken:
+        path = change.path
+        target = os.readlink(self._top + path)
+        key = key_of_link(target) if b".git/annex/objects/" in target else None
+        if key is not None:
+            right = link_target(key, path.count(b"/"))
+            if right != target:
+                target = self._ingester.replace_by_link(path, key)
+                status = os.lstat(self._top + path)
+        here = key is not None and self._ingester.has(key)
+        return Taken(
+            path, LINK, blob=target, status=status, key=key, stored=here,
+            size=(key.size or 0) if key else len(target), verb=_verb(change),
+        )  # fmt: skip
+
+    def _take_file(self, change: Change, status: os.stat_result) -> Taken:
+        path = change.path
+        mode = self._rules.mode(status, change.in_index)
+        known = self._rules.key_in_index(change.in_index)
+        if not self._rules.is_annexed(path, status.st_size):
+            return self._take_into_git(change, status, mode)
+        if known is not None or self._rules.is_unlocked(path, status.st_size):
+            return self._take_unlocked(change, status, mode, known)
+        backend = self._rules.backend(path)
+        key, target = self._ingester.lock_in(path, status, backend)
+        return Taken(
+            path, LINK, blob=target, status=os.lstat(self._top + path), key=key,
+            size=status.st_size, stored=True, verb=_verb(change),
+        )  # fmt: skip
+
+    def _take_unlocked(
+        self, change: Change, status: os.stat_result, mode: bytes, known: Key | None
+    ) -> Taken:
+        path = change.path
+        named = self._rules.pointer_in(path, status)
+        if named is not None:
+            return Taken(path, mode, blob=pointer(named), status=status, key=named, verb=_verb(change))
+        backend = known.backend if known is not None else self._rules.backend(path)
+        key = self._ingester.copy_in(path, status, bytes(backend))
+        return Taken(
+            path, mode, blob=pointer(key), status=status, key=key, size=status.st_size,
+            stored=True, verb=_verb(change),
+        )  # fmt: skip
+
+    def _take_into_git(self, change: Change, status: os.stat_result, mode: bytes) -> Taken:
+        path = change.path
+        taken = Taken(path, mode, status=status, size=status.st_size, verb=_verb(change))
+        if status.st_size > _LARGE or self._rules.is_filtered(path):
+            return taken._replace(filtered=True)
+        with open(self._top + path, "rb", buffering=0) as file:
+            data = file.read(status.st_size + 1)
+            after = os.fstat(file.fileno())
+        if len(data) != status.st_size or after.st_mtime_ns != status.st_mtime_ns:
+            raise faults.CHANGED_WHILE_READ(path=os.fsdecode(path))
+        return taken._replace(blob=data)
+
+    def _take_repository(self, change: Change) -> Taken:
+        path = change.path
+        oid = head_of(self._repository, path)
+        if oid is None:
+            raise faults.EMPTY_REPOSITORY(path=os.fsdecode(path))
+        if change.in_index is None:
+            register(self._repository, path)
+        status = os.lstat(self._top + path)
+        return Taken(path, SUBMODULE_MODE, oid, status=status, verb=_verb(change))
+
+
+def _verb(change: Change) -> str:
+    return "add" if change.in_head is None else "modify"
+
+

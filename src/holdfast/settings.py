@@ -1,0 +1,108 @@
+"""The one reading of the environment and of the call's own settings, into a frozen value.
+
+Read at an entry point and passed down; nothing else in the package looks at the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from .core import faults
+
+WIDTH_DEFAULT = 80
+WIDTH_MIN = 40
+
+ENVIRONMENT = {
+    "HOLDFAST_DATASET": "the data set to work in, like -d",
+    "HOLDFAST_COLOR": "auto, always or never; NO_COLOR means never",
+    "HOLDFAST_PROGRESS": "auto, always or never",
+    "HOLDFAST_DEBUG": "1 shows tracebacks, like --debug",
+    "HOLDFAST_JOBS": "how many transfers at a time, like -c annex.jobs=N",
+}
+"""What we look for, and what it means; printed in the command reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the person, the terminal and the environment ask for.
+
+    ``values`` overrides git's configuration for this one call, under git's own names.
+    """
+
+    color: bool = False
+    progress: bool = False
+    width: int = WIDTH_DEFAULT
+    debug: bool = False
+    dataset: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_settings(
+    environ: Mapping[str, str],
+    assignments: Iterable[str] = (),
+    *,
+    out_is_terminal: bool = False,
+    err_is_terminal: bool = False,
+    width: int | None = None,
+) -> Settings:
+    """Make settings of an environment and ``KEY=VALUE`` words; the words win.
+
+    Raises:
+        UsageError: A word or a variable has a form that means nothing.
+    """
+    values = {}
+    if jobs := environ.get("HOLDFAST_JOBS"):
+        values["annex.jobs"] = jobs
+    values.update(parse_assignment(word) for word in assignments)
+    dumb = environ.get("TERM") == "dumb"
+    return Settings(
+        color=_choice(
+            environ,
+            "HOLDFAST_COLOR",
+            auto=out_is_terminal and err_is_terminal and not dumb and not environ.get("NO_COLOR"),
+        ),
+        progress=_choice(environ, "HOLDFAST_PROGRESS", auto=err_is_terminal and not dumb),
+        width=_width(environ, width),
+        debug=environ.get("HOLDFAST_DEBUG", "") not in ("", "0"),
+        dataset=environ.get("HOLDFAST_DATASET") or None,
+        values=values,
+    )
+
+
+def parse_assignment(word: str) -> tuple[str, str]:
+    """Read ``KEY=VALUE``; a key alone is true, as git has it. Section and name become lower case.
+
+    Raises:
+        UsageError: The key has no section.
+    """
+    key, equals, value = word.partition("=")
+    section, dot, rest = key.partition(".")
+    if not (section and dot and rest):
+        raise faults.BAD_USAGE(
+            what=f"-c {word}: a setting is SECTION.NAME=VALUE", command="help config"
+        )
+    middle, dot, name = rest.rpartition(".")
+    return f"{section.lower()}.{middle}{dot}{name.lower()}", value if equals else "true"
+
+
+def terminal_width(descriptor: int = 2) -> int | None:
+    """How many columns a terminal has; None when it is none."""
+    try:
+        return os.get_terminal_size(descriptor).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def _choice(environ: Mapping[str, str], name: str, *, auto: bool) -> bool:
+    word = environ.get(name) or "auto"
+    if word not in ("auto", "always", "never"):
+        raise faults.BAD_USAGE(what=f"{name}={word}: say auto, always or never", command="help")
+    return auto if word == "auto" else word == "always"
+
+
+def _width(environ: Mapping[str, str], measured: int | None) -> int:
+    columns = environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() else measured or WIDTH_DEFAULT
+    return max(width, WIDTH_MIN)

@@ -1,0 +1,46 @@
+"""What `import holdfast` offers."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+import holdfast as hf
+from holdfast.cli.table import COMMANDS
+from holdfast.core.key import Key
+
+
+def test_values_are_those_of_the_core() -> None:
+    assert hf.Key is Key
+    for name in hf._VALUES:
+        if hf._VALUES[name].startswith("core."):
+            assert (
+                getattr(hf, name).__name__ == name
+                if hasattr(getattr(hf, name), "__name__")
+                else True
+            )
+
+
+def test_verbs_come_from_the_api_when_they_are_first_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(vars(hf), "save", raising=False)
+    monkeypatch.delitem(vars(hf), "iter_unlock", raising=False)
+    verbs, lock = ModuleType("holdfast.api.verbs"), ModuleType("holdfast.api.lock")
+    verbs.save, lock.iter_unlock = object(), object()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "holdfast.api.verbs", verbs)
+    monkeypatch.setitem(sys.modules, "holdfast.api.lock", lock)
+    assert hf.save is verbs.save
+    assert hf.iter_unlock is lock.iter_unlock
+    monkeypatch.delitem(vars(hf), "save")
+    monkeypatch.delitem(vars(hf), "iter_unlock")
+
+
+def test_every_command_that_is_a_verb_can_be_called_from_python() -> None:
+    assert {name for name, _, _, _ in COMMANDS} - {"help", "completion"} <= set(hf._VERBS)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = hf.nothing
+    assert "iter_get" in dir(hf)
