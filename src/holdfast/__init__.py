@@ -88,7 +88,7 @@ _VERBS = {
     "unused": "unused",
     "whereis": "whereis",
 }
-"""Each verb, and the module of the api that has its ``iter_`` form."""
+"""Each verb, and the module of the api that has it and its ``iter_`` form."""
 
 __all__ = [  # noqa: PLE0604 (read from the two tables)
     "__version__",
@@ -101,10 +101,8 @@ __all__ = [  # noqa: PLE0604 (read from the two tables)
 def __getattr__(name: str) -> Any:
     if name in _VALUES:
         home = _VALUES[name]
-    elif name in _VERBS:
-        home = "api.verbs"
-    elif name.startswith("iter_") and name[5:] in _VERBS:
-        home = f"api.{_VERBS[name[5:]]}"
+    elif name.removeprefix("iter_") in _VERBS:
+        home = f"api.{_VERBS[name.removeprefix('iter_')]}"
     else:
         raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
     from importlib import import_module

@@ -34,7 +34,11 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict[s
 
     def open_dataset(path: Path, settings: dict[str, str]) -> SimpleNamespace:
         opened.update(path=path, settings=settings)
-        return SimpleNamespace(top=os.fsencode(tmp_path), close=lambda: opened.update(closed=True))
+        return SimpleNamespace(
+            top=os.fsencode(tmp_path),
+            relative=lambda words: [b"" if word == "." else os.fsencode(word) for word in words],
+            close=lambda: opened.update(closed=True),
+        )
 
     datasets.open_dataset = open_dataset  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "holdfast.api.datasets", datasets)
@@ -213,14 +217,23 @@ def test_options_may_stand_between_paths_and_a_path_may_begin_with_a_dash(
     assert called["source"] == "tape"
 
 
-def test_a_path_is_handed_on_as_it_was_typed_whatever_its_bytes(
+def test_paths_are_handed_on_from_the_top_of_the_data_set_whatever_their_bytes(
     api: Callable[..., dict[str, Any]],
 ) -> None:
     called = api("get", got("a"))
-    run(["get", UNDECODABLE, "../b", "/c"])
-    assert called["args"][1] == (b"caf\xe9", b"../b", b"/c")
-    run(["get"])
-    assert called["args"][1] == ()
+    run(["get", UNDECODABLE, "b"])
+    assert called["args"][1] == (b"caf\xe9", b"b")
+    for words in (["get"], ["get", "a", "."]):
+        run(words)
+        assert called["args"][1] == ()
+
+
+def test_a_verb_that_had_nothing_to_do_says_so(
+    api: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    api("save")
+    assert run(["save"]) == 0
+    assert capsys.readouterr().out == "save  nothing to do  0.0 s\n"
 
 
 def test_the_data_set_is_closed_also_when_the_verb_fails(
@@ -346,7 +359,7 @@ def test_names_for_other_programs_leave_as_they_came(tmp_path: Path) -> None:
         "import sys, types, os\n"
         "from holdfast.core.outcome import Outcome, Status\n"
         "d = types.ModuleType('holdfast.api.datasets')\n"
-        "d.open_dataset = lambda path, settings: types.SimpleNamespace(top=os.fsencode(os.getcwd()), close=lambda: None)\n"
+        "d.open_dataset = lambda path, settings: types.SimpleNamespace(top=os.fsencode(os.getcwd()), relative=list, close=lambda: None)\n"
         "f = types.ModuleType('holdfast.api.find')\n"
         "f.iter_find = lambda *a, **k: iter([Outcome('find', Status.OK, os.fsdecode(b'caf\\xe9\\n'))] * 2)\n"
         "sys.modules['holdfast.api.datasets'], sys.modules['holdfast.api.find'] = d, f\n"
@@ -414,7 +427,7 @@ def test_a_request_to_end_stops_as_ctrl_c_does(tmp_path: Path) -> None:
     code = (
         "import sys, types, os, signal\n"
         "d, g = types.ModuleType('holdfast.api.datasets'), types.ModuleType('holdfast.api.get')\n"
-        "d.open_dataset = lambda path, settings: types.SimpleNamespace(top=os.fsencode(os.getcwd()), close=lambda: None)\n"
+        "d.open_dataset = lambda path, settings: types.SimpleNamespace(top=os.fsencode(os.getcwd()), relative=list, close=lambda: None)\n"
         "g.iter_get = lambda *a, **k: (os.kill(os.getpid(), signal.SIGTERM) for _ in range(9))\n"
         "sys.modules['holdfast.api.datasets'], sys.modules['holdfast.api.get'] = d, g\n"
         "from holdfast.cli.main import run\n"

@@ -26,11 +26,11 @@ def test_values_are_those_of_the_core() -> None:
 def test_verbs_come_from_the_api_when_they_are_first_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(vars(hf), "save", raising=False)
     monkeypatch.delitem(vars(hf), "iter_unlock", raising=False)
-    verbs, lock = ModuleType("holdfast.api.verbs"), ModuleType("holdfast.api.lock")
-    verbs.save, lock.iter_unlock = object(), object()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "holdfast.api.verbs", verbs)
+    saving, lock = ModuleType("holdfast.api.save"), ModuleType("holdfast.api.lock")
+    saving.save, lock.iter_unlock = object(), object()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "holdfast.api.save", saving)
     monkeypatch.setitem(sys.modules, "holdfast.api.lock", lock)
-    assert hf.save is verbs.save
+    assert hf.save is saving.save
     assert hf.iter_unlock is lock.iter_unlock
     monkeypatch.delitem(vars(hf), "save")
     monkeypatch.delitem(vars(hf), "iter_unlock")

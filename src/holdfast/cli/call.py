@@ -67,10 +67,15 @@ class Call:
         where = self.options.dataset or self.settings.dataset or "."
         return open_dataset(Path(where), self.settings.values)
 
-    @property
+    @cached_property
     def paths(self) -> tuple[bytes, ...]:
-        """The PATH words as they were typed, from the current folder; empty for the whole."""
-        return tuple(os.fsencode(word) for word in self.options.paths)
+        """The PATH words, relative to the top of the data set; empty for the whole of it.
+
+        Raises:
+            UsageError: A path is not in the data set.
+        """
+        found = self.dataset.relative(self.options.paths)
+        return () if b"" in found else tuple(found)
 
     def close(self) -> None:
         """Let go of the data set, if it was opened."""

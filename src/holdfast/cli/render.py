@@ -112,7 +112,7 @@ class TableView:
         self._release()
         if self._unlisted and self._verbosity >= 0:
             sys.stdout.write(f"…    {number(self._unlisted)} more, not listed (-v lists them)\n")
-        if self._verbosity >= 0 and report.counts:
+        if self._verbosity >= 0:
             sys.stdout.write(summary(self._command, report, seconds) + "\n")
         sys.stdout.flush()
         sys.stderr.write(explain(report, self._paint))
@@ -215,7 +215,7 @@ def summary(command: str, report: Report, seconds: float) -> str:
     for status in (Status.OK, Status.NOT_NEEDED):
         if count := report.count(status):
             counts.append(f"{number(count)} {SHOWN[status]}")
-    parts = [command, ", ".join(counts)]
+    parts = [command, ", ".join(counts) or "nothing to do"]
     if report.size:
         parts.append(size(report.size))
     parts.append(duration(seconds))

@@ -156,6 +156,7 @@ class _Table:
         self._suffix_any = tuple(suffix for _, suffix in suffixes)
         self._name_any, self._name_each = _compile(names)
         self._path_any, self._path_each = _compile(paths)
+        self._usual = self._merge(reversed(self._always))
 
     def attributes(self, path: bytes, name: bytes) -> Attributes:
         found = self._names.get(name)
@@ -166,6 +167,8 @@ class _Table:
             matched = matched + [i for i, matches in self._name_each if matches(name)]
         if self._path_any is not None and self._path_any(path):
             matched = matched + [i for i, matches in self._path_each if matches(path)]
+        if matched is self._always:
+            return self._usual
         lines = tuple(matched)
         result = self._results.get(lines)
         if result is None:
@@ -206,11 +209,11 @@ def _compile(rules: Sequence[tuple[int, bytes]]) -> tuple[_Match | None, list[tu
 
 
 def _matcher(regex: bytes) -> _Match:
-    pattern = re.compile(regex, re.DOTALL)
-    return lambda text: pattern.fullmatch(text) is not None
+    matches: _Match = re.compile(regex, re.DOTALL).fullmatch
+    return matches
 
 
-_Match = Callable[[bytes], bool]
+_Match = Callable[[bytes], object]
 
 _BLANK = b" \t\r\n"
 _NAME = re.compile(rb"[A-Za-z0-9_.][-A-Za-z0-9_.]*")

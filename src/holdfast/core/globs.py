@@ -31,6 +31,7 @@ _CLASSES = {
     "xdigit": "0-9a-fA-F",
 }
 _NAMED = re.compile(r"\[:([^]]*?):\]|\[=(.)=\]|\[\.(.*?)\.\]", re.DOTALL)
+_SPECIAL = re.compile(r"[*?/\[]")
 _NEVER = r"(?!)"
 
 
@@ -53,7 +54,10 @@ def compile_glob(glob: bytes, *, ignore_case: bool = False) -> Matches:
     def matches(raw: bytes) -> bool:
         return search(raw.decode("utf-8", "surrogateescape")) is not None
 
-    return matches
+    if ignore_case or _SPECIAL.search(text):
+        return matches
+    # Most words of an expression are plain, and most names are one line.
+    return lambda raw: raw == glob or (b"\n" in raw and matches(raw))
 
 
 def translate(glob: str) -> str:
@@ -73,11 +77,11 @@ def translate(glob: str) -> str:
         elif char == "*" and parts[-1:] == [".*"]:
             continue
         else:
-            parts.append(_SPECIAL.get(char) or re.escape(char))
+            parts.append(_MEANINGS.get(char) or re.escape(char))
     return "^" + "".join(parts) + "$"
 
 
-_SPECIAL = {"*": ".*", "?": ".", "/": "/+"}
+_MEANINGS = {"*": ".*", "?": ".", "/": "/+"}
 
 
 def _anything(raw: bytes) -> bool:

@@ -13,14 +13,18 @@ we name it only for a handful of formats, and only where every release agrees.
 from __future__ import annotations
 
 import codecs
-from struct import iter_unpack
+import sys
+from array import array
 
 HEAD_SIZE = 65536
 """How many bytes decide the encoding."""
+START_SIZE = 1024
+"""How many of them are looked at first: nearly all binary formats show themselves there."""
 
 _ASCII = bytes((*range(7, 14), 27, *range(32, 127), 0x85))
 _LATIN = bytes(range(0xA0, 0x100))
 _EXTENDED = bytes(range(0x80, 0xA0))
+_TEXT = _ASCII + _LATIN + _EXTENDED
 _CONTROL = bytes(set(range(128)) - set(_ASCII))
 # Each of these is a printing character, a line break or a tab on an EBCDIC machine.
 _EBCDIC = bytes(
@@ -35,7 +39,7 @@ def mime_encoding(head: bytes) -> str:
     Give it `HEAD_SIZE` bytes or the whole content; more is not looked at.
     """
     head = head[:HEAD_SIZE]
-    if len(head) < 2:
+    if len(head) < 2 or _plainly_binary(head[:START_SIZE]):
         return "binary"
     if not head.translate(None, _ASCII):
         return "utf-7" if len(head) > 4 and head.startswith(_UTF7_MARKS) else "us-ascii"
@@ -73,6 +77,13 @@ _MARKS = (
 )
 
 
+def _plainly_binary(start: bytes) -> bool:
+    """Whether the first bytes alone rule out every encoding that is known."""
+    if not start.translate(None, _TEXT) or not start.translate(None, _EBCDIC):
+        return False
+    return not start.startswith(_WIDE_MARKS)
+
+
 def _is_utf8(head: bytes) -> bool:
     """Whether it is UTF-8 with a mark or a character beyond ASCII; one cut off last is forgiven."""
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -87,20 +98,23 @@ def _is_utf8(head: bytes) -> bool:
 
 
 _WIDE = (
-    (b"\xff\xfe\0\0", "utf-32le", "<I"),
-    (b"\0\0\xfe\xff", "utf-32be", ">I"),
-    (b"\xff\xfe", "utf-16le", "<H"),
-    (b"\xfe\xff", "utf-16be", ">H"),
+    (b"\xff\xfe\0\0", "utf-32le", "little", "I"),
+    (b"\0\0\xfe\xff", "utf-32be", "big", "I"),
+    (b"\xff\xfe", "utf-16le", "little", "H"),
+    (b"\xfe\xff", "utf-16be", "big", "H"),
 )
+_WIDE_MARKS = tuple(mark for mark, *_ in _WIDE)
 _NO_TEXT = frozenset((*_CONTROL, 0xFFFE))
 
 
 def _wide(head: bytes) -> str:
     """Which of UTF-16 and UTF-32 it is, by its mark and for want of control characters; or ""."""
-    for mark, name, unit in _WIDE:
-        width = len(mark)
+    for mark, name, order, unit in _WIDE:
         if head.startswith(mark):
-            whole = len(head) - len(head) % width
-            if not any(code in _NO_TEXT for (code,) in iter_unpack(unit, head[width:whole])):
+            width = len(mark)
+            units = array(unit, head[width : len(head) - len(head) % width])
+            if order != sys.byteorder:
+                units.byteswap()
+            if _NO_TEXT.isdisjoint(units):
                 return name
     return ""

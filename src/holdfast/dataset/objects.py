@@ -160,7 +160,8 @@ class Objects:
         try:
             os.mkdir(folder)
         except FileNotFoundError:
-            os.makedirs(folder, exist_ok=True)
+            _make_folders(folder)
+            os.mkdir(folder)
         except FileExistsError:
             self.unprotect(target)
 
@@ -255,6 +256,26 @@ class Objects:
             except OSError:
                 break
         return target
+
+
+def _make_folders(folder: bytes) -> None:
+    """Make the folders above one; cheaper than looking first, since most are new."""
+    parent = os.path.dirname(folder)
+    try:
+        os.mkdir(parent)
+    except FileNotFoundError:
+        _make_folders(parent)
+        _make(parent)
+    except FileExistsError:
+        return
+
+
+def _make(folder: bytes) -> None:
+    """Make a folder that another thread may be making too."""
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return
 
 
 def retained_until(path: bytes) -> float:

@@ -42,6 +42,7 @@ FILE, EXECUTABLE, LINK = b"100644", b"100755", b"120000"
 BLOCK = 2048
 _LARGE = 16 << 20
 _IN_MEMORY = 4 << 20
+_SPILL = 1024
 
 
 class Taken(NamedTuple):
@@ -82,11 +83,20 @@ class _Batch:
     file: IO[bytes]
     keys: list[Key] = field(default_factory=list)
     verbs: Counter[str] = field(default_factory=Counter)
+    _open: list[tuple[object, ...]] = field(default_factory=list)
 
     def add(self, record: Recorded) -> None:
         """Remember one thing that will be in the version."""
-        self.file.write(marshal.dumps(tuple(record)))
+        self._open.append(tuple(record))
         self.verbs[record.verb] += 1
+        if len(self._open) == _SPILL:
+            self._spill()
+
+    def _spill(self) -> None:
+        block = marshal.dumps(self._open)
+        self.file.seek(0, os.SEEK_END)
+        self.file.write(len(block).to_bytes(8, "big") + block)
+        self._open.clear()
 
     @property
     def count(self) -> int:
@@ -99,9 +109,15 @@ class _Batch:
         return "Save " + ", ".join(f"{n} {words[verb]}" for verb, n in sorted(self.verbs.items()))
 
     def __iter__(self) -> Iterator[Recorded]:
-        self.file.seek(0)
-        for _ in range(self.count):
-            yield Recorded(*marshal.load(self.file))
+        position = 0
+        while True:
+            self.file.seek(position)
+            length = int.from_bytes(self.file.read(8), "big")
+            if not length:
+                break
+            position += 8 + length
+            yield from map(Recorded._make, marshal.loads(self.file.read(length)))
+        yield from map(Recorded._make, self._open)
 
 
 def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Iterator[Outcome]:
