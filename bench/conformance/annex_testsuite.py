@@ -199,7 +199,6 @@ def find_binary() -> Path:
 
 _SHIM = """\
 #!/bin/sh
-export MAGIC={magic}
 export HOLDFAST_ANNEX_REAL={real}
 case "$1 $2" in
 "test "* | "--color=never test") exec {real} "$@" ;;
@@ -215,7 +214,9 @@ exec {program} "$@"
 
 
 def write_shims(folder: Path, binary: Path, engine: str, hold: str) -> None:
-    """Put `git-annex` and `git-annex-shell` into a folder."""
+    """Put `git-annex` and `git-annex-shell` into a folder, with what the suite looks for there."""
+    (folder / "magic").mkdir()
+    (folder / "magic" / "magic.mgc").symlink_to(binary.with_name("magic.mgc"))
     (folder / "real").mkdir()
     shell = folder / "real" / "git-annex-shell"
     shell.symlink_to(binary)
@@ -225,10 +226,9 @@ def write_shims(folder: Path, binary: Path, engine: str, hold: str) -> None:
         "git-annex": ours if engine == "ours" else real,
         "git-annex-shell": f'exec {shlex.quote(str(shell))} "$@"',
     }
-    magic = shlex.quote(str(binary.with_name("magic.mgc")))
     for name, command in commands.items():
         shim = folder / name
-        text = _SHIM.format(magic=magic, real=shlex.quote(str(binary)), command=command)
+        text = _SHIM.format(real=shlex.quote(str(binary)), command=command)
         shim.write_text(text)
         shim.chmod(0o755)
 
@@ -321,7 +321,6 @@ def make_environment(folder: Path, log: Path) -> dict[str, str]:
         **os.environ,
         "GIT_ANNEX_DIR": str(folder / "shims"),
         "HOLDFAST_ANNEX_LOG": str(log),
-        "MAGIC": str(find_binary().with_name("magic.mgc")),
         "HOME": str(home),
         "LC_ALL": "C.UTF-8",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .errors import HoldError
 from .key import Key
@@ -106,6 +106,7 @@ class Writable(Protocol):
         """Move a file, whose bytes were checked against the key, to its final name."""
 
 
+@runtime_checkable
 class BulkReadable(Readable, Protocol):
     """A place that can stream many keys without a round trip for each."""
 
@@ -123,3 +124,11 @@ class RemarkedStream(Stream):
     """A stream whose source has something to tell, should the bytes turn out to be wrong."""
 
     remark: str = ""
+
+
+@runtime_checkable
+class ManyWays(Protocol):
+    """A place that may have the same content in several ways, of which some may be bad."""
+
+    def ways(self, key: Key) -> Sequence[Readable]:
+        """The place by each of its ways to a key alone; close the place, not them."""

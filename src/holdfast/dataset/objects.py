@@ -161,7 +161,7 @@ class Objects:
             os.mkdir(folder)
         except FileNotFoundError:
             _make_folders(folder)
-            os.mkdir(folder)
+            _make(folder)
         except FileExistsError:
             self.unprotect(target)
 

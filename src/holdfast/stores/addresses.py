@@ -1,4 +1,7 @@
-"""Which network addresses may be connected to: URLs in a data set must not reach into our network."""
+"""Which network addresses may be connected to.
+
+URLs come with data sets, from anybody: they must not make us talk to machines of our own network.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from ..core import faults
 from ..core.errors import HoldError
 from ..version import __version__
 from .addresses import AddressRule
-from .http_connection import Connection, Dial, Limits
+from .http_connection import USUAL_LIMITS, Connection, Dial, Limits
 from .http_urls import PORTS, bare_url, host_of, login_of, origin_of, safe_url
 
 CHUNK = 1 << 18
@@ -58,7 +58,7 @@ class HttpClient:
         *,
         allowed_addresses: str = "",
         schemes: Collection[str] = SCHEMES,
-        limits: Limits = Limits(),
+        limits: Limits = USUAL_LIMITS,
         proxies: Mapping[str, str] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

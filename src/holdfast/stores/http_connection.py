@@ -32,6 +32,9 @@ class Limits:
     redirects_max: int = 10
 
 
+USUAL_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Dial:
     """How sockets are opened: to allowed addresses only, each tried in turn."""

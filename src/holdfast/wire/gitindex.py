@@ -25,7 +25,6 @@ _EXTENSION = struct.Struct(">4sI")
 _CACHE_TREE = b"TREE"
 
 _FIXED = {size: struct.Struct(f">10I{size}sH") for size in (20, 32)}
-_FIXED_EXTENDED = {size: struct.Struct(f">10I{size}sHH") for size in (20, 32)}
 
 _ASSUME_VALID = 0x8000
 _EXTENDED = 0x4000
@@ -123,7 +122,8 @@ def encode_entry(
     skip_worktree: bool = False,
     intent_to_add: bool = False,
 ) -> bytes:
-    """One entry in the form of versions 2 and 3. ``stat`` is in the order of `StatFacts`.
+    """One entry in the form of versions 2 and 3. ``stat`` is in the order of `StatFacts`;
+    what is wider than 32 bits loses its upper bits, as in git.
 
     Raises:
         LocalProtocolError: The path, stage or object name is not one git could read back.
@@ -134,19 +134,21 @@ def encode_entry(
     flags = (length if length < _LENGTH else _LENGTH) | stage << _STAGE_SHIFT
     if assume_valid:
         flags |= _ASSUME_VALID
-    ctime_s, ctime_ns, mtime_s, mtime_ns, dev, ino, uid, gid, size = stat
+    more = b""
     if skip_worktree or intent_to_add:
-        more = skip_worktree * _SKIP_WORKTREE | intent_to_add * _INTENT_TO_ADD
-        head = _FIXED_EXTENDED[len(oid)].pack(
-            ctime_s & _U32, ctime_ns & _U32, mtime_s & _U32, mtime_ns & _U32, dev & _U32,
-            ino & _U32, mode, uid & _U32, gid & _U32, size & _U32, oid, flags | _EXTENDED, more,
-        )  # fmt: skip
-    else:
+        flags |= _EXTENDED
+        more = (skip_worktree * _SKIP_WORKTREE | intent_to_add * _INTENT_TO_ADD).to_bytes(2, "big")
+    ctime_s, ctime_ns, mtime_s, mtime_ns, dev, ino, uid, gid, size = stat
+    try:
         head = _FIXED[len(oid)].pack(
-            ctime_s & _U32, ctime_ns & _U32, mtime_s & _U32, mtime_ns & _U32, dev & _U32,
-            ino & _U32, mode, uid & _U32, gid & _U32, size & _U32, oid, flags,
-        )  # fmt: skip
-    return head + path + _PADDING[(len(head) + length) & 7]
+            ctime_s, ctime_ns, mtime_s, mtime_ns, dev, ino, mode, uid, gid, size, oid, flags
+        )
+    except struct.error:
+        ctime_s, ctime_ns, mtime_s, mtime_ns, dev, ino, uid, gid, size = [x & _U32 for x in stat]
+        head = _FIXED[len(oid)].pack(
+            ctime_s, ctime_ns, mtime_s, mtime_ns, dev, ino, mode, uid, gid, size, oid, flags
+        )
+    return head + more + path + _PADDING[(len(head) + len(more) + length) & 7]
 
 
 class IndexView:

@@ -1,0 +1,35 @@
+"""`httpalso`: a web server that offers the files of some other store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..core.key import Key
+from ..core.place import Place
+from ..wire.remote_urls import exported_urls, http_also_urls
+from .http import HttpClient
+from .url_store import UrlStore
+
+
+class HttpAlso(UrlStore):
+    """Content in whichever layout the other store has; the first that works is remembered."""
+
+    def __init__(
+        self,
+        place: Place,
+        url: str,
+        *,
+        cost: float = 200.0,
+        paths_of: Callable[[Key], Sequence[bytes]] | None = None,
+        allowed_addresses: str = "",
+        client: HttpClient | None = None,
+    ) -> None:
+        """``paths_of`` gives the files that hold a key, when the other store holds a tree."""
+        client = client or HttpClient(allowed_addresses=allowed_addresses)
+
+        def urls_of(keys: Sequence[Key]) -> list[list[str]]:
+            if paths_of is None:
+                return [http_also_urls(url, key) for key in keys]
+            return [exported_urls(url, paths_of(key)) for key in keys]
+
+        super().__init__(place, urls_of, client, cost=cost, same_layout=paths_of is None)

@@ -1,0 +1,93 @@
+"""How to reach a command on another machine by ssh, as git would. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from ..core import faults
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress:
+    """A repository on another machine: whom to be, where, which folder there."""
+
+    host: str
+    path: str
+    user: str | None = None
+    port: int | None = None
+
+    @property
+    def target(self) -> str:
+        """What ssh is told: ``user@host``."""
+        return f"{self.user}@{self.host}" if self.user else self.host
+
+
+def parse_ssh_address(url: str) -> SshAddress:
+    """Read ``ssh://user@host:port/path`` or ``user@host:path``; ``/~`` begins a home folder.
+
+    Raises:
+        PolicyError: It is none of these, or would be an option to ssh.
+    """
+    address = _from_url(url) if "://" in url else _from_short(url)
+    if not address.host or not address.path:
+        raise faults.BAD_URL(url=url, detail="it has not the form ssh://HOST/PATH or HOST:PATH")
+    if address.target.startswith("-") or address.host.startswith("-") or "\n" in url:
+        raise faults.BAD_URL(url=url, detail="ssh would take it for an option")
+    return address
+
+
+def _from_url(url: str) -> SshAddress:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise faults.BAD_URL(url=url, detail="it is no URL") from None
+    if parts.scheme not in ("ssh", "git+ssh", "ssh+git"):
+        raise faults.BAD_URL(url=url, detail="it is no ssh URL")
+    path = unquote(parts.path)
+    if path.startswith("/~"):
+        path = path[1:]
+    user = unquote(parts.username) if parts.username else None
+    return SshAddress(parts.hostname or "", path, user, port)
+
+
+def _from_short(url: str) -> SshAddress:
+    if url.startswith(("[", "@")) or "@[" in url:
+        return _from_brackets(url)
+    head, _, path = url.partition(":")
+    user, _, host = head.rpartition("@")
+    return SshAddress(host, path, user or None)
+
+
+def _from_brackets(url: str) -> SshAddress:
+    """``user@[host:port]:path`` and ``[::1]:path``."""
+    user, _, rest = url.rpartition("@[") if "@[" in url else ("", "", url[1:])
+    inside, _, path = rest.partition("]:")
+    host, colon, port = inside.rpartition(":")
+    if colon and port.isdecimal() and ":" not in host:
+        return SshAddress(host, path, user or None, int(port))
+    return SshAddress(inside, path, user or None)
+
+
+def ssh_argv(
+    address: SshAddress, words: list[str], *, shell_command: str | None = None, program: str = "ssh"
+) -> list[str]:
+    """The call that runs a command there; each word arrives as it is.
+
+    ``shell_command`` is GIT_SSH_COMMAND or core.sshCommand, which the shell reads; ``program`` is
+    GIT_SSH, one program without options.
+    """
+    remote = " ".join(_quoted(word) for word in words)
+    options = ["-p", str(address.port)] if address.port is not None else []
+    call = [*options, address.target, remote]
+    if shell_command:
+        return ["sh", "-c", f'{shell_command} "$@"', shell_command, *call]
+    return [program, *call]
+
+
+def _quoted(word: str) -> str:
+    """One word in single quotes, as git-annex-shell wants it; a home folder stays open."""
+    return "'" + word.replace("'", "'\\''") + "'" if not word.startswith("git-annex-") else word
+
+

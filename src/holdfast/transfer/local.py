@@ -1,0 +1,208 @@
+"""Bringing content from a place on this machine's file systems: in bulk, each byte hashed once.
+
+Staged files are written and checked by threads, synced together once a batch, and only then given
+their final names.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+from ..core import faults
+from ..core.abilities import LocalFiles
+from ..core.backends import checker, is_verifiable
+from ..core.errors import HoldError
+from ..core.key import Key
+
+_CHUNK = 1 << 20
+BATCH_FILES = 1024
+BATCH_BYTES = 1 << 30
+
+
+class BulkTarget(Protocol):
+    """A place of ours that takes checked, write-protected files."""
+
+    def has(self, key: Key) -> bool:
+        """Whether it has this content already."""
+
+    def put(self, key: Key, path: bytes) -> None:
+        """Rename a file to its final name."""
+
+
+class Wanted(NamedTuple):
+    """Content to bring, and the path people know it by."""
+
+    path: str
+    key: Key
+
+
+class Brought(NamedTuple):
+    """What became of it: bytes brought (0 if it was there), or why not."""
+
+    wanted: Wanted
+    size: int
+    error: HoldError | None
+
+
+class _Staged(NamedTuple):
+    wanted: Wanted
+    temporary: bytes
+    size: int
+    error: HoldError | None
+
+
+def iter_bring(
+    wanted: Iterable[Wanted],
+    source: LocalFiles,
+    target: BulkTarget,
+    *,
+    scratch: bytes,
+    source_name: str,
+    sync: Callable[[bytes], None],
+    jobs: int = 2,
+) -> Iterator[Brought]:
+    """Bring content, in the order given; ``sync`` makes a folder's files durable in one call."""
+    items = iter(wanted)
+    os.makedirs(scratch, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix=b"get", dir=scratch)
+    carrier = _Carrier(source, target, folder, source_name)
+    try:
+        with ThreadPoolExecutor(jobs) as pool:
+            while batch := _take(items):
+                yield from _bring_batch(pool, carrier, target, folder, batch, sync, jobs)
+    finally:
+        for name in os.listdir(folder):
+            os.unlink(folder + b"/" + name)
+        os.rmdir(folder)
+
+
+def _take(items: Iterator[Wanted]) -> list[Wanted]:
+    batch: list[Wanted] = []
+    size = 0
+    for item in islice(items, BATCH_FILES):
+        batch.append(item)
+        size += item.key.size or 0
+        if size >= BATCH_BYTES:
+            break
+    return batch
+
+
+def _bring_batch(
+    pool: ThreadPoolExecutor,
+    carrier: _Carrier,
+    target: BulkTarget,
+    folder: bytes,
+    batch: Sequence[Wanted],
+    sync: Callable[[bytes], None],
+    jobs: int,
+) -> Iterator[Brought]:
+    size = max(1, min(32, len(batch) // jobs or 1))
+    parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+    staged = [item for part in pool.map(carrier.stage_all, parts) for item in part]
+    if any(item.temporary for item in staged):
+        sync(folder)
+    parts_done = [staged[start : start + size] for start in range(0, len(staged), size)]
+    for part in pool.map(carrier.put_all, parts_done):
+        yield from part
+
+
+class _Carrier:
+    def __init__(
+        self, source: LocalFiles, target: BulkTarget, folder: bytes, source_name: str
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._folder = folder
+        self._name = source_name
+        self._local = threading.local()
+        self._taken: set[Key] = set()
+
+    def stage_all(self, batch: Sequence[Wanted]) -> list[_Staged]:
+        """Write and check a part of a batch."""
+        return [self._stage(item) for item in batch]
+
+    def put_all(self, batch: Sequence[_Staged]) -> list[Brought]:
+        """Give a part of a batch its final names."""
+        return [self._put(item) for item in batch]
+
+    def _stage(self, item: Wanted) -> _Staged:
+        if item.key in self._taken or self._target.has(item.key):
+            return _Staged(item, b"", 0, None)
+        self._taken.add(item.key)
+        try:
+            path = self._source.content_path(item.key)
+            if path is None:
+                raise faults.NOT_PRESENT(path=f"{item.path} in {self._name}")
+            temporary, size = self._copy(item.key, path)
+        except (HoldError, OSError) as error:
+            self._taken.discard(item.key)
+            return _Staged(item, b"", 0, self._as_ours(error))
+        return _Staged(item, temporary, size, None)
+
+    def _as_ours(self, error: HoldError | OSError) -> HoldError:
+        if isinstance(error, HoldError):
+            return error
+        return faults.UNREACHABLE(place=self._name, detail=str(error.strerror or error))
+
+    def _copy(self, key: Key, path: bytes) -> tuple[bytes, int]:
+        check = checker(key, self._name) if is_verifiable(key.backend) else None
+        temporary = self._folder + b"/%d-%d" % (threading.get_ident(), self._next())
+        buffer = self._buffer()
+        view = memoryview(buffer)
+        reader = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            mode = 0o444 | os.fstat(reader).st_mode & 0o111
+            writer = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                size = 0
+                while count := os.readv(reader, [buffer]):
+                    chunk = view[:count]
+                    if check is not None:
+                        check.feed(chunk)  # type: ignore[arg-type]
+                    _write_all(writer, chunk)
+                    size += count
+                    if count < len(buffer) and size == key.size:
+                        break
+                if check is not None:
+                    check.finish()
+                elif key.size is not None and size != key.size:
+                    raise faults.WRONG_CONTENT(
+                        source=self._name, key=key.text, next="hold get it from another place",
+                        detail=f"it has {size} bytes",
+                    )  # fmt: skip
+                os.fchmod(writer, mode)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+            finally:
+                os.close(writer)
+        finally:
+            os.close(reader)
+        return temporary, size
+
+    def _next(self) -> int:
+        self._local.number = number = getattr(self._local, "number", 0) + 1
+        return number
+
+    def _buffer(self) -> bytearray:
+        buffer: bytearray | None = getattr(self._local, "buffer", None)
+        if buffer is None:
+            buffer = self._local.buffer = bytearray(_CHUNK)
+        return buffer
+
+    def _put(self, item: _Staged) -> Brought:
+        if not item.temporary:
+            return Brought(item.wanted, 0, item.error)
+        self._target.put(item.wanted.key, item.temporary)
+        return Brought(item.wanted, item.size, None)
+
+
+def _write_all(descriptor: int, chunk: memoryview) -> None:
+    while chunk:
+        chunk = chunk[os.write(descriptor, chunk) :]
