@@ -136,8 +136,8 @@ class Bench:
 
     def refresh(self, folder: Path) -> None:
         """Let git's index know the files as they are, as after a day of work."""
-        command = ["git", "-C", str(folder), "update-index", "-q", "--refresh"]
-        subprocess.run(command, env=self.environment, check=True)
+        command = ["git", "update-index", "-q", "--refresh"]
+        machine.run_commands([command], folder, self.environment)
 
 
 Rounds = Callable[[Contender, int], Run]
@@ -630,7 +630,7 @@ def measure_cases(bench: Bench, names: Sequence[str]) -> Iterator[Row]:
         started = time.monotonic()
         try:
             yield from CASES[name](bench)
-        except RunError as error:
+        except (RunError, OSError, subprocess.CalledProcessError) as error:
             yield Row(name, 0, faults={"set-up": str(error)})
         print(f"{name}: done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 

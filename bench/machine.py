@@ -98,9 +98,12 @@ def _scratch_file(folder: Path) -> Iterator[int]:
 
 def _last_words(command: Sequence[str], code: int, talk: int) -> str:
     size = os.lseek(talk, 0, os.SEEK_END)
-    os.lseek(talk, max(0, size - 600), os.SEEK_SET)
-    words = os.read(talk, 600).decode("utf-8", "replace").strip().splitlines()
-    return f"`{' '.join(command[:6])}` ended with {code}: {' / '.join(words[-4:])}"
+    os.lseek(talk, max(0, size - 1200), os.SEEK_SET)
+    words = os.read(talk, 1200).decode("utf-8", "replace").strip().splitlines()
+    # An error of ours starts with its sign; others say what counts at the end.
+    first = next((n for n, line in enumerate(words) if line.startswith("✗")), len(words) - 2)
+    said = " / ".join(line.strip() for line in words[max(0, first) :])
+    return f"`{' '.join(command[:6])}` ended with {code}: {said[:300]}"
 
 
 class RssSampler:

@@ -247,12 +247,16 @@ class CallLog:
         """``ours get`` and the like, counted, since the last time this was asked."""
         with open(self.path, "rb") as log:
             log.seek(self.offset)
-            news = log.read()
-        whole = news[: news.rfind(b"\n") + 1]
-        self.offset += len(whole)
-        return Counter(
-            _engine_and_verb(line) for line in whole.decode(errors="replace").split("\n")
-        )
+            calls, length = count_calls(log.read())
+        self.offset += length
+        return calls
+
+
+def count_calls(news: bytes) -> tuple[Counter[str], int]:
+    """The calls of whole lines, and how many bytes these are; a line half written waits."""
+    length = news.rfind(b"\n") + 1
+    lines = news[:length].decode(errors="replace").splitlines()
+    return Counter(_engine_and_verb(line) for line in lines if line), length
 
 
 def _engine_and_verb(line: str) -> str:

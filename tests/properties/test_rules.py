@@ -37,11 +37,29 @@ NAMES = [
     b"5",
     b"^",
 ]
-PIECES = (
-    "a b / * ** ? [ab] [!a] [^b] [a-b] []a] [ ] \\a \\* \\ [[:alpha:]] [![:digit:]] [[:foo:]] [[:al [[:] [a- [b-a] [\\]a] [a\\-b]"
-    " . - [--a] é /a/ **/ /** [[a] [a[:digit:]-b] A .git1 x.gz **/a *.gz a/** **/.git* a**/b"
-).split()  # fmt: skip
-STATES = "text -text !text text=auto eol=lf annex.backend=MD5E -annex.backend m1 -m1 m2 !m1 binary m1=x x= x==y filter=annex -x=v a@b - =".split()
+PIECES = ["a", "b", "/", "*", "**", "?", "[ab]", "[!a]", "[^b]", "[a-b]", "[]a]", "[", "]", "\\a", "\\*", "\\", "[[:alpha:]]", "[![:digit:]]", "[[:foo:]]", "[[:al", "[[:]", "[a-", "[b-a]", "[\\]a]", "[a\\-b]", ".", "-", "[--a]", "é", "/a/", "**/", "/**", "[[a]", "[a[:digit:]-b]", "A", ".git1", "x.gz", "**/a", "*.gz", "a/**", "**/.git*", "a**/b"]  # fmt: skip
+STATES = [
+    "text",
+    "-text",
+    "!text",
+    "text=auto",
+    "eol=lf",
+    "annex.backend=MD5E",
+    "-annex.backend",
+    "m1",
+    "-m1",
+    "m2",
+    "!m1",
+    "binary",
+    "m1=x",
+    "x=",
+    "x==y",
+    "filter=annex",
+    "-x=v",
+    "a@b",
+    "-",
+    "=",
+]
 
 
 def attribute_file(chance: random.Random) -> bytes:

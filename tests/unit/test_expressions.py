@@ -8,8 +8,17 @@ import pytest
 
 from holdfast.core.errors import UsageError
 from holdfast.core.expressions import (
-    NATIVE, NO, STANDARD, UNKNOWN, YES, Dialect, Facts, Verdict, evaluate, parse,
-)  # fmt: skip
+    NATIVE,
+    NO,
+    STANDARD,
+    UNKNOWN,
+    YES,
+    Dialect,
+    Facts,
+    Verdict,
+    evaluate,
+    parse,
+)
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId, Trust
 

@@ -419,6 +419,57 @@ def test_a_file_not_older_than_the_index_may_have_changed(
     assert is_racy(entry_mtime, index_mtime) is racy
 
 
+def test_a_change_that_left_no_trace_is_still_seen_after_we_wrote(tmp_path: Path) -> None:
+    """A file changed in the moment git wrote the index, to the same size: only smudging helps."""
+    repository = make_repository(tmp_path)
+    git(repository, "config", "core.trustctime", "false")
+    index = repository / ".git/index"
+    top = repository / "top"
+    view = read(repository)
+    moment = os.stat(top).st_mtime_ns
+    top.write_bytes(b"TOP")
+    os.utime(top, ns=(moment, moment))
+    racy = view.racy(divmod(moment, 1_000_000_000))
+    assert view.find(b"top") in racy
+    for smudge, seen in ([], b""), (racy, b" M top\n"):
+        out = io.BytesIO()
+        write_index(out, SHA1, view, [(b"a0", view.raw(view.bisect(b"a0")))], None, smudge)
+        index.write_bytes(out.getvalue())
+        later = moment + 10_000_000_000
+        os.utime(index, ns=(later, later))
+        assert git(repository, "status", "--porcelain") == seen
+
+
+def test_only_entries_as_late_as_the_index_are_racy() -> None:
+    stats = [STAT._replace(mtime_s=seconds, mtime_ns=7) for seconds in (9, 10, 11)]
+    old = [
+        (b"%d" % place, encode_entry(b"%d" % place, FILE, Oid(b"o" * 20), stat))
+        for place, stat in enumerate(stats)
+    ]
+    view = IndexView(written(None, old), SHA1)
+    assert view.racy((10, 7)) == [1, 2]
+    assert view.racy((10, 8)) == [2]
+    assert view.racy((10, 0)) == [1, 2]
+    assert view.racy((12, 0)) == []
+
+
+@pytest.mark.parametrize("smudge", [[], [0], [3, 4, 5], [0, 2, 9], list(range(10))])
+def test_smudging_touches_the_size_of_entries_that_stay_and_nothing_else(
+    smudge: list[int],
+) -> None:
+    old = {b"%d" % number: entry(b"%d" % number) for number in range(10)}
+    view = IndexView(written(None, sorted(old.items())), SHA1)
+    out = io.BytesIO()
+    write_index(out, SHA1, view, [(b"2", old[b"2"]), (b"4", None)], None, smudge)
+    found = {item.path: item for item in IndexView(out.getvalue(), SHA1).iter_entries()}
+    assert sorted(found) == sorted(old.keys() - {b"4"})
+    for position, item in enumerate(view.iter_entries()):
+        if position in smudge and position not in (2, 4):
+            assert found.pop(item.path).stat == STAT._replace(size=0)
+        elif position != 4:
+            assert found.pop(item.path) == item
+
+
 # The cache tree
 
 

@@ -20,7 +20,8 @@ from functools import lru_cache, partial
 
 from . import faults
 from .errors import UsageError
-from .terms import NO, OPPOSITE, PLAIN, UNKNOWN, VALUED, YES, Facts, Test, Verdict, unknown
+from .facts import NO, OPPOSITE, UNKNOWN, YES, Facts, Verdict
+from .terms import PLAIN, VALUED, Test, unknown
 
 __all__ = [
     "NATIVE",

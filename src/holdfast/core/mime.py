@@ -3,11 +3,12 @@
 The encoding is decided as libmagic decides it, which never looks past 64 KiB and never asks what
 format a file has: every byte is text, half text or no text, and the first encoding wins that all
 bytes fit into. So a PDF may be ``us-ascii``, a file of one byte is ``binary`` and so is an empty
-one, and UTF-16 without a byte order mark is ``binary``. Releases of libmagic differ in one thing:
-the newest ones do not take lone surrogates and non-characters for UTF-16; those with git-annex do.
+one, and UTF-16 without a byte order mark is ``binary``. Releases of libmagic differ in one thing we
+know of: 5.44 does not take lone surrogates and U+FFFF for UTF-16; the one packaged with git-annex
+does, and so do we.
 
 The type is libmagic's too, but it comes from thousands of patterns that change with each release:
-we name it only for a handful of formats, and only where every release agrees.
+we name it only for a handful of formats, by marks that the packaged release was asked about.
 """
 
 from __future__ import annotations

@@ -46,6 +46,16 @@ def iter_annexed(
     return (file for file in iter_tracked(repository, paths, version) if file.key is not None)
 
 
+def iter_unlocked(repository: Repository) -> Iterator[TrackedFile]:
+    """Every annexed file of the index whose content lies in its place."""
+    regular = (entry for entry in _iter_index(repository, ()) if entry[1] != LINK)
+    while block := list(islice(regular, _BLOCK)):
+        keys = _keys_of(repository, block)
+        for path, mode, oid in block:
+            if oid in keys:
+                yield TrackedFile(path, mode, oid, keys[oid])
+
+
 def iter_all_keys(repository: Repository) -> Iterator[tuple[Key, bytes]]:
     """Every key any branch, tag or the index ever named, with one path; each key once.
 

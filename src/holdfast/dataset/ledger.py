@@ -18,7 +18,7 @@ from ..wire import branch_paths, logs
 from ..wire.gitobjects import Oid
 from .git import from_hex, hex_oid
 from .repository import Repository
-from .trees import find_in_tree
+from .trees import TreeFinder
 
 BRANCH = "refs/heads/git-annex"
 _BULK = 8192
@@ -83,11 +83,9 @@ class Ledger:
                     if answer is not None:
                         yield path, answer[1]
             return
-        root = self.root_of(tip)
+        finder = TreeFinder(reader, self._repository.object_format, self.root_of(tip))
         for start in range(0, len(paths), _BULK):
-            found = find_in_tree(
-                reader, self._repository.object_format, root, paths[start : start + _BULK]
-            )
+            found = finder.find(paths[start : start + _BULK])
             names = map(hex_oid, found.values())
             for path, answer in zip(found, reader.iter_read(names), strict=True):
                 assert answer is not None

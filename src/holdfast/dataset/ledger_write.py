@@ -26,7 +26,7 @@ from .git import from_hex, hex_oid
 from .ledger import BRANCH, read_journal
 from .packs import BLOB, COMMIT, TREE, ObjectWriter
 from .repository import Repository
-from .trees import TreeEditor, find_in_tree
+from .trees import TreeEditor, TreeFinder
 
 Edit = Callable[[bytes], bytes]
 """Old content of a branch file (empty when there is none) to its new content."""
@@ -60,6 +60,7 @@ class LedgerWriter:
         self._root: Oid | None = None
         self._journal: dict[bytes, bytes] = {}
         self._new_root: Oid | None = None
+        self._finder: TreeFinder | None = None
 
     def __enter__(self) -> LedgerWriter:
         self._repository.check_writable()
@@ -68,6 +69,9 @@ class LedgerWriter:
         self._journal = read_journal(self._repository.annex_dir + b"/journal")
         self._tip = branch_tip(self._repository)
         self._root = _tree_of(self._repository, self._tip)
+        if self._root is not None:
+            reader = self._repository.git.objects
+            self._finder = TreeFinder(reader, self._repository.object_format, self._root)
         return self
 
     def __exit__(
@@ -83,9 +87,8 @@ class LedgerWriter:
         if self._repository.config.get("annex.alwayscommit") == "false":
             self._write_journal(edits)
             return
-        git = self._repository.git
         editor = TreeEditor(
-            lambda oid: _content(git.objects.read(hex_oid(oid))),
+            self._finder.read if self._finder else _no_tree,
             lambda data: self._writer.add(TREE, data),
             self._repository.object_format,
             self._root,
@@ -118,11 +121,10 @@ class LedgerWriter:
 
     def _old_contents(self, paths: Sequence[bytes]) -> dict[bytes, bytes]:
         contents = {path: self._journal[path] for path in paths if path in self._journal}
-        if self._root is not None:
-            reader = self._repository.git.objects
+        if self._finder is not None:
             missing = [path for path in paths if path not in contents]
-            found = find_in_tree(reader, self._repository.object_format, self._root, missing)
-            answers = reader.iter_read(map(hex_oid, found.values()))
+            found = self._finder.find(missing)
+            answers = self._repository.git.objects.iter_read(map(hex_oid, found.values()))
             for path, answer in zip(found, answers, strict=True):
                 contents[path] = _content(answer)
         return contents
@@ -415,6 +417,10 @@ def _tree_of(repository: Repository, commit: Oid | None) -> Oid | None:
     assert oid is not None
     tree = from_hex(oid)
     return tree
+
+
+def _no_tree(oid: Oid) -> bytes:
+    raise AssertionError("there is no tree to read from yet")
 
 
 def _content(answer: tuple[bytes, bytes] | None) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from ..wire.gitindex import CacheTree
 from ..wire.gitobjects import TREE_MODE, ObjectFormat, Oid, encode_tree, iter_tree
@@ -151,40 +151,57 @@ def _child(node: CacheTree | None, name: bytes) -> CacheTree | None:
     return node.children.get(name) if node is not None else None
 
 
-def find_in_tree(
-    reader: ObjectReader, object_format: ObjectFormat, root: Oid, paths: Sequence[bytes]
-) -> dict[bytes, Oid]:
-    """The objects at those of these paths that are in a tree; reads each directory once, in bulk.
+class TreeFinder:
+    """Looks paths up in one tree, many at a time: each directory is read once, in bulk.
 
-    Costs one bulk read a level, not one a path.
+    Costs one bulk read a level, not one a path. What the last call read is kept, so that a
+    `TreeEditor` that changes the same paths need not read it again.
     """
-    found: dict[bytes, Oid] = {}
-    wanted = [(path, root) for path in paths]
-    depth = 0
-    while wanted:
-        trees = _read_trees(reader, object_format, {tree for _, tree in wanted})
-        deeper: list[tuple[bytes, Oid]] = []
-        for path, tree in wanted:
-            parts = path.split(b"/")
-            entry = trees[tree].get(parts[depth])
-            if entry is None:
-                continue
-            if depth == len(parts) - 1:
-                found[path] = entry[1]
-            elif entry[0] == TREE_MODE:
-                deeper.append((path, entry[1]))
-        wanted = deeper
-        depth += 1
-    return found
 
+    def __init__(self, reader: ObjectReader, object_format: ObjectFormat, root: Oid) -> None:
+        self._reader = reader
+        self._format = object_format
+        self._root = root
+        self._contents: dict[Oid, bytes] = {}
 
-def _read_trees(
-    reader: ObjectReader, object_format: ObjectFormat, oids: Iterable[Oid]
-) -> dict[Oid, dict[bytes, Entry]]:
-    order = list(oids)
-    answers = reader.iter_read(map(hex_oid, order))
-    return {
-        oid: {name: (mode, entry) for mode, name, entry in iter_tree(answer[1], object_format)}
-        for oid, answer in zip(order, answers, strict=True)
-        if answer is not None
-    }
+    def find(self, paths: Sequence[bytes]) -> dict[bytes, Oid]:
+        """The objects at those of these paths that exist."""
+        self._contents.clear()
+        found: dict[bytes, Oid] = {}
+        wanted = [(path, self._root) for path in paths]
+        depth = 0
+        while wanted:
+            trees = self._read_all({tree for _, tree in wanted})
+            deeper: list[tuple[bytes, Oid]] = []
+            for path, tree in wanted:
+                parts = path.split(b"/")
+                entry = trees[tree].get(parts[depth])
+                if entry is None:
+                    continue
+                if depth == len(parts) - 1:
+                    found[path] = entry[1]
+                elif entry[0] == TREE_MODE:
+                    deeper.append((path, entry[1]))
+            wanted = deeper
+            depth += 1
+        return found
+
+    def read(self, oid: Oid) -> bytes:
+        """The content of one tree."""
+        content = self._contents.get(oid)
+        if content is None:
+            answer = self._reader.read(hex_oid(oid))
+            assert answer is not None, "a tree that another names is missing; git fsck tells more"
+            content = answer[1]
+        return content
+
+    def _read_all(self, oids: set[Oid]) -> dict[Oid, dict[bytes, Entry]]:
+        order = list(oids)
+        found: dict[Oid, dict[bytes, Entry]] = {}
+        for oid, answer in zip(order, self._reader.iter_read(map(hex_oid, order)), strict=True):
+            assert answer is not None, "a tree that another names is missing; git fsck tells more"
+            self._contents[oid] = answer[1]
+            found[oid] = {
+                name: (mode, entry) for mode, name, entry in iter_tree(answer[1], self._format)
+            }
+        return found

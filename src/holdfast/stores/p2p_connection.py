@@ -6,10 +6,10 @@ import os
 import select
 import subprocess
 import tempfile
-import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import IO
 
 from ..core import faults
 from ..core.errors import HoldError, RemoteProtocolError
@@ -35,7 +35,6 @@ class P2pConnection:
         self.broken = False
         self._stall_s = connect_s
         self._events: deque[p2p.Event] = deque()
-        self._ended = threading.Lock()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as we)
         self._process = start_process(name, argv, self._log)
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -90,8 +89,7 @@ class P2pConnection:
         self.broken = True
         if self._process.poll() is None:
             self._process.kill()
-        with self._ended:
-            self._process.wait()
+        self._process.wait()
 
     def release(self) -> None:
         """Give the pipes back; only the thread that uses the connection may."""
@@ -120,9 +118,7 @@ class P2pConnection:
         return translated(self.name, last_words(self._log), self._process.returncode)
 
 
-def start_process(
-    name: str, argv: Sequence[str], log: tempfile._TemporaryFileWrapper[bytes]
-) -> subprocess.Popen[bytes]:
+def start_process(name: str, argv: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start a program whose talk to people goes to a file.
 
     Raises:
@@ -135,14 +131,13 @@ def start_process(
             stdout=subprocess.PIPE,
             stderr=log,
             bufsize=0,
-            start_new_session=False,
         )
     except OSError as error:
         detail = f"{argv[0]} cannot be started: {(error.strerror or str(error)).lower()}"
         raise faults.UNREACHABLE(place=name, detail=detail) from error
 
 
-def last_words(log: tempfile._TemporaryFileWrapper[bytes]) -> str:
+def last_words(log: IO[bytes]) -> str:
     """The end of what a program told people, on one line."""
     size = os.fstat(log.fileno()).st_size
     said = os.pread(log.fileno(), _TAIL, max(0, size - _TAIL))
@@ -158,5 +153,3 @@ def translated(name: str, said: str, code: int | None) -> HoldError:
         next_step = "try ssh to that host by hand; add your key there, or its key here"
         return faults.REFUSED(place=name, detail=said, next=next_step)
     return faults.UNREACHABLE(place=name, detail=said or f"its program ended with code {code}")
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
 from ..core import faults
@@ -24,7 +24,9 @@ class SshAddress:
 
 
 def parse_ssh_address(url: str) -> SshAddress:
-    """Read ``ssh://user@host:port/path`` or ``user@host:path``; ``/~`` begins a home folder.
+    """Read ``ssh://user@host:port/path`` or ``user@host:path``.
+
+    Paths in a home folder get the form ``/~/path`` that git-annex-shell reads.
 
     Raises:
         PolicyError: It is none of these, or would be an option to ssh.
@@ -34,7 +36,10 @@ def parse_ssh_address(url: str) -> SshAddress:
         raise faults.BAD_URL(url=url, detail="it has not the form ssh://HOST/PATH or HOST:PATH")
     if address.target.startswith("-") or address.host.startswith("-") or "\n" in url:
         raise faults.BAD_URL(url=url, detail="ssh would take it for an option")
-    return address
+    if address.path.startswith("/"):
+        return address
+    path = address.path if address.path.startswith("~") else f"~/{address.path}"
+    return replace(address, path=f"/{path}")
 
 
 def _from_url(url: str) -> SshAddress:
@@ -46,8 +51,6 @@ def _from_url(url: str) -> SshAddress:
     if parts.scheme not in ("ssh", "git+ssh", "ssh+git"):
         raise faults.BAD_URL(url=url, detail="it is no ssh URL")
     path = unquote(parts.path)
-    if path.startswith("/~"):
-        path = path[1:]
     user = unquote(parts.username) if parts.username else None
     return SshAddress(parts.hostname or "", path, user, port)
 
@@ -73,12 +76,12 @@ def _from_brackets(url: str) -> SshAddress:
 def ssh_argv(
     address: SshAddress, words: list[str], *, shell_command: str | None = None, program: str = "ssh"
 ) -> list[str]:
-    """The call that runs a command there; each word arrives as it is.
+    """The call that runs a command there, its words in single quotes as git-annex-shell wants.
 
     ``shell_command`` is GIT_SSH_COMMAND or core.sshCommand, which the shell reads; ``program`` is
     GIT_SSH, one program without options.
     """
-    remote = " ".join(_quoted(word) for word in words)
+    remote = " ".join([words[0], *(_quoted(word) for word in words[1:])])
     options = ["-p", str(address.port)] if address.port is not None else []
     call = [*options, address.target, remote]
     if shell_command:
@@ -87,7 +90,4 @@ def ssh_argv(
 
 
 def _quoted(word: str) -> str:
-    """One word in single quotes, as git-annex-shell wants it; a home folder stays open."""
-    return "'" + word.replace("'", "'\\''") + "'" if not word.startswith("git-annex-") else word
-
-
+    return "'" + word.replace("'", "'\\''") + "'"

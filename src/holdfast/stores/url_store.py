@@ -38,7 +38,7 @@ class UrlStore:
         cost: float = 200.0,
         same_layout: bool = False,
     ) -> None:
-        """``same_layout`` says that URLs are guesses: the place in the list that is right stays so."""
+        """``same_layout`` says that URLs are guesses, and which one is right is so for all keys."""
         self.place = place
         self.cost = cost
         self._urls_of = urls_of

@@ -28,9 +28,6 @@ BATCH_BYTES = 1 << 30
 class BulkTarget(Protocol):
     """A place of ours that takes checked, write-protected files."""
 
-    def has(self, key: Key) -> bool:
-        """Whether it has this content already."""
-
     def put(self, key: Key, path: bytes) -> None:
         """Rename a file to its final name."""
 
@@ -132,7 +129,7 @@ class _Carrier:
         return [self._put(item) for item in batch]
 
     def _stage(self, item: Wanted) -> _Staged:
-        if item.key in self._taken or self._target.has(item.key):
+        if item.key in self._taken:
             return _Staged(item, b"", 0, None)
         self._taken.add(item.key)
         try:

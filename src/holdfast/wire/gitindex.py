@@ -11,7 +11,7 @@ import re
 import struct
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from mmap import mmap
 from typing import BinaryIO, NamedTuple
@@ -21,6 +21,7 @@ from .gitobjects import ObjectFormat, Oid
 
 _SIGNATURE = b"DIRC"
 _HEADER = struct.Struct(">4sII")
+_MTIME = struct.Struct(">8xII")
 _EXTENSION = struct.Struct(">4sI")
 _CACHE_TREE = b"TREE"
 
@@ -39,6 +40,8 @@ _PADDING = [bytes(8 - size % 8) for size in range(8)]
 _U32 = 0xFFFFFFFF
 _SLICE = 1 << 20
 _PIECES_MAX = 8192
+_SIZE_AT = 36
+_NEVER = 1 << 64
 
 
 class StatFacts(NamedTuple):
@@ -277,6 +280,21 @@ class IndexView:
             return position
         return None
 
+    def racy(self, index_mtime: tuple[int, int]) -> list[int]:
+        """The positions whose files may have changed without a trace, in order; see `is_racy`.
+
+        They have to be smudged when the index is written anew, as its new time would make them
+        look clean.
+        """
+        data = self.data
+        limit = (index_mtime[0] & _U32).to_bytes(4, "big")
+        late = [
+            position
+            for position, offset in enumerate(self.offsets[: len(self)])
+            if data[offset + 8 : offset + 12] >= limit
+        ]
+        return [i for i in late if is_racy(_MTIME.unpack_from(data, self.offsets[i]), index_mtime)]
+
     def _scan(self, count: int, end: int) -> int:
         """Note where each entry begins, and the end of the last; gives that end."""
         data = self.data
@@ -373,6 +391,7 @@ def write_index(
     view: IndexView | None,
     changes: Iterable[tuple[bytes, bytes | None]],
     cache_tree: bytes | None = None,
+    smudge: Sequence[int] = (),
 ) -> int:
     """Write an index into an empty file (``w+b``): that of ``view``, if any, after changes.
 
@@ -382,11 +401,14 @@ def write_index(
     to delete. Entries between changes are copied in one piece, changes pass in constant memory.
     ``cache_tree`` is written as given. Gives the number of entries.
 
+    ``smudge`` has positions of ``view``, in order (see `IndexView.racy`): where they stay, their
+    size becomes 0, by which git knows to look at the content.
+
     Raises:
         LocalProtocolError: The changes are not sorted.
     """
     out.write(_HEADER.pack(_SIGNATURE, 2, 0))
-    merge = _Merge(out, view, fmt)
+    merge = _Merge(out, view, fmt, smudge)
     merge.run(changes)
     if cache_tree is not None:
         out.write(_EXTENSION.pack(_CACHE_TREE, len(cache_tree)) + cache_tree)
@@ -404,12 +426,16 @@ def write_index(
 class _Merge:
     """Entries of an old index and changes, brought together in order."""
 
-    def __init__(self, out: BinaryIO, view: IndexView | None, fmt: ObjectFormat) -> None:
+    def __init__(
+        self, out: BinaryIO, view: IndexView | None, fmt: ObjectFormat, smudge: Sequence[int]
+    ) -> None:
         self.count = 0
         self.extended = 0
         self._out = out
         self._view = view
         self._flags_at = 40 + fmt.digest_size
+        self._smudge = iter(smudge)
+        self._next_smudge = next(self._smudge, _NEVER)
         self._pieces: list[bytes] = []
         self._held = 0
 
@@ -444,19 +470,32 @@ class _Merge:
         self._flush()
 
     def _copy(self, view: IndexView, start: int, end: int) -> None:
-        first, last = view.offsets[start], view.offsets[end]
         self.count += end - start
         if view.extended:
             self.extended += bisect_left(view.extended, end) - bisect_left(view.extended, start)
+        while (position := self._next_smudge) < end:
+            if position >= start:
+                self._copy_run(view, start, position)
+                raw = view.raw(position)
+                self._put(raw[:_SIZE_AT] + bytes(4) + raw[_SIZE_AT + 4 :])
+                start = position + 1
+            self._next_smudge = next(self._smudge, _NEVER)
+        self._copy_run(view, start, end)
+
+    def _copy_run(self, view: IndexView, start: int, end: int) -> None:
+        first, last = view.offsets[start], view.offsets[end]
         if last - first < _SLICE:
-            self._pieces.append(view.data[first:last])
-            self._held += last - first
-            if self._held >= _SLICE or len(self._pieces) >= _PIECES_MAX:
-                self._flush()
+            self._put(view.data[first:last])
             return
         self._flush()
         with memoryview(view.data) as whole, whole[first:last] as run:
             self._out.write(run)
+
+    def _put(self, raw: bytes) -> None:
+        self._pieces.append(raw)
+        self._held += len(raw)
+        if self._held >= _SLICE or len(self._pieces) >= _PIECES_MAX:
+            self._flush()
 
     def _flush(self) -> None:
         self._out.write(b"".join(self._pieces))

@@ -1,0 +1,215 @@
+"""Bring content here: the cheapest place first, the next one on any fault, all of it checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from ..core import faults
+from ..core.abilities import Readable
+from ..core.key import Key
+from ..core.outcome import Outcome, Report, Status, complete
+from ..core.place import PlaceId
+from ..core.progress import Progress, Silence
+from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
+from ..dataset.changes import missing_paths
+from ..dataset.packs import sync_file_system
+from ..dataset.populate import WorkFiles
+from ..dataset.unrecorded import Unrecorded, unrecorded
+from ..transfer.local import Wanted, iter_bring
+from .datasets import Dataset
+from .sources import Sources, open_sources
+from .unlocked import unlocked_by_key
+
+_BLOCK = 8192
+
+
+def iter_get(
+    dataset: Dataset,
+    paths: Sequence[bytes] = (),
+    *,
+    source: str | None = None,
+    jobs: int | None = None,
+    all_versions: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Bring content of files below some paths (all without one) here; an outcome for each file.
+
+    ``source`` names the only place to take it from. Content that is here already is told as not
+    needed. Run again after any interruption, it goes on where it stopped.
+    """
+    repository = dataset.repository
+    repository.check_writable()
+    repository.check_plain_content()
+    yield from iter_unknown(dataset, paths, "get")
+    listener = progress or Silence()
+    with open_sources(dataset) as sources:
+        chosen = sources.only(source) if source else sources
+        getter = Getter(dataset, chosen, listener, jobs or min(os.cpu_count() or 1, 8))
+        files = _iter_files(dataset, paths, all_versions=all_versions)
+        with unrecorded(repository, dataset.objects) as note:
+            yield from getter.iter_get(files, note)
+    dataset.forget()
+
+
+def get(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Report:
+    """Bring content here; see `iter_get`.
+
+    Raises:
+        IncompleteError: Some content could not be had.
+    """
+    return complete(iter_get(dataset, paths, **options))  # type: ignore[arg-type]
+
+
+def iter_unknown(dataset: Dataset, paths: Sequence[bytes], action: str) -> Iterator[Outcome]:
+    """Tell of paths that nothing here knows."""
+    for path in missing_paths(dataset.repository, paths):
+        error = faults.NO_SUCH_PATH(path=os.fsdecode(path))
+        yield Outcome(action, Status.IMPOSSIBLE, os.fsdecode(path), error=error, note=error.what)
+
+
+def _iter_files(
+    dataset: Dataset, paths: Sequence[bytes], *, all_versions: bool
+) -> Iterator[TrackedFile]:
+    if not all_versions:
+        return iter_annexed(dataset.repository, paths)
+    return (
+        TrackedFile(path, b"120000", b"", key)
+        for key, path in iter_all_keys(dataset.repository)
+        if not paths or any(path == p or path.startswith(p + b"/") for p in paths)
+    )
+
+
+class Getter:
+    """Brings the content of files, block by block."""
+
+    def __init__(
+        self, dataset: Dataset, sources: Sources, progress: Progress, jobs: int
+    ) -> None:
+        self._dataset = dataset
+        self._sources = sources
+        self._progress = progress
+        self._jobs = jobs
+        self._scratch = dataset.repository.annex_dir + b"/othertmp"
+        self._refusals: dict[Key, list[str]] = {}
+
+    def iter_get(self, files: Iterable[TrackedFile], note: Unrecorded) -> Iterator[Outcome]:
+        """Bring what is missing; outcomes come in the order in which things are done."""
+        source = iter(files)
+        work = WorkFiles(self._dataset.repository, self._dataset.objects)
+        brought: set[Key] = set()
+        self._progress.start(None, None)
+        try:
+            while block := list(islice(source, _BLOCK)):
+                for outcome in self._get_block(block, note, work):
+                    if outcome.status is Status.OK and outcome.key is not None:
+                        brought.add(outcome.key)
+                    yield outcome
+        finally:
+            self._progress.stop()
+            self._fill_unlocked(brought, work)
+            work.finish()
+
+    def _fill_unlocked(self, brought: set[Key], work: WorkFiles) -> None:
+        if brought:
+            for files in unlocked_by_key(self._dataset.repository, brought).values():
+                for file in files:
+                    work.populate(file)
+
+    def _get_block(
+        self, block: list[TrackedFile], note: Unrecorded, work: WorkFiles
+    ) -> Iterator[Outcome]:
+        missing: dict[Key, list[TrackedFile]] = {}
+        for file in block:
+            assert file.key is not None
+            if file.key in missing:
+                missing[file.key].append(file)
+            elif self._dataset.objects.has(file.key):
+                filled = not file.locked and work.populate(file)
+                yield _told(file, Status.OK if filled else Status.NOT_NEEDED)
+            else:
+                missing[file.key] = [file]
+        if missing:
+            note.add(list(missing))
+            for outcome in self._bring(missing):
+                yield outcome
+                for file in missing[outcome.key][1:] if outcome.key else ():
+                    yield _told(file, outcome.status, outcome)
+
+    def _bring(self, missing: Mapping[Key, list[TrackedFile]]) -> Iterator[Outcome]:
+        places = self._dataset.ledger.locations(missing)
+        left = {key: os.fsdecode(files[0].path) for key, files in missing.items()}
+        for reader in self._sources.readers:
+            if hasattr(reader, "content_path") and left:
+                for outcome in self._bring_local(reader, left, places):
+                    del left[outcome.key]  # type: ignore[arg-type]
+                    yield outcome
+        if left:
+            yield from self._bring_remote(left, places)
+
+    def _bring_local(
+        self, reader: Readable, left: Mapping[Key, str], places: Mapping[Key, list[PlaceId]]
+    ) -> Iterator[Outcome]:
+        """From a place whose files we can open; it is looked at, whatever the ledger says."""
+        del places
+        at_hand = [
+            Wanted(path, key)
+            for key, path in left.items()
+            if reader.content_path(key) is not None  # type: ignore[attr-defined]
+        ]
+        if not at_hand:
+            return
+        self._progress.note(f"from {reader.place.label}")
+        done = iter_bring(
+            at_hand, reader, self._dataset.objects, scratch=self._scratch,  # type: ignore[arg-type]
+            source_name=reader.place.label, sync=sync_file_system, jobs=self._jobs,
+        )  # fmt: skip
+        for wanted, size, error in done:
+            if error is not None:
+                # It may go right from the next place; if none is left, all of them are told.
+                self._refusals.setdefault(wanted.key, []).append(f"{error.what} ({error.why})")
+            else:
+                self._progress.advance(1, size)
+                yield Outcome(
+                    "get", Status.OK, wanted.path, key=wanted.key, size=size,
+                    note=f"from {reader.place.label}",
+                )  # fmt: skip
+
+    def _bring_remote(
+        self, left: Mapping[Key, str], places: Mapping[Key, list[PlaceId]]
+    ) -> Iterator[Outcome]:
+        from ..transfer.carry import iter_carry
+
+        readers = [r for r in self._sources.readers if not hasattr(r, "content_path")]
+        outcomes = iter_carry(
+            [(path, key) for key, path in left.items()], places, readers, self._dataset.objects,
+            jobs=self._jobs, progress=self._progress,
+        )  # fmt: skip
+        for outcome in outcomes:
+            yield outcome if outcome.good else self._explained(outcome)
+
+    def _explained(self, outcome: Outcome) -> Outcome:
+        """A failure, with what the places nearby answered and those that could not be asked."""
+        assert outcome.key is not None
+        answers = list(self._refusals.get(outcome.key, ()))
+        known = self._dataset.ledger.locations([outcome.key])[outcome.key]
+        answers += [
+            f"{missed.place.label}: {missed.error.what}"
+            for missed in self._sources.unreached
+            if missed.place.id in known
+        ]
+        if not answers or outcome.error is None:
+            return outcome
+        error = outcome.error
+        error.why = "; ".join([*answers, error.why])
+        return replace(outcome, error=error)
+
+
+def _told(file: TrackedFile, status: Status, like: Outcome | None = None) -> Outcome:
+    assert file.key is not None
+    return Outcome(
+        "get", status, os.fsdecode(file.path), key=file.key,
+        note=like.note if like else "", error=like.error if like else None,
+    )  # fmt: skip

@@ -1,0 +1,342 @@
+"""Many keys at once: a lane of threads for each place, small files in bulk where it can.
+
+What is on its way is bounded, so memory does not grow with what is wanted. A key whose place
+fails goes over to the lane of its next place; a place that fails again and again is asked no
+more. Outcomes come in the order in which things end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from ..core import faults
+from ..core.abilities import BulkReadable, Readable, Stream, Writable
+from ..core.errors import HoldError, PlaceFullError, PlaceUnavailableError
+from ..core.key import Key
+from ..core.outcome import Outcome, Status
+from ..core.place import Place, PlaceId
+from ..core.progress import Progress, Silence
+from .plan import Attempts
+from .receive import Received, may_take, no_source, receive, receive_stream
+
+ON_WAY_MAX = 2000
+"""How many keys are in lanes at a time."""
+
+BULK_SIZE_MAX = 8 << 20
+"""Larger files go one by one: they are resumed, and change to another source mid-file."""
+
+FAILURES_MAX = 3
+"""After so many failures in a row, without a byte between them, a place counts as gone."""
+
+_PATIENCE_S = 0.5
+_GOOD_BYE_S = 5.0
+
+
+def iter_carry(
+    wanted: Iterable[tuple[str, Key]],
+    plan: Callable[[Key], Attempts],
+    sources: Mapping[PlaceId, Readable],
+    target: Writable,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    unchecked_from: Collection[PlaceId] = (),
+) -> Iterator[Outcome]:
+    """Bring content into a place, telling of each path when it is done.
+
+    ``jobs`` is how many transfers may go on with each place. Two paths with the same key cost one
+    transfer. The fact ``from`` of an outcome is the UUID of the place it came from. Closing the
+    iterator, or Ctrl-C, stops soon: what arrived is kept, and a source that does not stop by
+    itself is closed.
+    """
+    carrier = _Carrier(sources, target, jobs, progress or Silence(), unchecked_from)
+    try:
+        for path, key in wanted:
+            carrier.want(path, key, plan)
+            while carrier.is_full:
+                yield from carrier.take(wait=True)
+            yield from carrier.take(wait=False)
+        while carrier.on_way:
+            yield from carrier.take(wait=True)
+    finally:
+        carrier.stop()
+
+
+@dataclass(slots=True)
+class _Task:
+    """One key on its way: who wants it, who is still to be asked, who answered what."""
+
+    key: Key
+    paths: list[str]
+    order: deque[PlaceId]
+    answers: list[tuple[Place, HoldError]] = field(default_factory=list)
+
+
+_Done = tuple[_Task, Received | HoldError | BaseException]
+
+
+class _Carrier:
+    """The lanes, and what is on its way in them. Used by the caller's thread; lanes report back."""
+
+    def __init__(
+        self,
+        sources: Mapping[PlaceId, Readable],
+        target: Writable,
+        jobs: int,
+        progress: Progress,
+        unchecked_from: Collection[PlaceId],
+    ) -> None:
+        self.sources = sources
+        self.target = target
+        self.progress = progress
+        self.unchecked_from = unchecked_from
+        self.stopping = threading.Event()
+        self.on_way: dict[Key, _Task] = {}
+        self._jobs = max(1, jobs)
+        self._lanes: dict[PlaceId, _Lane] = {}
+        self._lock = threading.Lock()
+        self._done: SimpleQueue[_Done] = SimpleQueue()
+        self._said: list[Outcome] = []
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.on_way) >= ON_WAY_MAX
+
+    def want(self, path: str, key: Key, plan: Callable[[Key], Attempts]) -> None:
+        """Send a key on its way, unless it is there or on its way already."""
+        task = self.on_way.get(key)
+        if task is not None:
+            task.paths.append(path)
+        elif self.target.has(key):
+            self.progress.advance(1, key.size or 0)
+            self._said.append(Outcome("get", Status.NOT_NEEDED, path, key, key.size))
+        else:
+            order = deque(place for place in plan(key).order if place in self.sources)
+            self.on_way[key] = task = _Task(key, [path], order)
+            self.pass_on(task)
+
+    def take(self, *, wait: bool) -> Iterator[Outcome]:
+        """What has ended since it was last asked."""
+        said, self._said = self._said, []
+        yield from said
+        while self.on_way:
+            try:
+                task, result = self._done.get(block=wait)
+            except Empty:
+                return
+            wait = False
+            del self.on_way[task.key]
+            if not isinstance(result, Received | HoldError):
+                raise result
+            yield from self._outcomes(task, result)
+
+    def pass_on(self, task: _Task) -> None:
+        """Give a task to the lane of its next place, or tell that there is none. For any thread."""
+        while task.order:
+            place = task.order.popleft()
+            lane = self._lane(place)
+            gone = lane.gone
+            if gone is None:
+                lane.put(task)
+                return
+            task.answers.append((lane.source.place, gone))
+        self.report(task, no_source(task.key, task.answers))
+
+    def report(self, task: _Task, result: Received | HoldError | BaseException) -> None:
+        """Tell the caller's thread that a task has ended. For any thread."""
+        self._done.put((task, result))
+
+    def stop(self) -> None:
+        """End all lanes; those that hang in a source are woken by closing it."""
+        self.stopping.set()
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.wake()
+        for lane in lanes:
+            if not lane.join(_PATIENCE_S):
+                lane.source.close()
+        for lane in lanes:
+            lane.join(_GOOD_BYE_S)
+
+    def _lane(self, place: PlaceId) -> _Lane:
+        with self._lock:
+            if place not in self._lanes:
+                self._lanes[place] = _Lane(self, self.sources[place], self._jobs)
+            return self._lanes[place]
+
+    def _outcomes(self, task: _Task, result: Received | HoldError) -> Iterator[Outcome]:
+        self.progress.advance(1, 0)
+        key, size = task.key, task.key.size
+        for number, path in enumerate(task.paths):
+            if isinstance(result, HoldError):
+                status = Status.ERROR if task.answers else Status.IMPOSSIBLE
+                yield Outcome("get", status, path, key, size, result.why, result)
+            elif not result.fresh or number:
+                yield Outcome("get", Status.NOT_NEEDED, path, key, size)
+            else:
+                place = result.place
+                note = f"from {place.label}" if place else ""
+                facts = {"from": place.id} if place else {}
+                yield Outcome("get", Status.OK, path, key, size or result.size, note, facts=facts)
+
+
+class _Lane:
+    """The threads that read from one place, and what they are to read."""
+
+    def __init__(self, carrier: _Carrier, source: Readable, jobs: int) -> None:
+        self.source = source
+        self.gone: HoldError | None = None
+        self._carrier = carrier
+        self._bulk = source if isinstance(source, BulkReadable) else None
+        self._tasks: deque[_Task] = deque()
+        self._ready = threading.Condition()
+        self._failures = 0
+        self._jobs = jobs
+        self._threads: list[threading.Thread] = []
+
+    def put(self, task: _Task) -> None:
+        """Queue a task; threads are started as there is work for them."""
+        with self._ready:
+            self._tasks.append(task)
+            self._ready.notify()
+            if len(self._threads) < min(self._jobs, len(self._tasks) + len(self._threads)):
+                name = f"lane-{self.source.place.label}"
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def wake(self) -> None:
+        """Let threads that wait see that all is stopping."""
+        with self._ready:
+            self._ready.notify_all()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the threads; whether all have ended."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
+            try:
+                if self._bulk is not None and _is_small(task.key):
+                    self._take_many(self._bulk, task)
+                else:
+                    self._take_one(task)
+            except _Stopped:
+                return
+            except BaseException as error:  # a bug: the caller's thread shall raise it
+                self._carrier.report(task, error)
+                return
+
+    def _next(self) -> _Task | None:
+        with self._ready:
+            while not self._tasks and not self._carrier.stopping.is_set():
+                self._ready.wait()
+            return None if self._carrier.stopping.is_set() else self._tasks.popleft()
+
+    def _next_small(self) -> _Task | None:
+        """The next task if there is one now and it is small; others stay queued."""
+        with self._ready:
+            stop = self._carrier.stopping.is_set() or not self._tasks
+            if stop or not _is_small(self._tasks[0].key):
+                return None
+            return self._tasks.popleft()
+
+    # one key
+
+    def _take_one(self, task: _Task) -> None:
+        carrier = self._carrier
+        others = [carrier.sources[place] for place in task.order]
+        ways = [self.source, *others] if self.gone is None else others
+        try:
+            received = receive(
+                carrier.target,
+                task.key,
+                ways,
+                self._advance,
+                unchecked_from=carrier.unchecked_from,
+            )
+        except HoldError as error:
+            self._note(error)
+            task.answers.append((self.source.place, error))
+            carrier.report(task, error)
+        else:
+            self._note(None)
+            carrier.report(task, received)
+
+    # many keys
+
+    def _take_many(self, bulk: BulkReadable, first: _Task) -> None:
+        taken: deque[_Task] = deque()
+        for key, found in bulk.iter_contents(self._keys(first, taken)):
+            task = taken.popleft()
+            assert task.key == key
+            self._end(task, self._received(task, found))
+        assert not taken
+
+    def _keys(self, first: _Task, taken: deque[_Task]) -> Iterator[Key]:
+        task: _Task | None = first
+        while task is not None:
+            if may_take(task.key, self.source.place, self._carrier.unchecked_from):
+                taken.append(task)
+                yield task.key
+            else:
+                self._take_one(task)
+            # Never waits: what is asked for already shall not wait for what is not yet wanted.
+            task = self._next_small() if self.gone is None else None
+
+    def _received(self, task: _Task, found: Stream | HoldError) -> Received | HoldError:
+        if isinstance(found, HoldError):
+            return found
+        try:
+            return receive_stream(
+                self._carrier.target, task.key, self.source.place, found, self._advance
+            )
+        except HoldError as error:
+            return error
+
+    def _end(self, task: _Task, result: Received | HoldError) -> None:
+        self._note(result if isinstance(result, HoldError) else None)
+        if isinstance(result, Received) or isinstance(result, PlaceFullError):
+            self._carrier.report(task, result)
+            return
+        task.answers.append((self.source.place, result))
+        self._carrier.pass_on(task)
+
+    # what befalls the place
+
+    def _note(self, error: HoldError | None) -> None:
+        """Count failures in a row; the place is given up after some."""
+        if not isinstance(error, PlaceUnavailableError) or error.code == faults.IN_USE.code:
+            self._failures = 0
+            return
+        self._failures += 1
+        if self._failures >= FAILURES_MAX and self.gone is None:
+            self.gone = error
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        with self._ready:
+            tasks, self._tasks = list(self._tasks), deque()
+        for task in tasks:
+            assert self.gone is not None
+            task.answers.append((self.source.place, self.gone))
+            self._carrier.pass_on(task)
+
+    def _advance(self, size: int) -> None:
+        if self._carrier.stopping.is_set():
+            raise _Stopped
+        self._carrier.progress.advance(0, size)
+
+
+class _Stopped(BaseException):
+    """Unwinds a lane's thread when all is stopping."""
+
+
+def _is_small(key: Key) -> bool:
+    return key.size is not None and key.size <= BULK_SIZE_MAX
