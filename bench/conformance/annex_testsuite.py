@@ -199,7 +199,6 @@ def find_binary() -> Path:
 
 _SHIM = """\
 #!/bin/sh
-export HOLDFAST_ANNEX_REAL={real}
 case "$1 $2" in
 "test "* | "--color=never test") exec {real} "$@" ;;
 esac
@@ -209,28 +208,23 @@ esac
 # One write of less than a page, appended: whole lines also when calls overlap.
 _LOGGED = """\
 printf 'real %s\\n' "$(printf '%s ' "$@" | tr '\\n' ' ')" >>"$HOLDFAST_ANNEX_LOG"
-exec {program} "$@"
+exec {real} "$@"
 """
 
 
 def write_shims(folder: Path, binary: Path, engine: str, hold: str) -> None:
-    """Put `git-annex` and `git-annex-shell` into a folder, with what the suite looks for there."""
+    """Fill a folder with `git-annex` as the driver is to find it, and what else it looks for."""
+    real = shlex.quote(str(binary))
+    ours = f'exec {shlex.quote(hold)} annex "$@"'
+    shim = folder / "git-annex"
+    command = ours if engine == "ours" else _LOGGED.format(real=real)
+    shim.write_text(_SHIM.format(real=real, command=command))
+    shim.chmod(0o755)
+    # The other end of ssh and git's remote helper are the same binary under other names.
+    for name in ("git-annex-shell", "git-remote-annex"):
+        (folder / name).symlink_to(binary)
     (folder / "magic").mkdir()
     (folder / "magic" / "magic.mgc").symlink_to(binary.with_name("magic.mgc"))
-    (folder / "real").mkdir()
-    shell = folder / "real" / "git-annex-shell"
-    shell.symlink_to(binary)
-    ours = f'exec {shlex.quote(hold)} annex "$@"'
-    real = _LOGGED.format(program=shlex.quote(str(binary)))
-    commands = {
-        "git-annex": ours if engine == "ours" else real,
-        "git-annex-shell": f'exec {shlex.quote(str(shell))} "$@"',
-    }
-    for name, command in commands.items():
-        shim = folder / name
-        text = _SHIM.format(real=shlex.quote(str(binary)), command=command)
-        shim.write_text(text)
-        shim.chmod(0o755)
 
 
 # ---------------------------------------------------------------- running
@@ -325,6 +319,7 @@ def make_environment(folder: Path, log: Path) -> dict[str, str]:
         **os.environ,
         "GIT_ANNEX_DIR": str(folder / "shims"),
         "HOLDFAST_ANNEX_LOG": str(log),
+        "HOLDFAST_ANNEX_REAL": str(find_binary()),
         "HOME": str(home),
         "LC_ALL": "C.UTF-8",
     }

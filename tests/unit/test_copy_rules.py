@@ -105,7 +105,6 @@ def test_a_refusal_tells_what_each_place_answered() -> None:
     )
 
 
-@pytest.mark.xfail(reason="the last witness of a place is kept, not the firmest", strict=True)
 def test_the_firmer_witness_of_a_place_is_kept_whatever_the_order() -> None:
     for seen in ([has(TAPE, Hold.LOCKED), has(TAPE)], [has(TAPE), has(TAPE, Hold.LOCKED)]):
         assert prove_drop(SCAN, CLOUD.id, seen, ONE, ours_is_locked=False)

@@ -13,7 +13,7 @@ from ..core.place import Place, PlaceId
 from ..dataset import ledger_write
 from ..dataset.initialise import initialise
 from ..dataset.ledger import Ledger
-from ..dataset.objects import Objects
+from ..dataset.objects import Objects, objects_of
 from ..dataset.repository import Repository
 
 
@@ -94,17 +94,6 @@ def open_dataset(
             raise faults.NO_ANNEX(path=os.fsdecode(repository.top))
         initialise(repository, repository.description)
     return Dataset(repository)
-
-
-def objects_of(repository: Repository, place: Place) -> Objects:
-    """The content of a repository, as a place."""
-    group = repository.config.get("core.sharedrepository")
-    return Objects(
-        repository.annex_dir,
-        place,
-        bare=repository.bare,
-        group=group is not None and group not in ("false", "umask", "0"),
-    )
 
 
 @contextmanager

@@ -85,9 +85,7 @@ def _iter_files(
 class Getter:
     """Brings the content of files, block by block."""
 
-    def __init__(
-        self, dataset: Dataset, sources: Sources, progress: Progress, jobs: int
-    ) -> None:
+    def __init__(self, dataset: Dataset, sources: Sources, progress: Progress, jobs: int) -> None:
         self._dataset = dataset
         self._sources = sources
         self._progress = progress
@@ -181,10 +179,19 @@ class Getter:
         self, left: Mapping[Key, str], places: Mapping[Key, list[PlaceId]]
     ) -> Iterator[Outcome]:
         from ..transfer.carry import iter_carry
+        from ..transfer.plan import Attempts, SourceFacts, plan_attempts
 
-        readers = [r for r in self._sources.readers if not hasattr(r, "content_path")]
+        readers = {r.place.id: r for r in self._sources.readers if not hasattr(r, "content_path")}
+        facts = [
+            SourceFacts(reader.place, reader.cost, bulk=hasattr(reader, "iter_contents"))
+            for reader in readers.values()
+        ]
+
+        def plan(key: Key) -> Attempts:
+            return plan_attempts(key, places.get(key, ()), facts)
+
         outcomes = iter_carry(
-            [(path, key) for key, path in left.items()], places, readers, self._dataset.objects,
+            [(path, key) for key, path in left.items()], plan, readers, self._dataset.objects,
             jobs=self._jobs, progress=self._progress,
         )  # fmt: skip
         for outcome in outcomes:

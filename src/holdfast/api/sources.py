@@ -14,9 +14,10 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import WEB, Place, PlaceId, Trust
 from ..dataset.config import append_settings
+from ..dataset.objects import objects_of
 from ..dataset.repository import Repository
 from ..wire import branch_paths, logs
-from .datasets import Dataset, objects_of
+from .datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ def _open_remote(
     if is_ssh(url):
         from ..stores.ssh import SshAnnex
 
-        command = os.environ.get("GIT_SSH_COMMAND") or dataset.repository.config.get("core.sshcommand")
+        command = os.environ.get("GIT_SSH_COMMAND") or dataset.repository.config.get(
+            "core.sshcommand"
+        )
         store = SshAnnex(place, url, here=dataset.here, ssh_command=command, cost=cost or 175.0)
         return _identified(dataset, name, store)
     raise faults.NO_WAY(place=name, kind=url.partition(":")[0])

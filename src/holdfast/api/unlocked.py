@@ -9,9 +9,7 @@ from ..dataset.annexed import TrackedFile, iter_unlocked
 from ..dataset.repository import Repository
 
 
-def unlocked_by_key(
-    repository: Repository, keys: Container[Key]
-) -> dict[Key, list[TrackedFile]]:
+def unlocked_by_key(repository: Repository, keys: Container[Key]) -> dict[Key, list[TrackedFile]]:
     """Every unlocked file of the work tree whose key is one of these."""
     if repository.bare:
         return {}

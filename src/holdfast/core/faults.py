@@ -283,6 +283,27 @@ BAD_RULE = Fault(
     NOTHING_CHANGED,
     "mend it in {where}",
 )  # fmt: skip
+CHANGED_SINCE = Fault(
+    "H215", errors.ConflictError,
+    "{path} was changed since it was last saved",
+    "putting the saved content in its place would lose the change",
+    "the file is as it was",
+    "hold save {path}    (keeps the change), or git checkout -- {path}    (gives it up)",
+)  # fmt: skip
+NO_COPIES = Fault(
+    "H216", errors.IntegrityError,
+    "no copy of {path} is known anywhere",
+    "{detail}",
+    NOTHING_CHANGED,
+    "hold whereis {path}    (lists places that may be asked); look for it on drives and backups",
+)  # fmt: skip
+FEW_COPIES = Fault(
+    "H217", errors.PolicyError,
+    "{path} has {seen} of the {needed} copies it should have",
+    "{answers}",
+    NOTHING_CHANGED,
+    "copy it to another place, or lower numcopies",
+)  # fmt: skip
 
 # H3: places and what carries to them
 

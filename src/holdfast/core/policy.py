@@ -79,7 +79,8 @@ def counts(witness: Witness) -> bool:
     """Whether a witness is a copy that counts."""
     if witness.place.trust in (Trust.DEAD, Trust.UNTRUSTED):
         return False
-    return witness.answer is Presence.PRESENT or witness.hold is Hold.TRUSTED
+    trusted = witness.place.trust is Trust.TRUSTED and witness.hold is Hold.TRUSTED
+    return witness.answer is Presence.PRESENT or (trusted and witness.answer is Presence.UNKNOWN)
 
 
 def prove_drop(
@@ -100,7 +101,9 @@ def prove_drop(
         PolicyError: Too few copies would stay; the reason names each place and its answer.
     """
     asked = [w for w in witnesses if w.key == key and w.place.id != place]
-    good = {w.place.id: w for w in asked if counts(w)}
+    # The firmest word of each place is the one that counts.
+    ranked = sorted(filter(counts, asked), key=lambda w: w.hold in (Hold.LOCKED, Hold.TRUSTED))
+    good = {w.place.id: w for w in ranked}
     firm = [w for w in good.values() if w.hold in (Hold.LOCKED, Hold.TRUSTED)]
     needed = max(rules.numcopies, rules.mincopies)
     if len(good) < needed:

@@ -32,7 +32,11 @@ def iter_tracked(
     repository: Repository, paths: Sequence[bytes] = (), version: str | None = None
 ) -> Iterator[TrackedFile]:
     """Every file below some paths, in the index or in a version; submodules are left out."""
-    entries = _iter_index(repository, paths) if version is None else _iter_tree(repository, paths, version)
+    entries = (
+        _iter_index(repository, paths)
+        if version is None
+        else _iter_tree(repository, paths, version)
+    )
     while block := list(islice(entries, _BLOCK)):
         keys = _keys_of(repository, block)
         for path, mode, oid in block:

@@ -141,5 +141,3 @@ def missing_paths(repository: Repository, paths: Sequence[bytes]) -> list[bytes]
         if not repository.git.run("ls-files", "-z", "--", path)
         and not repository.git.run("ls-tree", "-z", "HEAD", "--", path)
     ]
-
-

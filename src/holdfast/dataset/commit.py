@@ -61,7 +61,12 @@ class Version(NamedTuple):
 
 def head(repository: Repository) -> Version:
     """The version that is checked out."""
-    code, output, _ = repository.git.ask("rev-parse", "--verify", "--quiet", "HEAD", )
+    code, output, _ = repository.git.ask(
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "HEAD",
+    )
     if code:
         return Version(None, None)
     commit = output.strip()

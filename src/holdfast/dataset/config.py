@@ -11,7 +11,7 @@ TRUE = frozenset(("true", "yes", "on", "1", ""))
 
 
 class Config:
-    """The settings git sees in a repository; names lower-case as `git config --list` prints them."""
+    """The settings git sees in a repository; names as `git config --list` prints them."""
 
     def __init__(self, listing: bytes, overrides: Mapping[str, str] | None = None) -> None:
         self._values: dict[str, list[str]] = {}
@@ -86,7 +86,7 @@ def format_sections(sections: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -
     for section, settings in sections:
         kind, dot, name = section.partition(".")
         lines.append(f'[{kind} "{_escape(name)}"]' if dot else f"[{kind}]")
-        lines += [f'\t{variable} = {_quote(value)}' for variable, value in settings]
+        lines += [f"\t{variable} = {_quote(value)}" for variable, value in settings]
     return os.fsencode("".join(line + "\n" for line in lines))
 
 

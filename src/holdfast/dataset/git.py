@@ -14,7 +14,14 @@ from typing import IO
 from ..core import faults
 from ..wire.gitobjects import Oid
 
-NO_FILTER = ("-c", "filter.annex.process=", "-c", "filter.annex.clean=", "-c", "filter.annex.smudge=")
+NO_FILTER = (
+    "-c",
+    "filter.annex.process=",
+    "-c",
+    "filter.annex.clean=",
+    "-c",
+    "filter.annex.smudge=",
+)
 """Options with which git reads files as they are, annexed or not."""
 
 _BLOCK = 1 << 16
@@ -34,7 +41,10 @@ class Git:
         self._reader: ObjectReader | None = None
 
     def start(
-        self, *arguments: str | bytes, reads: bool = False, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str | bytes,
+        reads: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start git with its output in a pipe, and its input too when it ``reads``."""
         try:
@@ -118,7 +128,9 @@ class Git:
 
 def git_failed(arguments: Sequence[str | bytes], errors: bytes) -> Exception:
     """What to raise for a git that failed."""
-    words = [a.decode("utf-8", "backslashreplace") if isinstance(a, bytes) else a for a in arguments]
+    words = [
+        a.decode("utf-8", "backslashreplace") if isinstance(a, bytes) else a for a in arguments
+    ]
     command = next((w for w in words if not w.startswith("-") and "=" not in w), "")
     message = " / ".join(errors.decode("utf-8", "backslashreplace").strip().splitlines()[-3:])
     if b"tell me who you are" in errors or b"empty ident name" in errors:
@@ -237,9 +249,7 @@ def _next_answer(source: IO[bytes]) -> object:
     return kind, content[:-1]
 
 
-def _read_answer(
-    source: IO[bytes], process: subprocess.Popen[bytes]
-) -> tuple[bytes, bytes] | None:
+def _read_answer(source: IO[bytes], process: subprocess.Popen[bytes]) -> tuple[bytes, bytes] | None:
     answer = _next_answer(source)
     if answer is _END:
         _, errors = process.communicate()

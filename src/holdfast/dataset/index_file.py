@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
@@ -39,7 +39,9 @@ def index_state(repository: Repository) -> IndexState | None:
 def index_path(repository: Repository) -> bytes:
     """Where the index of this work tree is."""
     given = os.environb.get(b"GIT_INDEX_FILE")
-    return os.path.join(repository.top, given) if given else os.path.join(repository.git_dir, b"index")
+    return (
+        os.path.join(repository.top, given) if given else os.path.join(repository.git_dir, b"index")
+    )
 
 
 def read_index(repository: Repository) -> IndexView | None:
@@ -60,6 +62,8 @@ class LockedIndex:
     """The index while we alone may write it."""
 
     def __init__(self, repository: Repository, path: bytes, file: BinaryIO) -> None:
+        state = index_state(repository)
+        self._mtime_ns = state.mtime_ns if state else None
         self.view = read_index(repository)
         self._repository = repository
         self._path = path
@@ -68,7 +72,13 @@ class LockedIndex:
 
     def write(self, changes: Iterable[IndexChange], cache_tree: bytes | None) -> None:
         """Write the new index beside the old one. It counts once `publish` was called."""
-        write_index(self._file, self._repository.object_format, self.view, changes, cache_tree)
+        smudge: Sequence[int] = ()
+        if self.view is not None and self._mtime_ns is not None:
+            # Entries as young as the old index would look clean beside the new, unseen by git.
+            smudge = self.view.racy(divmod(self._mtime_ns, 1_000_000_000))
+        write_index(
+            self._file, self._repository.object_format, self.view, changes, cache_tree, smudge
+        )
         self._file.flush()
 
     def publish(self) -> None:

@@ -61,7 +61,12 @@ class Ingester:
                 try:
                     self._objects.link(key, full)
                 except OSError as error:
-                    if error.errno not in (errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.EMLINK):
+                    if error.errno not in (
+                        errno.EPERM,
+                        errno.EXDEV,
+                        errno.EOPNOTSUPP,
+                        errno.EMLINK,
+                    ):
                         raise
                     self._copy_in(full, key)
             target = self.replace_by_link(path, key)

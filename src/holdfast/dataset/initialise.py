@@ -58,7 +58,8 @@ def filter_settings() -> list[tuple[str, str]]:
 
 
 def _program(words: str) -> str:
-    return f"{_find_program()}; if [ -n \"$p\" ]; then exec \"$p\" annex {words}; else exec git-annex {words}; fi"
+    ours, other = f'exec "$p" annex {words}', f"exec git-annex {words}"
+    return f'{_find_program()}; if [ -n "$p" ]; then {ours}; else {other}; fi'
 
 
 def _find_program() -> str:

@@ -136,7 +136,9 @@ class Ledger:
             yield path, cache[oid]
 
     def _list(self, tip: Oid) -> Iterator[tuple[bytes, bytes]]:
-        fields = self._repository.git.iter_fields("ls-tree", "-r", "-z", "--full-tree", hex_oid(tip))
+        fields = self._repository.git.iter_fields(
+            "ls-tree", "-r", "-z", "--full-tree", hex_oid(tip)
+        )
         for field in fields:
             facts, _, path = field.partition(b"\t")
             yield path, facts.rsplit(b" ", 1)[1]
@@ -250,5 +252,3 @@ def read_journal(folder: bytes) -> dict[bytes, bytes]:
             # Committed by another process since we looked: the branch has it now.
             continue
     return found
-
-

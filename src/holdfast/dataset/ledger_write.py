@@ -19,8 +19,8 @@ from ..core.clock import SECOND, Moment, parse_moment
 from ..core.key import Key
 from ..core.place import PlaceId
 from ..wire import branch_paths, logs
-from ..wire.logs import LocationState
 from ..wire.gitobjects import Oid, encode_commit
+from ..wire.logs import LocationState
 from . import locks
 from .git import from_hex, hex_oid
 from .ledger import BRANCH, read_journal
@@ -211,9 +211,7 @@ def _set_private_locations(
             write_journal_file(repository, b"journal-private", path, new)
 
 
-def write_journal_file(
-    repository: Repository, journal: bytes, path: bytes, content: bytes
-) -> None:
+def write_journal_file(repository: Repository, journal: bytes, path: bytes, content: bytes) -> None:
     """Put one branch file, whole, into a journal; the caller holds the journal lock."""
     folder = os.path.join(repository.annex_dir, journal)
     scratch = os.path.join(repository.annex_dir, b"othertmp")
@@ -356,9 +354,7 @@ def _refuse_transitions(repository: Repository, ours: Oid, theirs: Oid) -> None:
         raise faults.TRANSITION()
 
 
-def _union_tree(
-    repository: Repository, writer: ObjectWriter, ours: Oid, theirs: Oid
-) -> Oid | None:
+def _union_tree(repository: Repository, writer: ObjectWriter, ours: Oid, theirs: Oid) -> Oid | None:
     git = repository.git
     editor = TreeEditor(
         lambda oid: _content(git.objects.read(hex_oid(oid))),
@@ -415,8 +411,7 @@ def _tree_of(repository: Repository, commit: Oid | None) -> Oid | None:
         return None
     oid = repository.git.line("rev-parse", hex_oid(commit) + b"^{tree}")
     assert oid is not None
-    tree = from_hex(oid)
-    return tree
+    return from_hex(oid)
 
 
 def _no_tree(oid: Oid) -> bytes:

@@ -20,6 +20,7 @@ from ..core.errors import PlaceUnavailableError, ProtocolError
 from ..core.key import Key, encode_file_name, object_path, object_path_lower
 from ..core.place import Place, Presence
 from . import locks
+from .repository import Repository
 
 _CHUNK = 1 << 20
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -256,6 +257,17 @@ class Objects:
             except OSError:
                 break
         return target
+
+
+def objects_of(repository: Repository, place: Place) -> Objects:
+    """The content of a repository, as a place."""
+    group = repository.config.get("core.sharedrepository")
+    return Objects(
+        repository.annex_dir,
+        place,
+        bare=repository.bare,
+        group=group is not None and group not in ("false", "umask", "0"),
+    )
 
 
 def _make_folders(folder: bytes) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from ..wire.gitobjects import ObjectFormat, Oid, hash_object
+from ..wire.gitobjects import ObjectFormat, Oid, deflate, hash_object
 from ..wire.gitpack import PackWriter
 
 LOOSE_MAX = 48
@@ -105,7 +104,7 @@ class ObjectWriter:
         descriptor, temporary = tempfile.mkstemp(prefix=b"tmp_obj_", dir=folder)
         with open(descriptor, "wb") as out:
             header = b"%b %d\0" % (_KINDS[kind], len(data))
-            out.write(zlib.compress(header + data, 1))
+            out.write(deflate(header + data))
             os.fchmod(out.fileno(), 0o444)
         os.rename(temporary, final)
 

@@ -1,4 +1,4 @@
-"""Unlocked files: putting content in the place of a pointer, and back, with git's index agreeing."""
+"""Unlocked files: content in the place of a pointer and back, with git's index agreeing."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class WorkFiles:
 
     def populate(self, file: TrackedFile) -> bool:
         """Put content where only its pointer is; False when there is something else."""
-        path = self._holds_pointer(file)
         source = self._objects.content_path(file.key) if file.key is not None else None
-        if path is None or source is None:
+        if source is None or not self.holds_pointer(file):
             return False
+        path = os.path.join(self._repository.top, file.path)
         temporary = self._scratch + b"/file"
         copy_file(source, temporary)
         os.chmod(temporary, 0o755 if file.mode == b"100755" else 0o644)
@@ -69,16 +69,17 @@ class WorkFiles:
             return True
         return matches(path, file)
 
-    def _holds_pointer(self, file: TrackedFile) -> bytes | None:
+    def holds_pointer(self, file: TrackedFile) -> bool:
+        """Whether the folder has only the pointer of a file, not its content."""
         path = os.path.join(self._repository.top, file.path)
         try:
             status = os.lstat(path)
         except FileNotFoundError:
-            return None
+            return False
         if not stat.S_ISREG(status.st_mode) or status.st_size > POINTER_SIZE_MAX:
-            return None
+            return False
         with open(path, "rb") as present:
-            return path if key_of_pointer(present.read()) == file.key else None
+            return key_of_pointer(present.read()) == file.key
 
     def refresh(self, file: TrackedFile) -> None:
         """Remember to tell the index that the file, as it lies there now, is what it has."""
@@ -113,5 +114,3 @@ def matches(path: bytes, file: TrackedFile) -> bool:
     except IntegrityError:
         return False
     return True
-
-

@@ -22,9 +22,7 @@ ANNEX_VERSION = "10"
 class Repository:
     """One git repository, with or without an annex in it."""
 
-    def __init__(
-        self, folder: bytes, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, folder: bytes, settings: Mapping[str, str] | None = None) -> None:
         """Find the repository that a folder belongs to.
 
         Raises:

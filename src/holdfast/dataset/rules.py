@@ -12,8 +12,9 @@ from functools import lru_cache
 
 from ..core import faults
 from ..core.backends import USUAL_BACKEND
-from ..core.expressions import UNKNOWN, YES, Dialect, Expression, Facts, evaluate, parse
+from ..core.expressions import UNKNOWN, YES, Dialect, Expression, evaluate, parse
 from ..core.extensions import ExtensionLimits
+from ..core.facts import Facts
 from ..core.key import Key
 from ..core.mime import HEAD_SIZE, mime_encoding
 from ..wire import logs
@@ -126,7 +127,7 @@ class Rules:
         return evaluate(_parsed(self._add_unlocked), facts) is YES
 
     def is_filtered(self, path: bytes) -> bool:
-        """Whether git changes the bytes of this file when it takes them (line ends and the like)."""
+        """Whether git changes the bytes of this file when it takes them: line ends and the like."""
         if self._text_filters:
             return True
         if self._attributes.any_of(path, _FILTERS):

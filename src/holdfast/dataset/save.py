@@ -32,7 +32,7 @@ from .commit import Recorded, commit
 from .filtered import iter_filtered_blobs
 from .index_file import index_state
 from .ingest import Ingester
-from .objects import Objects
+from .objects import objects_of
 from .packs import BLOB, ObjectWriter
 from .repository import Repository
 from .rules import Rules
@@ -153,7 +153,9 @@ def _keep(taken: Taken, batch: _Batch, writer: ObjectWriter) -> None:
     oid = writer.add(BLOB, taken.blob) if taken.blob is not None else taken.oid
     if taken.stored and taken.key is not None:
         batch.keys.append(taken.key)
-    batch.add(Recorded.of(taken.path, taken.mode, oid, taken.status, taken.key, taken.size, taken.verb))
+    batch.add(
+        Recorded.of(taken.path, taken.mode, oid, taken.status, taken.key, taken.size, taken.verb)
+    )
 
 
 def _failed(taken: Taken) -> Outcome:
@@ -187,14 +189,10 @@ def _saved(record: Recorded) -> Outcome:
     )
 
 
-def _iter_taken(
-    repository: Repository, plan: SavePlan, progress: Progress
-) -> Iterator[Taken]:
+def _iter_taken(repository: Repository, plan: SavePlan, progress: Progress) -> Iterator[Taken]:
     """Take in every change, in the order of the paths; hashing runs ahead in threads."""
     place = Place(repository.here, "here")
-    objects = Objects(
-        repository.annex_dir, place, bare=False, group=bool(repository.config.get("core.sharedrepository"))
-    )
+    objects = objects_of(repository, place)
     rules = Rules(repository, to_git=plan.to_git)
     changes = Scan(repository, plan.paths).iter_changes(untracked=not plan.updated)
     ingester = Ingester(repository.top, repository.annex_dir + b"/othertmp", objects, rules.limits)
@@ -299,7 +297,9 @@ class _Taker:
         path = change.path
         named = self._rules.pointer_in(path, status)
         if named is not None:
-            return Taken(path, mode, blob=pointer(named), status=status, key=named, verb=_verb(change))
+            return Taken(
+                path, mode, blob=pointer(named), status=status, key=named, verb=_verb(change)
+            )
         backend = known.backend if known is not None else self._rules.backend(path)
         key = self._ingester.copy_in(path, status, bytes(backend))
         return Taken(
@@ -332,5 +332,3 @@ class _Taker:
 
 def _verb(change: Change) -> str:
     return "add" if change.in_head is None else "modify"
-
-

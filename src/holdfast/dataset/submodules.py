@@ -22,7 +22,9 @@ def head_of(repository: Repository, path: bytes) -> Oid | None:
 def dataset_id(folder: bytes) -> str | None:
     """The identity DataLad gave the data set in a folder, shared by all its clones."""
     git = Git(folder)
-    found = git.line("config", "--file", os.path.join(folder, b".datalad/config"), "datalad.dataset.id")
+    found = git.line(
+        "config", "--file", os.path.join(folder, b".datalad/config"), "datalad.dataset.id"
+    )
     return found.decode("utf-8", "replace") if found else None
 
 

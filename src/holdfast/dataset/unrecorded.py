@@ -18,7 +18,6 @@ from .ledger_write import set_locations
 from .objects import Objects
 from .repository import Repository
 
-
 _LOCK = b".lck"
 
 

@@ -74,6 +74,7 @@ class _Task:
     paths: list[str]
     order: deque[PlaceId]
     answers: list[tuple[Place, HoldError]] = field(default_factory=list)
+    retried: set[PlaceId] = field(default_factory=set)
 
 
 _Done = tuple[_Task, Received | HoldError | BaseException]
@@ -195,6 +196,7 @@ class _Lane:
         self._tasks: deque[_Task] = deque()
         self._ready = threading.Condition()
         self._failures = 0
+        self._last: HoldError | None = None
         self._jobs = jobs
         self._threads: list[threading.Thread] = []
 
@@ -203,7 +205,7 @@ class _Lane:
         with self._ready:
             self._tasks.append(task)
             self._ready.notify()
-            if len(self._threads) < min(self._jobs, len(self._tasks) + len(self._threads)):
+            if len(self._threads) < self._jobs:
                 name = f"lane-{self.source.place.label}"
                 thread = threading.Thread(target=self._run, name=name, daemon=True)
                 self._threads.append(thread)
@@ -251,8 +253,17 @@ class _Lane:
 
     def _take_one(self, task: _Task) -> None:
         carrier = self._carrier
-        others = [carrier.sources[place] for place in task.order]
-        ways = [self.source, *others] if self.gone is None else others
+        ways = [carrier.sources[place] for place in task.order]
+        if self.gone is None:
+            ways.insert(0, self.source)
+        else:
+            task.answers.append((self.source.place, self.gone))
+
+        def failed(place: Place, error: HoldError) -> None:
+            task.answers.append((place, error))
+            if place.id == self.source.place.id:
+                self._count(error)
+
         try:
             received = receive(
                 carrier.target,
@@ -260,13 +271,14 @@ class _Lane:
                 ways,
                 self._advance,
                 unchecked_from=carrier.unchecked_from,
+                on_failure=failed,
             )
         except HoldError as error:
-            self._note(error)
-            task.answers.append((self.source.place, error))
-            carrier.report(task, error)
+            had_none = error.code == faults.NO_SOURCE.code
+            carrier.report(task, no_source(task.key, task.answers) if had_none else error)
         else:
-            self._note(None)
+            if received.place is not None and received.place.id == self.source.place.id:
+                self._failures = 0
             carrier.report(task, received)
 
     # many keys
@@ -301,24 +313,35 @@ class _Lane:
             return error
 
     def _end(self, task: _Task, result: Received | HoldError) -> None:
-        self._note(result if isinstance(result, HoldError) else None)
-        if isinstance(result, Received) or isinstance(result, PlaceFullError):
-            self._carrier.report(task, result)
+        if isinstance(result, Received):
+            self._failures = 0
+        elif not isinstance(result, PlaceFullError) and result.code != faults.IN_USE.code:
+            self._fall_over(task, result)
             return
-        task.answers.append((self.source.place, result))
+        self._carrier.report(task, result)
+
+    def _fall_over(self, task: _Task, error: HoldError) -> None:
+        """On to the next place; one that broke off is asked once more, after all others."""
+        place = self.source.place
+        task.answers.append((place, error))
+        self._count(error)
+        if isinstance(error, PlaceUnavailableError) and place.id not in task.retried:
+            task.retried.add(place.id)
+            task.order.append(place.id)
         self._carrier.pass_on(task)
 
     # what befalls the place
 
-    def _note(self, error: HoldError | None) -> None:
-        """Count failures in a row; the place is given up after some."""
-        if not isinstance(error, PlaceUnavailableError) or error.code == faults.IN_USE.code:
+    def _count(self, error: HoldError) -> None:
+        """Count failures in a row; the place is given up after some. One break counts once."""
+        if not isinstance(error, PlaceUnavailableError):
             self._failures = 0
-            return
-        self._failures += 1
-        if self._failures >= FAILURES_MAX and self.gone is None:
-            self.gone = error
-            self._hand_over()
+        elif error is not self._last:
+            self._last = error
+            self._failures += 1
+            if self._failures >= FAILURES_MAX and self.gone is None:
+                self.gone = error
+                self._hand_over()
 
     def _hand_over(self) -> None:
         with self._ready:

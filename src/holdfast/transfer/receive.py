@@ -28,6 +28,10 @@ OnBytes = Callable[[int], None]
 """Told how many more bytes have come; negative when bytes have to come again."""
 
 
+OnFailure = Callable[[Place, HoldError], None]
+"""Told of each source that failed, while the next is tried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """What came over: how many bytes, from where, and whether it was needed at all."""
@@ -44,6 +48,7 @@ def receive(
     progress: OnBytes = lambda _: None,
     *,
     unchecked_from: Collection[PlaceId] = (),
+    on_failure: OnFailure = lambda _place, _error: None,
 ) -> Received:
     """Bring one key's content into a place, from the first source that gives it.
 
@@ -63,7 +68,7 @@ def receive(
         if intake.is_complete():
             intake.commit()
             return Received(size=0, fresh=True)
-        return _from_any(intake, ways, unchecked_from)
+        return _from_any(intake, ways, unchecked_from, on_failure)
 
 
 def receive_stream(
@@ -94,7 +99,10 @@ def may_take(key: Key, place: Place, unchecked_from: Collection[PlaceId]) -> boo
 
 
 def _from_any(
-    intake: Intake, ways: Sequence[Readable], unchecked_from: Collection[PlaceId]
+    intake: Intake,
+    ways: Sequence[Readable],
+    unchecked_from: Collection[PlaceId],
+    on_failure: OnFailure,
 ) -> Received:
     answers: dict[int, tuple[Place, HoldError]] = {}
     waiting = list(enumerate(ways))
@@ -106,6 +114,7 @@ def _from_any(
                 _from_one(intake, source, unchecked_from)
             except HoldError as error:
                 answers[number] = source.place, error
+                on_failure(source.place, error)
                 if isinstance(error, PlaceUnavailableError):
                     again.append((number, source))
             else:
@@ -135,7 +144,7 @@ def _from_one(intake: Intake, source: Readable, unchecked_from: Collection[Place
 
 def no_source(key: Key, answers: Sequence[tuple[Place, HoldError]]) -> HoldError:
     """The error that tells what each source answered."""
-    told = [f"{place.label}: {_phrase(error)}" for place, error in answers]
+    told = list(dict.fromkeys(f"{place.label}: {_phrase(error)}" for place, error in answers))
     if not told:
         next_step = "hold whereis    (says which places are known); then make one of them reachable"
         return faults.NO_SOURCE(

@@ -1,0 +1,353 @@
+"""What git's clean and smudge filters do with one file, for plain git on unlocked files.
+
+Clean makes the blob of a file that git takes: a pointer of one that is annexed, the bytes as they
+are of all others. Smudge lets a pointer through: content takes its place at the end, when git has
+let go of its index. A repository is opened only when a file needs it: most calls see pointers.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import chain
+from typing import NamedTuple
+
+from ..core import faults
+from ..core.key import Key
+from ..wire.pointer import POINTER_SIZE_MAX, key_of_pointer, pointer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .ingest import Ingester
+    from .objects import Objects
+    from .repository import Repository
+    from .rules import Rules
+
+_IN_MEMORY = 8 << 20
+
+
+class Known(NamedTuple):
+    """What the index has of a path: the blob's name, its size, the key if it is a pointer."""
+
+    oid: bytes
+    size: int
+    key: Key | None
+
+
+class Filters:
+    """The filters of one repository, for the files of one git command. `finish` at the end."""
+
+    def __init__(self, folder: bytes) -> None:
+        """Take the folder git runs us in: the top of the work tree."""
+        self._folder = folder
+        self._ingested: list[Key] = []
+        self._smudged: dict[bytes, Key] = {}
+
+    # smudge
+
+    def smudge(self, path: bytes, content: Iterator[bytes]) -> Iterator[bytes]:
+        """What git shall write into the folder: the blob as it is."""
+        head, rest = _peek(content)
+        key = key_of_pointer(head)
+        if key is not None and len(head) <= POINTER_SIZE_MAX:
+            self._smudged[path] = key
+        return chain(_spooled(chain((head,), rest)))
+
+    # clean
+
+    def clean(self, path: bytes, content: Iterator[bytes]) -> Iterator[bytes]:
+        """What git shall store: a pointer, once the content is in the annex, or the bytes.
+
+        All of the content is read before the first byte is given.
+
+        Raises:
+            HoldError: Content that belongs into the annex could not be put there.
+        """
+        head, rest = _peek(content)
+        if len(head) <= POINTER_SIZE_MAX and key_of_pointer(head) is not None:
+            return iter((head,))
+        content = chain((head,), rest)
+        known = self._known(path)
+        status = self._regular(path)
+        if known is not None and known.key is not None and self._may_be(known.key, path, status):
+            # One reading tells whether it is the content the index has a pointer to.
+            return self._clean_known(path, content, known, status)
+        if not self._is_annexed(path, known, status, head):
+            return _spooled(content)
+        if known is not None and known.key is None and status and known.size == status.st_size:
+            return self._clean_git_file(path, content, known, status)
+        return self._ingest(path, content, known, status)
+
+    def _clean_known(
+        self, path: bytes, content: Iterator[bytes], known: Known, status: os.stat_result | None
+    ) -> Iterator[bytes]:
+        key = known.key
+        assert key is not None
+        spool = _Spool()
+        same = spool.fill(content, key)
+        if same and self._objects.has(key):
+            return iter((pointer(key),))
+        if not same and not self._is_annexed(path, known, status, spool.head):
+            return spool.read()
+        return self._ingest(path, spool.read(), known, status)
+
+    def _clean_git_file(
+        self, path: bytes, content: Iterator[bytes], known: Known, status: os.stat_result
+    ) -> Iterator[bytes]:
+        """A file of git that was only touched stays in git, whatever the rule says of it now."""
+        spool = _Spool()
+        digest = self._repository.object_format.hasher(b"blob %d\0" % known.size)
+        spool.fill(_hashing(content, digest))
+        if digest.digest() == known.oid:
+            return spool.read()
+        return self._ingest(path, spool.read(), known, status)
+
+    def _ingest(
+        self, path: bytes, content: Iterator[bytes], known: Known | None, status: os.stat_result | None
+    ) -> Iterator[bytes]:
+        backend = self._rules.backend(path)
+        if known is not None and known.key is not None:
+            backend = known.key.backend
+        self._repository.check_writable()
+        self._repository.check_plain_content()
+        if status is None:
+            key = self._ingest_stream(path, content, backend)
+        else:
+            read = sum(map(len, content))
+            if read != status.st_size:
+                raise faults.CHANGED_WHILE_READ(path=os.fsdecode(path))
+            key = self._ingester.copy_in(path, status, backend)
+        self._ingested.append(key)
+        return iter((pointer(key),))
+
+    def _ingest_stream(self, path: bytes, content: Iterator[bytes], backend: bytes) -> Key:
+        """Content whose file is gone, or never was: what git sends is all there is of it."""
+        import tempfile
+
+        scratch = self._repository.annex_dir + b"/othertmp"
+        with tempfile.TemporaryDirectory(prefix=b"clean", dir=scratch) as folder:
+            full = os.path.join(folder, os.path.basename(path))
+            with open(full, "wb") as file:
+                file.writelines(content)
+            below = os.path.relpath(full, self._repository.top)
+            return self._ingester.copy_in(below, os.lstat(full), backend)
+
+    # what is known
+
+    def _known(self, path: bytes) -> Known | None:
+        """The index entry of a path; of one in conflict our side, else theirs."""
+        fields = self._repository.git.run("ls-files", "-s", "-z", "--", path).split(b"\0")
+        found: dict[bytes, bytes] = {}
+        for field in fields:
+            facts, _, name = field.partition(b"\t")
+            if name == path:
+                _, oid, stage = facts.split(b" ")
+                found[stage] = oid
+        oid = found.get(b"0") or found.get(b"2") or found.get(b"3")
+        if oid is None:
+            return None
+        for _, size in self._repository.git.objects.iter_sizes([oid]):
+            return Known(bytes.fromhex(oid.decode()), size, self._key_of(oid, size))
+        return None
+
+    def _key_of(self, oid: bytes, size: int) -> Key | None:
+        if size > POINTER_SIZE_MAX:
+            return None
+        answer = self._repository.git.objects.read(oid)
+        return key_of_pointer(answer[1]) if answer is not None else None
+
+    def _regular(self, path: bytes) -> os.stat_result | None:
+        try:
+            status = os.lstat(os.path.join(self._folder, path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def _may_be(self, key: Key, path: bytes, status: os.stat_result | None) -> bool:
+        """Whether content may be what a key names, as far as one can tell without reading it."""
+        from ..core.backends import is_verifiable
+
+        if is_verifiable(key.backend):
+            return status is None or key.size in (None, status.st_size)
+        held = self._objects.content_path(key)
+        return (
+            status is not None
+            and held is not None
+            and os.stat(held).st_mtime_ns == status.st_mtime_ns
+            and os.stat(held).st_size == status.st_size
+        )
+
+    def _is_annexed(
+        self, path: bytes, known: Known | None, status: os.stat_result | None, head: bytes
+    ) -> bool:
+        """Whether plain `git add` puts this into the annex.
+
+        Without a rule about it, what was annexed stays so, also under another name; all else
+        goes into git.
+        """
+        was_annexed = known is not None and known.key is not None
+        if not was_annexed and status is not None and self._rules_say_nothing(path):
+            return self._is_renamed(status)
+        if self._rules_say_nothing(path):
+            return was_annexed
+        return self._rules.is_annexed(path, status.st_size if status is not None else len(head))
+
+    def _rules_say_nothing(self, path: bytes) -> bool:
+        if not self._repository.config.flag("annex.gitaddtoannex", default=True):
+            return True
+        return not self._rules.has_rule(path)
+
+    def _is_renamed(self, status: os.stat_result) -> bool:
+        """Whether a file is an annexed one that lay at another path when git last looked."""
+        from .index_file import read_index
+
+        view = read_index(self._repository)
+        if view is None or not status.st_size:
+            return False
+        seconds, rest = divmod(status.st_mtime_ns, 10**9)
+        wanted = (seconds & 0xFFFFFFFF, rest, status.st_ino & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
+        for _, mode, oid, facts, _ in view.iter_rows():
+            if mode >> 12 == 0o10 and (facts[2], facts[3], facts[5], facts[8]) == wanted:
+                return self._key_of(oid.hex().encode(), 0) is not None
+        return False
+
+    # what is opened when it is needed
+
+    @cached_property
+    def _repository(self) -> Repository:
+        from .repository import Repository
+
+        return Repository(self._folder)
+
+    @cached_property
+    def _rules(self) -> Rules:
+        from .rules import Rules
+
+        return Rules(self._repository)
+
+    @cached_property
+    def _objects(self) -> Objects:
+        from ..core.place import Place
+        from .objects import Objects
+
+        config = self._repository.config
+        group = config.get("core.sharedrepository") not in (None, "false", "umask", "0")
+        here = Place(self._repository.here, "here")
+        return Objects(self._repository.annex_dir, here, bare=False, group=group)
+
+    @cached_property
+    def _ingester(self) -> Ingester:
+        from .ingest import Ingester
+
+        scratch = self._repository.annex_dir + b"/othertmp"
+        return Ingester(self._folder, scratch, self._objects, self._rules.limits)
+
+    # the end
+
+    def finish(self) -> None:
+        """Tell the ledger what is here now, and put content where git wrote only pointers."""
+        if "_ingester" in self.__dict__:
+            self._ingester.close()
+        if self._ingested:
+            from .ledger_write import set_locations
+            from .packs import sync_file_system
+
+            sync_file_system(self._repository.annex_dir)
+            here = self._repository.here
+            set_locations(self._repository, self._ingested, here, present=True)
+            self._ingested.clear()
+        if self._smudged:
+            from .populate_all import populate_smudged
+
+            populate_smudged(self._repository, self._smudged)
+            self._smudged.clear()
+        if "_repository" in self.__dict__:
+            self._repository.close()
+
+
+class _Spool:
+    """Content that must be read to its end before it can be given: in memory, or in a file."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._file: object = None
+
+    def fill(self, content: Iterator[bytes], key: Key | None = None) -> bool:
+        """Take all of it; says whether it is what the key names."""
+        from ..core.errors import IntegrityError
+
+        check = None
+        if key is not None:
+            from ..core.backends import checker, is_verifiable
+
+            check = checker(key) if is_verifiable(key.backend) else None
+        same = True
+        for chunk in content:
+            self._add(chunk)
+            if check is not None and same:
+                try:
+                    check.feed(chunk)
+                except IntegrityError:
+                    same = False
+        if check is None or not same:
+            return same
+        try:
+            check.finish()
+        except IntegrityError:
+            return False
+        return True
+
+    def _add(self, chunk: bytes) -> None:
+        if not self.head:
+            self.head = chunk
+        self._size += len(chunk)
+        if self._file is not None:
+            self._file.write(chunk)  # type: ignore[attr-defined]
+            return
+        self._parts.append(chunk)
+        if self._size > _IN_MEMORY:
+            import tempfile
+
+            file = tempfile.TemporaryFile()  # noqa: SIM115
+            file.writelines(self._parts)
+            self._parts.clear()
+            self._file = file
+
+    def read(self) -> Iterator[bytes]:
+        """Give it, once."""
+        if self._file is None:
+            yield from self._parts
+            return
+        with self._file as file:  # type: ignore[attr-defined]
+            file.seek(0)
+            while block := file.read(1 << 16):
+                yield block
+
+
+def _spooled(content: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, all taken before the first is given."""
+    spool = _Spool()
+    spool.fill(content)
+    return spool.read()
+
+
+def _hashing(content: Iterator[bytes], digest: object) -> Iterator[bytes]:
+    for chunk in content:
+        digest.update(chunk)  # type: ignore[attr-defined]
+        yield chunk
+
+
+def _peek(content: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Enough of the beginning to tell whether it is a pointer, and the rest."""
+    parts: list[bytes] = []
+    size = 0
+    for chunk in content:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > POINTER_SIZE_MAX:
+            break
+    return b"".join(parts), content
