@@ -58,7 +58,10 @@ EXCEPTIONS = Path(__file__).with_name("exceptions.md")
 
 @dataclass
 class TestResult:
-    """One test: its full name, how it ended, what it said when it failed, what it called."""
+    """One test: its full name, how it ended, what it said when it failed, what it called.
+
+    Names are not unique: ``nth`` tells apart the tests of one name in one run of the driver.
+    """
 
     __test__ = False
 
@@ -67,6 +70,7 @@ class TestResult:
     seconds: float = 0.0
     said: list[str] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
+    nth: int = 1
 
     @property
     def ours(self) -> list[str]:
@@ -86,6 +90,7 @@ class TastyReader:
         self._groups: list[tuple[int, str]] = []
         self._last: TestResult | None = None
         self._depth = 0
+        self._met: Counter[str] = Counter()
 
     def feed(self, line: str) -> TestResult | None:
         """Take in a line; gives the test that it ends."""
@@ -109,7 +114,9 @@ class TastyReader:
         self._close_groups(self._depth)
         path = [name for _, name in self._groups if name != "Tests"]
         name = ".".join([*path, found[2]])
+        self._met[name] += 1
         self._last = TestResult(name, found[3] != "FAIL", float(found[4] or 0))
+        self._last.nth = self._met[name]
         return self._last
 
     def _close_groups(self, depth: int) -> None:
@@ -339,9 +346,9 @@ def remove_tree(folder: Path) -> None:
 
 def merge(results: Iterable[TestResult]) -> list[TestResult]:
     """One result for each test. The driver repeats its first tests for every pattern."""
-    found: dict[str, TestResult] = {}
+    found: dict[tuple[str, int], TestResult] = {}
     for result in results:
-        known = found.setdefault(result.name, result)
+        known = found.setdefault((result.name, result.nth), result)
         if known is not result:
             known.passed = known.passed and result.passed
             known.said += result.said

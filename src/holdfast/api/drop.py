@@ -6,6 +6,7 @@ import getpass
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from itertools import islice
 
 from ..core import faults
@@ -105,6 +106,10 @@ class Dropper:
             ledger.place(uuid) for uuid, level in ledger.trust.items() if level is Trust.TRUSTED
         ]
 
+    @cached_property
+    def _unlocked(self) -> dict[Key, list[TrackedFile]]:
+        return unlocked_by_key(self._dataset.repository, _Everything())
+
     def iter_drop(
         self, files: Iterable[TrackedFile], note: Unrecorded, progress: Progress
     ) -> Iterator[Outcome]:
@@ -134,7 +139,7 @@ class Dropper:
         if not files:
             return
         objects = self._dataset.objects
-        unlocked = unlocked_by_key(self._dataset.repository, {f.key for f in files if f.key})
+        unlocked = self._unlocked
         work = WorkFiles(self._dataset.repository, objects)
         outcomes: list[Outcome] = []
         with ExitStack() as stack:
@@ -212,6 +217,13 @@ class Dropper:
         waiver = Waiver(key, self._dataset.here, getpass.getuser(), self._reason)
         note_waiver(self._dataset.repository, waiver)
         return waiver
+
+
+class _Everything:
+    """Holds every key."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
 
 
 def _refused(file: TrackedFile, error: HoldError) -> Outcome:

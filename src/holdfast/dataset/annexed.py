@@ -32,12 +32,26 @@ def iter_tracked(
     repository: Repository, paths: Sequence[bytes] = (), version: str | None = None
 ) -> Iterator[TrackedFile]:
     """Every file below some paths, in the index or in a version; submodules are left out."""
-    entries = (
-        _iter_index(repository, paths)
-        if version is None
-        else _iter_tree(repository, paths, version)
-    )
-    while block := list(islice(entries, _BLOCK)):
+    if version is None:
+        return with_keys(repository, _iter_index(repository, paths))
+    return with_keys(repository, iter_tree(repository, paths, version))
+
+
+def iter_current(repository: Repository, paths: Sequence[bytes] = ()) -> Iterator[TrackedFile]:
+    """The files of the work tree, as the index has them; of HEAD in a bare repository."""
+    if not repository.bare:
+        return iter_tracked(repository, paths)
+    if repository.git.line("rev-parse", "--verify", "--quiet", "HEAD") is None:
+        return iter(())
+    return iter_tracked(repository, paths, "HEAD")
+
+
+def with_keys(
+    repository: Repository, entries: Iterable[tuple[bytes, bytes, bytes]]
+) -> Iterator[TrackedFile]:
+    """Find the keys of paths, modes and objects, in order; what is no file has none."""
+    rest = iter(entries)
+    while block := list(islice(rest, _BLOCK)):
         keys = _keys_of(repository, block)
         for path, mode, oid in block:
             yield TrackedFile(path, mode, oid, keys.get(oid if mode != LINK else b"@" + oid))
@@ -104,9 +118,10 @@ def _iter_index(
             yield path, mode, oid
 
 
-def _iter_tree(
+def iter_tree(
     repository: Repository, paths: Sequence[bytes], version: str
 ) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Path, mode and object of the files in a version."""
     fields = repository.git.iter_fields("ls-tree", "-r", "-z", "--full-tree", version, "--", *paths)
     for field in fields:
         facts, _, path = field.partition(b"\t")

@@ -20,6 +20,7 @@ from ..wire.pointer import POINTER_SIZE_MAX, key_of_pointer, pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .added_by_git import AddedByGit
     from .ingest import Ingester
     from .objects import Objects
     from .repository import Repository
@@ -53,7 +54,7 @@ class Filters:
         key = key_of_pointer(head)
         if key is not None and len(head) <= POINTER_SIZE_MAX:
             self._smudged[path] = key
-        return chain(_spooled(chain((head,), rest)))
+        return _spooled(chain((head,), rest))
 
     # clean
 
@@ -74,7 +75,7 @@ class Filters:
         if known is not None and known.key is not None and self._may_be(known.key, path, status):
             # One reading tells whether it is the content the index has a pointer to.
             return self._clean_known(path, content, known, status)
-        if not self._is_annexed(path, known, status, head):
+        if not self._is_annexed(path, known, status, len(head)):
             return _spooled(content)
         if known is not None and known.key is None and status and known.size == status.st_size:
             return self._clean_git_file(path, content, known, status)
@@ -89,7 +90,7 @@ class Filters:
         same = spool.fill(content, key)
         if same and self._objects.has(key):
             return iter((pointer(key),))
-        if not same and not self._is_annexed(path, known, status, spool.head):
+        if not same and not self._is_annexed(path, known, status, spool.size):
             return spool.read()
         return self._ingest(path, spool.read(), known, status)
 
@@ -105,7 +106,11 @@ class Filters:
         return self._ingest(path, spool.read(), known, status)
 
     def _ingest(
-        self, path: bytes, content: Iterator[bytes], known: Known | None, status: os.stat_result | None
+        self,
+        path: bytes,
+        content: Iterator[bytes],
+        known: Known | None,
+        status: os.stat_result | None,
     ) -> Iterator[bytes]:
         backend = self._rules.backend(path)
         if known is not None and known.key is not None:
@@ -149,12 +154,11 @@ class Filters:
         if oid is None:
             return None
         for _, size in self._repository.git.objects.iter_sizes([oid]):
-            return Known(bytes.fromhex(oid.decode()), size, self._key_of(oid, size))
+            key = self._key_of(oid) if size <= POINTER_SIZE_MAX else None
+            return Known(bytes.fromhex(oid.decode()), size, key)
         return None
 
-    def _key_of(self, oid: bytes, size: int) -> Key | None:
-        if size > POINTER_SIZE_MAX:
-            return None
+    def _key_of(self, oid: bytes) -> Key | None:
         answer = self._repository.git.objects.read(oid)
         return key_of_pointer(answer[1]) if answer is not None else None
 
@@ -180,38 +184,11 @@ class Filters:
         )
 
     def _is_annexed(
-        self, path: bytes, known: Known | None, status: os.stat_result | None, head: bytes
+        self, path: bytes, known: Known | None, status: os.stat_result | None, size: int
     ) -> bool:
-        """Whether plain `git add` puts this into the annex.
-
-        Without a rule about it, what was annexed stays so, also under another name; all else
-        goes into git.
-        """
         was_annexed = known is not None and known.key is not None
-        if not was_annexed and status is not None and self._rules_say_nothing(path):
-            return self._is_renamed(status)
-        if self._rules_say_nothing(path):
-            return was_annexed
-        return self._rules.is_annexed(path, status.st_size if status is not None else len(head))
-
-    def _rules_say_nothing(self, path: bytes) -> bool:
-        if not self._repository.config.flag("annex.gitaddtoannex", default=True):
-            return True
-        return not self._rules.has_rule(path)
-
-    def _is_renamed(self, status: os.stat_result) -> bool:
-        """Whether a file is an annexed one that lay at another path when git last looked."""
-        from .index_file import read_index
-
-        view = read_index(self._repository)
-        if view is None or not status.st_size:
-            return False
-        seconds, rest = divmod(status.st_mtime_ns, 10**9)
-        wanted = (seconds & 0xFFFFFFFF, rest, status.st_ino & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
-        for _, mode, oid, facts, _ in view.iter_rows():
-            if mode >> 12 == 0o10 and (facts[2], facts[3], facts[5], facts[8]) == wanted:
-                return self._key_of(oid.hex().encode(), 0) is not None
-        return False
+        size = size if status is None else status.st_size
+        return self._added.is_annexed(path, size, status, was_annexed=was_annexed)
 
     # what is opened when it is needed
 
@@ -228,14 +205,17 @@ class Filters:
         return Rules(self._repository)
 
     @cached_property
+    def _added(self) -> AddedByGit:
+        from .added_by_git import AddedByGit
+
+        return AddedByGit(self._repository, self._rules, self._key_of)
+
+    @cached_property
     def _objects(self) -> Objects:
         from ..core.place import Place
-        from .objects import Objects
+        from .objects import objects_of
 
-        config = self._repository.config
-        group = config.get("core.sharedrepository") not in (None, "false", "umask", "0")
-        here = Place(self._repository.here, "here")
-        return Objects(self._repository.annex_dir, here, bare=False, group=group)
+        return objects_of(self._repository, Place(self._repository.here, "here"))
 
     @cached_property
     def _ingester(self) -> Ingester:
@@ -259,9 +239,9 @@ class Filters:
             set_locations(self._repository, self._ingested, here, present=True)
             self._ingested.clear()
         if self._smudged:
-            from .populate_all import populate_smudged
+            from .checkout import fill_smudged
 
-            populate_smudged(self._repository, self._smudged)
+            fill_smudged(self._repository, self._smudged)
             self._smudged.clear()
         if "_repository" in self.__dict__:
             self._repository.close()
@@ -271,9 +251,8 @@ class _Spool:
     """Content that must be read to its end before it can be given: in memory, or in a file."""
 
     def __init__(self) -> None:
-        self.head = b""
+        self.size = 0
         self._parts: list[bytes] = []
-        self._size = 0
         self._file: object = None
 
     def fill(self, content: Iterator[bytes], key: Key | None = None) -> bool:
@@ -302,14 +281,12 @@ class _Spool:
         return True
 
     def _add(self, chunk: bytes) -> None:
-        if not self.head:
-            self.head = chunk
-        self._size += len(chunk)
+        self.size += len(chunk)
         if self._file is not None:
             self._file.write(chunk)  # type: ignore[attr-defined]
             return
         self._parts.append(chunk)
-        if self._size > _IN_MEMORY:
+        if self.size > _IN_MEMORY:
             import tempfile
 
             file = tempfile.TemporaryFile()  # noqa: SIM115

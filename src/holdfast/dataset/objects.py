@@ -235,13 +235,16 @@ class Objects:
         os.unlink(path)
         for ending in (b".lck", b".rtm", b".rtl"):
             _unlink(path + ending)
-        folder = os.path.dirname(path)
+        self.forget_folders(path)
+
+    def forget_folders(self, path: bytes) -> None:
+        """Remove the directories of an object that is gone, as far as they are empty."""
         for _ in range(3):
+            path = os.path.dirname(path)
             try:
-                os.rmdir(folder)
+                os.rmdir(path)
             except OSError:
                 break
-            folder = os.path.dirname(folder)
 
     def set_aside(self, key: Key, path: bytes) -> bytes:
         """Move damaged content to ``annex/bad``; gives its new path."""
@@ -250,12 +253,9 @@ class Objects:
         target = folder + b"/" + encode_file_name(key)
         self.unprotect(path)
         os.replace(path, target)
-        for _ in range(3):
-            path = os.path.dirname(path)
-            try:
-                os.rmdir(path)
-            except OSError:
-                break
+        for ending in (b".lck", b".rtm", b".rtl"):
+            _unlink(path + ending)
+        self.forget_folders(path)
         return target
 
 

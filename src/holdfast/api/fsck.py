@@ -1,0 +1,236 @@
+"""Read content again, check it against its key, and mend what can be mended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from ..core import faults
+from ..core.key import Key
+from ..core.outcome import Outcome, Report, Status, complete
+from ..core.place import PlaceId, Trust
+from ..core.progress import Progress, Silence
+from ..dataset import ledger_write
+from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
+from ..dataset.checking import Checkup, Health, check
+from ..dataset.fsck_state import FsckState, forget_state, read_state, write_state
+from ..dataset.populate import WorkFiles
+from ..dataset.rules import Rules
+from ..dataset.unrecorded import Unrecorded, unrecorded
+from ..wire import branch_paths, logs
+from .datasets import Dataset
+from .get import Getter, iter_unknown
+from .sources import Sources, open_sources
+
+_BLOCK = 256
+
+
+def iter_fsck(
+    dataset: Dataset,
+    paths: Sequence[bytes] = (),
+    *,
+    fast: bool = False,
+    incremental: bool = False,
+    time_limit_s: float | None = None,
+    repair: bool = False,
+    all_versions: bool = False,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Check the content of files below some paths; an outcome for each.
+
+    ``fast`` looks at sizes only. ``incremental`` goes on where the last such fsck stopped, which
+    ``time_limit_s`` makes it do. Damaged content is set aside; ``repair`` brings it again from
+    other places. The ledger is made to say what is really here.
+    """
+    repository = dataset.repository
+    repository.check_writable()
+    yield from iter_unknown(dataset, paths, "fsck")
+    scope = "\0".join(os.fsdecode(p) for p in sorted(paths)) + f"\0{fast}\0{all_versions}"
+    state = read_state(repository, scope) if incremental else None
+    began_at = state.began_at if state else time.time()
+    files = _iter_files(dataset, paths, all_versions=all_versions)
+    if state is not None:
+        after = os.fsencode(state.after)
+        files = (file for file in files if file.path > after)
+    run = _Run(dataset, fast=fast, jobs=jobs or min(os.cpu_count() or 1, 8))
+    ends_at = time.monotonic() + time_limit_s if time_limit_s is not None else None
+    finished = True
+    listener = progress or Silence()
+    listener.start(None, None)
+    try:
+        with unrecorded(repository, dataset.objects) as note, open_sources(dataset) as sources:
+            while block := list(islice(files, _BLOCK)):
+                yield from run.iter_block(block, note, sources if repair else None, listener)
+                if incremental:
+                    last = os.fsdecode(block[-1].path)
+                    write_state(repository, FsckState(began_at, scope, last))
+                if ends_at is not None and time.monotonic() >= ends_at:
+                    finished = False
+                    break
+    finally:
+        listener.stop()
+    if finished and incremental:
+        forget_state(repository)
+    if finished and not paths:
+        _record_activity(dataset)
+    dataset.forget()
+
+
+def fsck(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Report:
+    """Check content; see `iter_fsck`.
+
+    Raises:
+        IncompleteError: Something is damaged, or has too few copies.
+    """
+    return complete(iter_fsck(dataset, paths, **options))  # type: ignore[arg-type]
+
+
+def _iter_files(
+    dataset: Dataset, paths: Sequence[bytes], *, all_versions: bool
+) -> Iterator[TrackedFile]:
+    if not all_versions:
+        return iter_annexed(dataset.repository, paths)
+    files = (
+        TrackedFile(path, b"120000", b"", key)
+        for key, path in iter_all_keys(dataset.repository)
+        if not paths or any(path == p or path.startswith(p + b"/") for p in paths)
+    )
+    return iter(sorted(files, key=lambda file: file.path))
+
+
+class _Run:
+    def __init__(self, dataset: Dataset, *, fast: bool, jobs: int) -> None:
+        self._dataset = dataset
+        self._fast = fast
+        self._jobs = jobs
+        self._pool = ThreadPoolExecutor(jobs)
+        self._rules = Rules(dataset.repository)
+        self._copies = dataset.ledger.copy_rules()
+        self._checked: dict[Key, Checkup] = {}
+
+    def iter_block(
+        self,
+        block: list[TrackedFile],
+        note: Unrecorded,
+        sources: Sources | None,
+        progress: Progress,
+    ) -> Iterator[Outcome]:
+        """Check a block of files; those damaged are repaired from ``sources`` if there are any."""
+        keys = list(dict.fromkeys(file.key for file in block if file.key is not None))
+        claims = self._dataset.ledger.locations(keys)
+        results = dict(zip(keys, self._pool.map(self._check, keys), strict=True))
+        self._mend_ledger(results, claims, note)
+        work = WorkFiles(self._dataset.repository, self._dataset.objects)
+        told: set[Key] = set()
+        for file in block:
+            assert file.key is not None
+            result = results[file.key]
+            progress.advance(1, result.size if file.key not in told else 0)
+            if result.health is Health.BAD and file.key not in told:
+                yield from self._damaged(file, result, claims[file.key], sources, note)
+            else:
+                if not file.locked:
+                    work.populate(file)
+                yield self._told(file, result, claims[file.key])
+            told.add(file.key)
+        work.finish()
+
+    def _check(self, key: Key) -> Checkup:
+        return check(self._dataset.objects, key, fast=self._fast)
+
+    def _mend_ledger(
+        self, results: dict[Key, Checkup], claims: dict[Key, list[PlaceId]], note: Unrecorded
+    ) -> None:
+        """Note keys of which the ledger says something else than what is here."""
+        here = self._dataset.here
+        wrong = [
+            key
+            for key, result in results.items()
+            if (result.health is Health.MISSING) == (here in claims[key])
+            or result.health is Health.BAD
+        ]
+        if wrong:
+            note.add(wrong)
+
+    def _damaged(
+        self,
+        file: TrackedFile,
+        result: Checkup,
+        claims: list[PlaceId],
+        sources: Sources | None,
+        note: Unrecorded,
+    ) -> Iterator[Outcome]:
+        assert file.key is not None
+        objects = self._dataset.objects
+        path = objects.content_path(file.key)
+        assert path is not None
+        bad = objects.set_aside(file.key, path)
+        others = [p for p in claims if p != self._dataset.here]
+        error = faults.DAMAGED(
+            path=os.fsdecode(file.path), detail=result.detail, bad=os.fsdecode(bad),
+            others=_places(self._dataset, others) or "no other copy is known",
+        )  # fmt: skip
+        if sources is not None:
+            getter = Getter(self._dataset, sources, Silence(), self._jobs)
+            for outcome in getter.iter_get([file], note):
+                if outcome.status is Status.OK:
+                    yield Outcome(
+                        "fsck", Status.OK, os.fsdecode(file.path), key=file.key,
+                        size=outcome.size, note=f"was damaged; repaired {outcome.note}",
+                        facts={"repaired": True, "damaged": os.fsdecode(bad)},
+                    )  # fmt: skip
+                    return
+        yield Outcome(
+            "fsck", Status.ERROR, os.fsdecode(file.path), key=file.key, error=error,
+            note=f"damaged: {result.detail}", facts={"damaged": os.fsdecode(bad)},
+        )  # fmt: skip
+
+    def _told(self, file: TrackedFile, result: Checkup, claims: list[PlaceId]) -> Outcome:
+        assert file.key is not None
+        name = os.fsdecode(file.path)
+        here = self._dataset.here
+        good = {p for p in claims if p != here and self._trust(p) is not Trust.UNTRUSTED}
+        if result.health is not Health.MISSING and self._trust(here) is not Trust.UNTRUSTED:
+            good.add(here)
+        number = self._rules.copies(file.path)[0]
+        needed = self._copies.numcopies if number is None else number
+        note = result.detail
+        if result.health is Health.MISSING and here in claims:
+            note = "the ledger said it is here; mended"
+        if not good and needed > 0:
+            detail = "the ledger names no place that has it"
+            error = faults.NO_COPIES(path=name, detail=detail)
+            return Outcome("fsck", Status.ERROR, name, key=file.key, error=error, note=error.what)
+        if len(good) < needed:
+            error = faults.FEW_COPIES(
+                path=name, seen=len(good), needed=needed, answers=_places(self._dataset, good)
+            )
+            return Outcome("fsck", Status.ERROR, name, key=file.key, error=error, note=error.what)
+        if result.health is Health.MISSING:
+            return Outcome("fsck", Status.NOT_NEEDED, name, key=file.key, note=note)
+        if result.health is Health.UNCHECKED:
+            note = "its key holds no hash; only the size was looked at"
+        return Outcome("fsck", Status.OK, name, key=file.key, size=result.size, note=note)
+
+    def _trust(self, place: PlaceId) -> Trust:
+        return self._dataset.ledger.trust.get(place, Trust.SEMITRUSTED)
+
+
+def _places(dataset: Dataset, places: Iterable[PlaceId]) -> str:
+    names = sorted(dataset.ledger.place(uuid).label for uuid in places)
+    return "copies are said to be in " + ", ".join(names) if names else ""
+
+
+def _record_activity(dataset: Dataset) -> None:
+    """Write down, as git-annex does, that all of this place was looked at now."""
+    if dataset.repository.private:
+        return
+
+    def edit(old: bytes) -> bytes:
+        return logs.set_uuid_log(old, dataset.here, b"Fsck", ledger_write.now())
+
+    ledger_write.record(dataset.repository, [(branch_paths.ACTIVITY_LOG, edit)])

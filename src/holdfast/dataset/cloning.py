@@ -1,0 +1,230 @@
+"""Making a clone: git brings names and versions, then the annex learns where it came from.
+
+A clone is built beside its final folder and gets its name when it is whole, so nobody meets half
+of one; what a killed process left is thrown away by the next one that wants the same folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from ..core import faults
+from ..core.errors import HoldError
+from ..core.place import PlaceId
+from . import ledger_write, locks
+from .config import append_settings
+from .enabling import Enabling, enable_special_remotes
+from .git import NO_FILTER, Git, git_failed
+from .initialise import initialise
+from .repository import Repository
+
+SCRATCH = b".hold-cloning-"
+"""How the name of an unfinished clone begins."""
+
+ORIGIN = "origin"
+_NOISE = re.compile(rb"^(Cloning into |remote: (Enumerating|Counting|Compressing|Total)|done\.$|$)")
+_STEP = re.compile(rb"[A-Za-z][a-z ]+: +\d+%.*")
+
+
+class Cloned(NamedTuple):
+    """A new clone: where from, the place it is (None for plain git), its special remotes."""
+
+    url: str
+    uuid: PlaceId | None
+    special: Sequence[Enabling]
+
+
+def clone(
+    urls: Sequence[str],
+    target: bytes,
+    *,
+    version: str | None = None,
+    description: str | None = None,
+    siblings: str | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Cloned:
+    """Clone the first of these URLs that answers; ``told`` hears how far git is.
+
+    Raises:
+        ConflictError: The folder is there already, and not empty.
+        HoldError: git could not; nothing of it stays.
+    """
+    check_target(target)
+    with _building(target) as folder:
+        url = _clone_first(urls, folder, version, told)
+        repository = Repository(folder)
+        try:
+            name = description or os.fsdecode(os.path.basename(target)) or "clone"
+            special = _adopt(repository, name, siblings)
+            uuid = repository.uuid
+        finally:
+            repository.close()
+    return Cloned(url, uuid, special)
+
+
+def check_target(target: bytes) -> None:
+    """Refuse a folder that is not ours to fill.
+
+    Raises:
+        ConflictError: There is something.
+    """
+    name = os.fsdecode(target)
+    if not os.path.lexists(target):
+        return
+    if not os.path.isdir(target):
+        raise faults.ALREADY_THERE(path=name, what="a file", next="choose another folder")
+    if not os.listdir(target):
+        return
+    what, step = "a folder with files in it", "choose another folder, or move it away"
+    if os.path.exists(os.path.join(target, b".git", b"annex")):
+        what, step = "a data set", f"hold -C {name} status    (shows what is in it)"
+    elif os.path.lexists(os.path.join(target, b".git")):
+        what = "a git repository"
+        step = f"choose another folder; if {name} is what a killed clone left, remove it"
+    raise faults.ALREADY_THERE(path=name, what=what, next=step)
+
+
+@contextmanager
+def _building(target: bytes) -> Iterator[bytes]:
+    """A folder that becomes the target when the block ends well, and vanishes when it does not."""
+    if os.path.isdir(target):
+        # Somebody made it, with its permissions, or is in it: it is filled, not replaced.
+        try:
+            yield target
+        except BaseException:
+            _empty(target)
+            raise
+        return
+    parent, name = os.path.split(target)
+    made = _make_folders(parent)
+    scratch = os.path.join(parent, SCRATCH + name[:200])
+    try:
+        with locks.exclusive(scratch + b".lck", wait_s=0):
+            try:
+                shutil.rmtree(scratch, ignore_errors=True)
+                yield scratch
+                os.rename(scratch, target)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+                os.unlink(scratch + b".lck")
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):
+                os.rmdir(folder)
+        raise
+
+
+def _make_folders(folder: bytes) -> list[bytes]:
+    """Make a folder and those above it; gives the new ones, innermost first."""
+    made = []
+    while not os.path.isdir(folder):
+        made.append(folder)
+        folder = os.path.dirname(folder)
+    for one in reversed(made):
+        os.mkdir(one)
+    return made
+
+
+def _empty(folder: bytes) -> None:
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
+
+
+def _clone_first(
+    urls: Sequence[str], folder: bytes, version: str | None, told: Callable[[str], None]
+) -> str:
+    errors: list[HoldError] = []
+    for url in urls:
+        try:
+            _git_clone(url, folder, version, told)
+        except HoldError as error:
+            errors.append(error)
+            continue
+        return url
+    first = errors[0]
+    first.safe = faults.NOTHING_CHANGED
+    first.why = "; ".join(dict.fromkeys(error.why for error in errors))
+    raise first
+
+
+def _git_clone(
+    url: str, folder: bytes, version: str | None, told: Callable[[str], None]
+) -> None:
+    choice = ("--branch", version) if version else ()
+    git = Git(os.getcwdb())
+    process = git.start(
+        *NO_FILTER, "clone", "--progress", "--origin", ORIGIN, *choice, "--", url, folder
+    )
+    assert process.stderr is not None
+    said: list[bytes] = []
+    try:
+        rest = b""
+        while block := os.read(process.stderr.fileno(), 1 << 16):
+            *lines, rest = re.split(rb"[\r\n]", rest + block)
+            for line in lines:
+                _hear(line, said, told)
+        _hear(rest, said, told)
+        if process.wait():
+            raise git_failed(("clone",), b"\n".join(said))
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+        process.stderr.close()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _hear(line: bytes, said: list[bytes], told: Callable[[str], None]) -> None:
+    """Pass on how far git is, and keep what it may say about a failure."""
+    line = line.strip()
+    step = _STEP.search(line)
+    if step is not None:
+        told(step[0].decode("utf-8", "replace").lower())
+    elif not _NOISE.match(line):
+        said.append(line)
+
+
+def _adopt(repository: Repository, name: str, siblings: str | None) -> list[Enabling]:
+    """Make a fresh git clone one of a data set; plain git stays plain."""
+    settings = []
+    if siblings is not None:
+        candidate = ("subdataset-source-candidate-200origin", siblings)
+        settings.append(("datalad.get", [candidate]))
+    annexed = bool(ledger_write.unmerged_refs(repository))
+    origin = _uuid_of_origin(repository) if annexed else None
+    if origin is not None:
+        settings.append((f"remote.{ORIGIN}", [("annex-uuid", origin)]))
+    if settings:
+        append_settings(os.path.join(repository.common_dir, b"config"), settings)
+        repository.forget_config()
+    if not annexed:
+        return []
+    initialise(repository, name)
+    return enable_special_remotes(repository)
+
+
+def _uuid_of_origin(repository: Repository) -> PlaceId | None:
+    """The place a clone came from, when it is on this machine; others are asked when first used."""
+    from urllib.parse import unquote, urlsplit
+
+    url = repository.config.get(f"remote.{ORIGIN}.url") or ""
+    path = unquote(urlsplit(url).path) if url.startswith("file://") else url
+    if not os.path.isabs(path) or not os.path.isdir(path):
+        return None
+    try:
+        other = Repository(os.fsencode(path))
+        uuid = other.uuid
+    except HoldError:
+        return None
+    other.close()
+    return uuid

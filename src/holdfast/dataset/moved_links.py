@@ -1,0 +1,73 @@
+"""Before a commit: symlinks of annexed files that were moved are made to lead to their content."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from ..wire.gitindex import encode_entry, stat_facts
+from ..wire.gitobjects import Oid
+from ..wire.pointer import key_of_link, link_target
+from .changes import Scan
+from .index_file import IndexChange, update_entries
+from .packs import BLOB, ObjectWriter
+from .repository import Repository
+
+LINK = b"120000"
+
+
+def mend_staged_links(repository: Repository) -> list[bytes]:
+    """Set right what is staged, and the same links in the folder; gives the paths.
+
+    Content is not looked at: a link is right or wrong by where it lies alone.
+    """
+    wrong = list(_iter_wrong(repository))
+    if not wrong:
+        return []
+    changes: list[IndexChange] = []
+    with ObjectWriter(repository.common_dir, repository.object_format) as writer:
+        for path, old, right in wrong:
+            oid = writer.add(BLOB, right)
+            changes.append((path, _entry(repository, path, old, right, oid)))
+        writer.finish()
+    update_entries(repository, changes)
+    return [path for path, _, _ in wrong]
+
+
+def _iter_wrong(repository: Repository) -> list[tuple[bytes, bytes, bytes]]:
+    """Path, target and right target of each staged link that leads elsewhere than it should."""
+    staged = [
+        (change.path, change.in_index.oid.hex().encode())
+        for change in Scan(repository).iter_staged()
+        if change.in_index is not None and change.in_index.mode == LINK
+    ]
+    found = []
+    answers = repository.git.objects.iter_read([oid for _, oid in staged])
+    for (path, _), answer in zip(staged, answers, strict=True):
+        target = answer[1] if answer is not None else b""
+        key = key_of_link(target) if b".git/annex/objects/" in target else None
+        if key is not None and link_target(key, path.count(b"/")) != target:
+            found.append((path, target, link_target(key, path.count(b"/"))))
+    return found
+
+
+def _entry(repository: Repository, path: bytes, old: bytes, right: bytes, oid: Oid) -> bytes:
+    full = os.path.join(repository.top, path)
+    try:
+        if os.readlink(full) == old:
+            _replace(repository, full, right)
+        status = os.lstat(full)
+        facts = stat_facts(status)
+    except OSError:
+        # Gone from the folder, or something else there: git will see that it differs.
+        return encode_entry(path, int(LINK, 8), oid, (0,) * 9)  # type: ignore[arg-type]
+    return encode_entry(path, int(LINK, 8), oid, facts)
+
+
+def _replace(repository: Repository, full: bytes, target: bytes) -> None:
+    scratch = repository.annex_dir + b"/othertmp"
+    os.makedirs(scratch, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=b"fix", dir=scratch) as folder:
+        temporary = os.path.join(folder, b"link")
+        os.symlink(target, temporary)
+        os.rename(temporary, full)
