@@ -113,6 +113,7 @@ class Bench:
         """A saved data set of such files, made once, that no measurement may change."""
         folder = self.folder / f"dataset-{count}-{size}"
         if folder not in self._made:
+            machine.remove_tree(folder)  # what an attempt that failed has left
             machine.copy_tree(self.tree(count, size), folder)
             maker = self.contender(self.maker)
             self.run(maker, "init", folder)
@@ -543,7 +544,8 @@ def main() -> int:
     print(f"Bars: {counts[True]} met, {counts[False]} missed, {counts[None]} not measured.")
     if options.json:
         Path(options.json).write_text(json.dumps([row.as_record() for row in rows], indent=1))
-    return 1 if options.check and counts[False] + counts[None] else 0
+    failed = counts[False] + counts[None] + sum(bool(row.faults) for row in rows)
+    return 1 if options.check and failed else 0
 
 
 def read_options() -> argparse.Namespace:

@@ -50,7 +50,7 @@ def test_of_equal_places_the_untrusted_comes_last() -> None:
 def test_equal_places_share_the_work() -> None:
     keys = [Key(b"SHA256-s1--%d" % n) for n in range(200)]
     sources = [facts(NEAR, 100), facts(FAR, 100)]
-    plan = iter_plan(keys, dict.fromkeys(keys, {NEAR, FAR}), sources)
+    plan = iter_plan(keys, {key: {NEAR, FAR} for key in keys}, sources)
     groups = group_by_source(plan)
     assert all(len(groups[place]) > 50 for place in (NEAR, FAR))
 

@@ -77,6 +77,6 @@ def _note(cloned: Cloned) -> str:
         parts.append("plain git, without an annex")
     enabled = [one.name for one in cloned.special if one.settings]
     if enabled:
-        parts.append(f"reads from {', '.join(enabled)} too")
+        parts.append(f"set up for reading: {', '.join(enabled)}")
     parts += [f"{one.name} not set up: {one.why}" for one in cloned.special if not one.settings]
     return "; ".join(parts)

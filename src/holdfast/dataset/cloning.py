@@ -28,6 +28,8 @@ SCRATCH = b".hold-cloning-"
 
 ORIGIN = "origin"
 _NOISE = re.compile(rb"^(Cloning into |remote: (Enumerating|Counting|Compressing|Total)|done\.$|$)")
+_NOBODY_THERE = re.compile(r"Could not resolve|Failed to connect|Couldn't connect|timed out")
+"""What git says of a server that does not answer: another URL of it will not either."""
 _STEP = re.compile(rb"[A-Za-z][a-z ]+: +\d+%.*")
 
 
@@ -148,6 +150,8 @@ def _clone_first(
             _git_clone(url, folder, version, told)
         except HoldError as error:
             errors.append(error)
+            if _NOBODY_THERE.search(error.why):
+                break
             continue
         return url
     first = errors[0]

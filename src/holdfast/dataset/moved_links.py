@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 
 from ..wire.gitindex import encode_entry, stat_facts
 from ..wire.gitobjects import Oid
 from ..wire.pointer import key_of_link, link_target
-from .changes import Scan
 from .index_file import IndexChange, update_entries
 from .packs import BLOB, ObjectWriter
 from .repository import Repository
@@ -21,7 +21,7 @@ def mend_staged_links(repository: Repository) -> list[bytes]:
 
     Content is not looked at: a link is right or wrong by where it lies alone.
     """
-    wrong = list(_iter_wrong(repository))
+    wrong = list(_wrong_links(repository))
     if not wrong:
         return []
     changes: list[IndexChange] = []
@@ -34,21 +34,31 @@ def mend_staged_links(repository: Repository) -> list[bytes]:
     return [path for path, _, _ in wrong]
 
 
-def _iter_wrong(repository: Repository) -> list[tuple[bytes, bytes, bytes]]:
+def _wrong_links(repository: Repository) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Path, target and right target of each staged link that leads elsewhere than it should."""
-    staged = [
-        (change.path, change.in_index.oid.hex().encode())
-        for change in Scan(repository).iter_staged()
-        if change.in_index is not None and change.in_index.mode == LINK
-    ]
-    found = []
+    staged = list(_iter_staged_links(repository))
     answers = repository.git.objects.iter_read([oid for _, oid in staged])
     for (path, _), answer in zip(staged, answers, strict=True):
         target = answer[1] if answer is not None else b""
         key = key_of_link(target) if b".git/annex/objects/" in target else None
         if key is not None and link_target(key, path.count(b"/")) != target:
-            found.append((path, target, link_target(key, path.count(b"/"))))
-    return found
+            yield path, target, link_target(key, path.count(b"/"))
+
+
+def _iter_staged_links(repository: Repository) -> Iterator[tuple[bytes, bytes]]:
+    git = repository.git
+    base = git.line("rev-parse", "--verify", "--quiet", "HEAD")
+    if base is None:
+        base = git.run("hash-object", "-t", "tree", "--stdin", data=b"").strip()
+    fields = git.iter_fields(
+        "diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev",
+        "--diff-filter=AMT", "--ignore-submodules=all", base,
+    )  # fmt: skip
+    for facts in fields:
+        path = next(fields)
+        _, mode, _, oid, _ = facts.split(b" ")
+        if mode == LINK:
+            yield path, oid
 
 
 def _entry(repository: Repository, path: bytes, old: bytes, right: bytes, oid: Oid) -> bytes:

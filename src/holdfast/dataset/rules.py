@@ -81,13 +81,22 @@ class Rules:
         """
         if self._to_git or path == b".gitmodules":
             return False
-        if not self._dotfiles and (path.startswith(b".") or b"/." in path):
+        if not self._dotfiles and self._is_dotfile(path):
             return False
         rule = self._rule(path)
         if rule is None:
             return True
         answer = evaluate(_parsed(rule), FileFacts(self._repository.top, path, size))
         return self._ask_git_annex(rule, path) if answer is UNKNOWN else answer is YES
+
+    def has_rule(self, path: bytes) -> bool:
+        """Whether anything says of this file where it belongs, so that plain git heeds it too."""
+        if self._is_dotfile(path) and not self._dotfiles:
+            return False
+        return self._rule(path) is not None
+
+    def _is_dotfile(self, path: bytes) -> bool:
+        return path.startswith(b".") or b"/." in path
 
     def _rule(self, path: bytes) -> str | None:
         configured = self._repository.config.get("annex.largefiles")
