@@ -252,7 +252,11 @@ class Side:
 
     def ask(self, verb: str, *command: str) -> list[Record]:
         """JSON objects, one a line. A verb may end with 1 when some file has no copy."""
-        return [json.loads(line) for line in self.run(verb, *command).split(b"\n") if line]
+        records = [json.loads(line) for line in self.run(verb, *command).split(b"\n") if line]
+        errors = [record["error"] for record in records if record.get("error")]
+        if errors:
+            print(f"{' '.join(command)}: {len(errors)} errors: {errors[0]}", file=sys.stderr)
+        return records
 
     def run(self, verb: str, *command: str) -> bytes:
         """The output of a command.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from functools import cached_property
 from itertools import islice
 
@@ -19,6 +18,7 @@ from ..core.place import Place, PlaceId, Presence, Trust
 from ..core.policy import CopyRules, DropProof, Waiver, Witness
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
+from ..dataset.objects import Held
 from ..dataset.populate import WorkFiles
 from ..dataset.rules import Rules
 from ..dataset.unrecorded import Unrecorded, unrecorded
@@ -30,7 +30,12 @@ from .get import iter_unknown
 from .sources import Sources, open_sources
 from .unlocked import unlocked_by_key
 
-_BLOCK = 512
+_BLOCK = 8192
+_HELD_MAX = 256
+"""So many contents are locked at a time: each keeps a file open."""
+
+Claims = dict[Key, list[PlaceId]]
+Leave = DropProof | Waiver | HoldError
 
 
 def iter_drop(
@@ -119,75 +124,83 @@ class Dropper:
         progress.start(None, None)
         try:
             while block := list(islice(source, _BLOCK)):
-                present: list[TrackedFile] = []
-                for file in block:
-                    assert file.key is not None
-                    if file.key in seen or not self._dataset.objects.has(file.key):
-                        yield Outcome(
-                            "drop", Status.NOT_NEEDED, os.fsdecode(file.path), key=file.key
-                        )
-                    else:
-                        seen.add(file.key)
-                        present.append(file)
-                for outcome in self._drop_block(present, note):
-                    progress.advance(1, outcome.size or 0)
-                    yield outcome
+                claims = self._dataset.ledger.locations(f.key for f in block if f.key)
+                for start in range(0, len(block), _HELD_MAX):
+                    part = block[start : start + _HELD_MAX]
+                    for outcome in self._drop_part(part, seen, claims, note):
+                        progress.advance(1, outcome.size or 0)
+                        yield outcome
         finally:
             progress.stop()
 
-    def _drop_block(self, files: list[TrackedFile], note: Unrecorded) -> Iterator[Outcome]:
-        if not files:
-            return
-        objects = self._dataset.objects
-        unlocked = self._unlocked
-        work = WorkFiles(self._dataset.repository, objects)
-        outcomes: list[Outcome] = []
-        with ExitStack() as stack:
-            held: list[tuple[TrackedFile, bytes]] = []
+    def _drop_part(
+        self, files: list[TrackedFile], seen: set[Key], claims: Claims, note: Unrecorded
+    ) -> Iterator[Outcome]:
+        held: dict[Key, Held] = {}
+        told: list[Outcome | TrackedFile] = []
+        try:
             for file in files:
-                assert file.key is not None
-                try:
-                    path = stack.enter_context(objects.hold_for_removal(file.key))
-                except HoldError as error:
-                    outcomes.append(_refused(file, error))
-                    continue
-                if path is not None:
-                    held.append((file, path))
-            leave = self._leave([file for file, _ in held])
-            note.add([f.key for f, _ in held if f.key and not isinstance(leave[f.key], HoldError)])
-            for file, path in held:
-                assert file.key is not None
-                given = leave[file.key]
-                if isinstance(given, HoldError):
-                    outcomes.append(_refused(file, given))
-                    continue
-                for other in unlocked.get(file.key, ()):
-                    work.depopulate(other)
-                objects.remove_held(path)
-                outcomes.append(_dropped(file, given))
-        work.finish()
-        yield from outcomes
+                told.append(self._hold(file, seen, held))
+            waiting = [file for file in told if isinstance(file, TrackedFile)]
+            leave = self._leave(waiting, claims)
+            note.add([key for key, given in leave.items() if not isinstance(given, HoldError)])
+            work = WorkFiles(self._dataset.repository, self._dataset.objects)
+            for item in told:
+                yield item if isinstance(item, Outcome) else self._end(item, leave, held, work)
+            work.finish()
+        finally:
+            for left in held.values():
+                self._dataset.objects.release(left)
 
-    def _leave(self, files: list[TrackedFile]) -> dict[Key, DropProof | Waiver | HoldError]:
+    def _hold(
+        self, file: TrackedFile, seen: set[Key], held: dict[Key, Held]
+    ) -> Outcome | TrackedFile:
+        """Lock the content of a file; the file when that went well, else what to tell of it."""
+        assert file.key is not None
+        not_needed = Outcome("drop", Status.NOT_NEEDED, os.fsdecode(file.path), key=file.key)
+        if file.key in seen:
+            return not_needed
+        seen.add(file.key)
+        try:
+            found = self._dataset.objects.hold(file.key)
+        except HoldError as error:
+            return _refused(file, error)
+        if found is None:
+            return not_needed
+        held[file.key] = found
+        return file
+
+    def _end(
+        self, file: TrackedFile, leave: dict[Key, Leave], held: dict[Key, Held], work: WorkFiles
+    ) -> Outcome:
+        assert file.key is not None
+        given = leave[file.key]
+        if isinstance(given, HoldError):
+            return _refused(file, given)
+        for other in self._unlocked.get(file.key, ()):
+            work.depopulate(other)
+        self._dataset.objects.remove(held.pop(file.key))
+        return _dropped(file, given)
+
+    def _leave(self, files: list[TrackedFile], claims: Claims) -> dict[Key, Leave]:
         """For each key: the leave to drop it, or why there is none."""
-        keys = [file.key for file in files if file.key is not None]
-        if self._reason is not None:
-            return {key: self._waiver(key) for key in keys}
         paths = {file.key: file.path for file in files if file.key is not None}
-        leave: dict[Key, DropProof | Waiver | HoldError] = {}
-        for key in keys:
-            refusal = self._required.refusal(key, paths[key])
+        if self._reason is not None:
+            return {key: self._waiver(key) for key in paths}
+        leave: dict[Key, Leave] = {}
+        for key, path in paths.items():
+            refusal = self._required.refusal(key, path)
             if refusal is not None:
                 leave[key] = refusal
-        rest = [key for key in keys if key not in leave]
-        claims = self._dataset.ledger.locations(rest)
+        rest = [key for key in paths if key not in leave]
+        rules = {key: self._rules_of(paths[key]) for key in rest}
         proofs = prove_many(
             rest, self._dataset.here, claims, self._sources.readers, self._trusted,
-            lambda key: self._rules_of(paths[key]), self._unreached(claims),
+            rules.__getitem__, self._unreached(claims),
         )  # fmt: skip
         return {**leave, **proofs}
 
-    def _unreached(self, claims: dict[Key, list[PlaceId]]) -> list[Witness]:
+    def _unreached(self, claims: Claims) -> list[Witness]:
         """Places the ledger names that nobody could ask: for the refusal to tell of."""
         asked = {reader.place.id for reader in self._sources.readers} | {self._dataset.here}
         named = {place for places in claims.values() for place in places} - asked

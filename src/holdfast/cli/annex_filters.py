@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ..core.errors import HoldError
 from ..wire import pkt_line
 
 TYPE_CHECKING = False
@@ -29,21 +30,21 @@ def filter_process() -> int:
     from ..dataset.filters import Filters
 
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    pkt_line.check_greeting(pkt_line.read_list(source.read))
-    _send(sink, pkt_line.welcome())
-    _send(sink, pkt_line.agree(pkt_line.read_list(source.read), _ABLE))
     filters = Filters(os.getcwdb())
     try:
+        pkt_line.check_greeting(pkt_line.read_list(source.read))
+        _send(sink, pkt_line.welcome())
+        _send(sink, pkt_line.agree(pkt_line.read_list(source.read), _ABLE))
         while True:
-            try:
-                request = pkt_line.parse_request(pkt_line.read_list(source.read))
-            except EOFError:
-                break
+            request = pkt_line.parse_request(pkt_line.read_list(source.read))
             work = {"clean": filters.clean, "smudge": filters.smudge}.get(request.command)
             _serve(request.path, work, source, sink)
-    finally:
-        code = _finish(filters)
-    return code
+    except EOFError:
+        return _finish(filters)
+    except (BrokenPipeError, HoldError) as error:
+        _complain(b"", error)
+        _finish(filters)
+        return 1
 
 
 def _serve(path: bytes, work: Work | None, source: BinaryIO, sink: BinaryIO) -> None:
@@ -113,8 +114,6 @@ def _finish(filters: Filters) -> int:
 
 def _complain(path: bytes, error: Exception) -> None:
     """Tell on standard error, as git passes it on; what is no error of ours keeps its traceback."""
-    from ..core.errors import HoldError
-
     name = os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
     text = str(error)
     if isinstance(error, HoldError):

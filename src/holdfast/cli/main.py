@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from .table import GLOBAL_VALUED, listing, module_of
+from .table import GLOBAL_VALUED, VERBATIM, listing, module_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ def run(words: Sequence[str] | None = None) -> int:
     """Run one call of `hold` and give its exit code."""
     words = sys.argv[1:] if words is None else words
     before, command, after = split(words)
+    if command in VERBATIM and not before:
+        from .annex import main
+
+        return main(after)
     quick = quick_answer(before, command)
     if quick is None:
         module = module_of(command) if command else None

@@ -29,8 +29,12 @@ COMMANDS = (
     ("config", "config", "care", "Show or set the rules of the data set."),
     ("remove", "remove", "care", "Remove a whole data set, once all of it is seen elsewhere."),
     ("doctor", "doctor", "care", "Look at this machine and data set for what could go wrong."),
+    ("annex", "annex", "care", "Be git-annex, for programs that call it."),
     ("completion", "completion", "care", "Print a script that completes commands in your shell."),
 )
+
+VERBATIM = ("annex",)
+"""Commands that read all of their words by themselves."""
 
 ALIASES = (("uninstall", "remove"),)
 """Other names that work; they are not listed."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..core.key import Key
 from ..core.place import Place
+from ..wire.gitobjects import EXECUTABLE_MODE, FILE_MODE
+from ..wire.pointer import key_of_pointer
 from .annexed import TrackedFile, iter_unlocked
 from .index_file import index_path, read_index
 from .objects import objects_of
@@ -27,26 +30,49 @@ def fill_smudged(repository: Repository, smudged: Mapping[bytes, Key]) -> int:
     """
     if repository.uuid is None or os.path.lexists(index_path(repository) + b".lock"):
         return 0
+    objects = objects_of(repository, Place(repository.here, "here"))
+    here = {path: key for path, key in sorted(smudged.items()) if objects.has(key)}
+    if not here:
+        return 0
+    indexed = {file.path: file for file in _iter_as_indexed(repository, list(here))}
+    work = WorkFiles(repository, objects)
+    count = 0
+    try:
+        for path, key in here.items():
+            file = indexed.get(path)
+            # What a stash brings back is not what the index has; git shall see that it differs.
+            agreed = file is not None and file.key == key
+            if file is None or not agreed:
+                file = TrackedFile(path, _mode(repository, path), b"", key)
+            count += work.populate(file, refresh=agreed)
+    finally:
+        work.finish()
+    return count
+
+
+def _mode(repository: Repository, path: bytes) -> bytes:
+    try:
+        executable = os.lstat(os.path.join(repository.top, path)).st_mode & stat.S_IXUSR
+    except OSError:
+        return FILE_MODE
+    return EXECUTABLE_MODE if executable else FILE_MODE
+
+
+def _iter_as_indexed(repository: Repository, paths: Sequence[bytes]) -> Iterator[TrackedFile]:
+    """What the index has at these paths, of those it has."""
     view = read_index(repository)
     if view is None:
-        return 0
-    files = []
-    for path, key in sorted(smudged.items()):
+        return
+    found = []
+    for path in paths:
         position = view.find(path)
         if position is not None:
             _, mode, oid, _, _ = view.row(position)
-            files.append(TrackedFile(path, b"%06o" % mode, oid.hex().encode(), key))
-    return _fill(repository, _named_still(repository, files))
-
-
-def _named_still(repository: Repository, files: list[TrackedFile]) -> Iterable[TrackedFile]:
-    """Those of these files whose blob in the index is the pointer that was smudged."""
-    from ..wire.pointer import key_of_pointer
-
-    answers = repository.git.objects.iter_read([file.oid for file in files])
-    for file, answer in zip(files, answers, strict=True):
-        if answer is not None and key_of_pointer(answer[1]) == file.key:
-            yield file
+            found.append((path, b"%06o" % mode, oid.hex().encode()))
+    answers = repository.git.objects.iter_read([oid for _, _, oid in found])
+    for (path, mode, oid), answer in zip(found, answers, strict=True):
+        key = key_of_pointer(answer[1]) if answer is not None else None
+        yield TrackedFile(path, mode, oid, key)
 
 
 def _fill(repository: Repository, files: Iterable[TrackedFile]) -> int:

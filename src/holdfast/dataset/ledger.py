@@ -16,6 +16,7 @@ from ..core.place import Place, PlaceId, Trust
 from ..core.policy import CopyRules
 from ..wire import branch_paths, logs
 from ..wire.gitobjects import Oid
+from .branch_listing import Blobs, is_bulk, iter_listing
 from .git import from_hex, hex_oid
 from .repository import Repository
 from .trees import TreeFinder
@@ -27,8 +28,10 @@ _BULK = 8192
 class Ledger:
     """What is known of places, copies and policy, as of when it was opened."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, *, with_remotes: bool = False) -> None:
+        """Open it; ``with_remotes`` also reads what remotes brought and nobody merged yet."""
         self._repository = repository
+        self._with_remotes = with_remotes
         self._journal = read_journal(repository.annex_dir + b"/journal")
         self._private = read_journal(repository.annex_dir + b"/journal-private")
         self.tips = self._find_tips()
@@ -46,7 +49,9 @@ class Ledger:
             if name.endswith(b"/git-annex")
         }
         ours = tips.get(BRANCH.encode())
-        return [ours] if ours else sorted(set(tips.values()))
+        if ours and not self._with_remotes:
+            return [ours]
+        return sorted(set(tips.values()))
 
     def _refuse_tuned(self) -> None:
         differences = logs.parse_uuid_log(self.read(b"difference.log"))
@@ -84,6 +89,12 @@ class Ledger:
                         yield path, answer[1]
             return
         finder = TreeFinder(reader, self._repository.object_format, self.root_of(tip))
+        if is_bulk(finder, len(paths)):
+            wanted = set(paths)
+            git = self._repository.git
+            listing = ((p, oid) for p, _, oid in iter_listing(git, tip) if p in wanted)
+            yield from Blobs(git).iter_contents(listing)
+            return
         for start in range(0, len(paths), _BULK):
             found = finder.find(paths[start : start + _BULK])
             names = map(hex_oid, found.values())
@@ -104,44 +115,17 @@ class Ledger:
             return
         names = {path for path in (*self._journal, *self._private) if path.endswith(ending)}
         for tip in self.tips:
-            names.update(path for path, _ in self._list(tip) if path.endswith(ending))
+            listing = iter_listing(self._repository.git, tip)
+            names.update(path for path, _, _ in listing if path.endswith(ending))
         order = sorted(names)
         for start in range(0, len(order), _BULK):
             yield from self.read_many(order[start : start + _BULK]).items()
 
     def _iter_at(self, tip: Oid, ending: bytes) -> Iterator[tuple[bytes, bytes]]:
-        cache: dict[bytes, bytes] = {}
-        block: list[tuple[bytes, bytes]] = []
-        for path, oid in self._list(tip):
-            if path.endswith(ending):
-                block.append((path, oid))
-                if len(block) == _BULK:
-                    yield from self._contents(block, cache)
-                    block = []
-        yield from self._contents(block, cache)
-
-    def _contents(
-        self, block: list[tuple[bytes, bytes]], cache: dict[bytes, bytes]
-    ) -> Iterator[tuple[bytes, bytes]]:
-        new = list(dict.fromkeys(oid for _, oid in block if oid not in cache))
-        if len(cache) + len(new) > 4 * _BULK:
-            cache.clear()
-            new = list(dict.fromkeys(oid for _, oid in block))
-        if new:
-            answers = self._repository.git.objects.iter_read(new)
-            for oid, answer in zip(new, answers, strict=True):
-                assert answer is not None
-                cache[oid] = answer[1]
-        for path, oid in block:
-            yield path, cache[oid]
-
-    def _list(self, tip: Oid) -> Iterator[tuple[bytes, bytes]]:
-        fields = self._repository.git.iter_fields(
-            "ls-tree", "-r", "-z", "--full-tree", hex_oid(tip)
-        )
-        for field in fields:
-            facts, _, path = field.partition(b"\t")
-            yield path, facts.rsplit(b" ", 1)[1]
+        git = self._repository.git
+        files = iter_listing(git, tip)
+        listing = ((path, oid) for path, _, oid in files if path.endswith(ending))
+        return Blobs(git).iter_contents(listing)
 
     # copies
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from heapq import merge
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from types import TracebackType
 
 from ..core import faults
@@ -22,6 +22,7 @@ from ..wire import branch_paths, logs
 from ..wire.gitobjects import Oid, encode_commit
 from ..wire.logs import LocationState
 from . import locks
+from .branch_listing import Blobs, Listed, is_bulk, iter_listing
 from .git import from_hex, hex_oid
 from .ledger import BRANCH, read_journal
 from .packs import BLOB, COMMIT, TREE, ObjectWriter
@@ -61,6 +62,7 @@ class LedgerWriter:
         self._journal: dict[bytes, bytes] = {}
         self._new_root: Oid | None = None
         self._finder: TreeFinder | None = None
+        self._last: tuple[bytes | None, Oid] = (None, Oid(b""))
 
     def __enter__(self) -> LedgerWriter:
         self._repository.check_writable()
@@ -87,30 +89,71 @@ class LedgerWriter:
         if self._repository.config.get("annex.alwayscommit") == "false":
             self._write_journal(edits)
             return
-        editor = TreeEditor(
+        if self._journal:
+            edits = merge(edits, self._journal_edits(), key=_path_of)
+        edits = iter(edits)
+        first = list(islice(edits, _BULK))
+        edits = chain(first, edits)
+        if self._finder is not None and is_bulk(self._finder, len(first)):
+            self._new_root = self._rebuild(edits, self._finder)
+        else:
+            self._new_root = self._edit(edits)
+
+    def _edit(self, edits: Iterable[tuple[bytes, Edit]]) -> Oid | None:
+        """Change the tree where the edits are."""
+        editor = self._editor(self._root)
+        for path, old, new in self._iter_changed(edits):
+            if new != old or path in self._journal:
+                editor.set(path, FILE_MODE, self._blob(new))
+        return editor.finish()
+
+    def _rebuild(self, edits: Iterable[tuple[bytes, Edit]], finder: TreeFinder) -> Oid | None:
+        """Make the tree anew from its listing: cheaper when a good part of it changes."""
+        git = self._repository.git
+        editor = self._editor(None)
+        blobs = Blobs(git)
+        listing = iter_listing(git, finder.root)
+        both: Iterator[tuple[bytes, Edit | Listed]] = merge(
+            ((file.path, file) for file in listing), edits, key=_path_of
+        )
+        grouped = groupby(both, key=_path_of)
+        while block := [(path, [x for _, x in group]) for path, group in islice(grouped, _BULK)]:
+            contents = blobs.read(_objects_to_read(block))
+            for path, items in block:
+                file = items[0] if isinstance(items[0], Listed) else None
+                if file is not None and len(items) == 1:
+                    editor.set(path, file.mode, from_hex(file.oid))
+                    continue
+                content = self._journal.get(path)
+                if content is None:
+                    content = contents[file.oid] if file is not None else b""
+                for edit in items:
+                    if not isinstance(edit, Listed):
+                        content = edit(content)
+                editor.set(path, FILE_MODE, self._blob(content))
+        return editor.finish()
+
+    def _editor(self, base: Oid | None) -> TreeEditor:
+        return TreeEditor(
             self._finder.read if self._finder else _no_tree,
             lambda data: self._writer.add(TREE, data),
             self._repository.object_format,
-            self._root,
+            base,
         )
-        add = self._writer.add
-        last: tuple[bytes, Oid] | None = None
-        for path, old, new in self._iter_changed(edits):
-            if new != old or path in self._journal:
-                # Most logs of a batch say the same thing; one blob serves them all.
-                oid = last[1] if last is not None and last[0] == new else add(BLOB, new)
-                last = new, oid
-                editor.set(path, FILE_MODE, oid)
-        self._new_root = editor.finish()
+
+    def _blob(self, content: bytes) -> Oid:
+        # Most logs of a batch say the same thing; one blob serves them all.
+        if content != self._last[0]:
+            self._last = (content, self._writer.add(BLOB, content))
+        return self._last[1]
+
+    def _journal_edits(self) -> Iterator[tuple[bytes, Edit]]:
+        return ((path, lambda old: old) for path in sorted(self._journal))
 
     def _iter_changed(
         self, edits: Iterable[tuple[bytes, Edit]]
     ) -> Iterator[tuple[bytes, bytes, bytes]]:
-        journaled: list[tuple[bytes, Edit]] = [
-            (path, lambda old: old) for path in sorted(self._journal)
-        ]
-        both = merge(journaled, edits, key=lambda edit: edit[0])
-        grouped = groupby(both, key=lambda edit: edit[0])
+        grouped = groupby(edits, key=_path_of)
         while block := [(path, [e for _, e in group]) for path, group in islice(grouped, _BULK)]:
             old = self._old_contents([path for path, _ in block])
             for path, group in block:
@@ -124,9 +167,8 @@ class LedgerWriter:
         if self._finder is not None:
             missing = [path for path in paths if path not in contents]
             found = self._finder.find(missing)
-            answers = self._repository.git.objects.iter_read(map(hex_oid, found.values()))
-            for path, answer in zip(found, answers, strict=True):
-                contents[path] = _content(answer)
+            blobs = Blobs(self._repository.git).read(map(hex_oid, found.values()))
+            contents.update((path, blobs[hex_oid(oid)]) for path, oid in found.items())
         return contents
 
     def _write_journal(self, edits: Iterable[tuple[bytes, Edit]]) -> None:
@@ -164,6 +206,17 @@ class LedgerWriter:
                 name = branch_paths.journal_name(path)
                 os.unlink(os.path.join(self._repository.annex_dir, b"journal", name))
             self._journal.clear()
+
+
+def _path_of(item: tuple[bytes, object]) -> bytes:
+    return item[0]
+
+
+def _objects_to_read(block: Sequence[tuple[bytes, Sequence[Edit | Listed]]]) -> Iterator[bytes]:
+    """The objects of those files that somebody wants to change."""
+    for _, items in block:
+        if len(items) > 1 and isinstance(items[0], Listed):
+            yield items[0].oid
 
 
 def record(repository: Repository, edits: Iterable[tuple[bytes, Edit]]) -> None:

@@ -41,6 +41,15 @@ def shared(path: bytes, *, wait_s: float = WAIT_S) -> Iterator[None]:
         yield
 
 
+def try_exclusive(path: bytes) -> tuple[int, int] | None:
+    """Lock a file alone, at once or not at all; gives what to `release`, None when it is held.
+
+    Raises:
+        FileNotFoundError: Its folder does not exist.
+    """
+    return _try(path, fcntl.LOCK_EX, create=True)
+
+
 def is_locked_for_removal(path: bytes) -> bool:
     """Whether somebody holds the lock file exclusively. Looks without keeping a lock."""
     with _table:
@@ -76,7 +85,7 @@ def _lock(path: bytes, kind: int, wait_s: float, *, create: bool) -> Iterator[No
     try:
         yield
     finally:
-        _release(identity)
+        release(identity)
 
 
 def _acquire(path: bytes, kind: int, wait_s: float, *, create: bool) -> tuple[int, int]:
@@ -129,7 +138,8 @@ def _identity(path: bytes) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _release(identity: tuple[int, int]) -> None:
+def release(identity: tuple[int, int]) -> None:
+    """Let go of a lock."""
     with _table:
         descriptor, holders = _held.pop(identity)
         if holders > 1:

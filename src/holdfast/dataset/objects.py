@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from ..core import faults
 from ..core.abilities import Answer, Partial, Stream
@@ -24,6 +25,14 @@ from .repository import Repository
 
 _CHUNK = 1 << 20
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+class Held(NamedTuple):
+    """Content locked exclusively by us: its file, and the lock."""
+
+    key: Key
+    path: bytes
+    lock: tuple[int, int]
 
 
 class Objects:
@@ -207,28 +216,62 @@ class Objects:
         Raises:
             PlaceUnavailableError: Somebody keeps it.
         """
+        held = self.hold(key)
+        try:
+            yield held.path if held is not None else None
+        finally:
+            if held is not None:
+                self.release(held)
+
+    def hold(self, key: Key) -> Held | None:
+        """Lock content exclusively, or None when it is not here; `release` it, in any case.
+
+        Raises:
+            PlaceUnavailableError: Somebody keeps it.
+        """
         path = self.content_path(key)
         if path is None:
-            yield None
-            return
+            return None
         lock = path + b".lck"
-        retained = retained_until(path)
-        if retained > time.time():
-            raise faults.IN_USE(key=key.text, lock=os.fsdecode(path + b".rtm"))
         self.unprotect(path)
         try:
-            with locks.exclusive(lock, wait_s=0):
-                try:
-                    yield path if os.access(path, os.F_OK) else None
-                finally:
-                    _unlink(lock)
-        except PlaceUnavailableError as error:
-            if error.code == faults.BUSY.code:
-                raise faults.IN_USE(key=key.text, lock=os.fsdecode(lock)) from None
-            raise
-        finally:
-            if os.access(path, os.F_OK):
-                self.protect(path)
+            identity = locks.try_exclusive(lock)
+        except FileNotFoundError:
+            return None
+        if identity is None:
+            self.protect(path)
+            raise faults.IN_USE(key=key.text, lock=os.fsdecode(lock))
+        held = Held(key, path, identity)
+        if retained_until(path) > time.time():
+            self.release(held)
+            raise faults.IN_USE(key=key.text, lock=os.fsdecode(path + b".rtm"))
+        if not os.access(path, os.F_OK):
+            self.release(held)
+            return None
+        return held
+
+    def release(self, held: Held) -> None:
+        """Let go of content that was held; protected again if it is still there."""
+        path = held.path
+        _unlink(path + b".lck")
+        locks.release(held.lock)
+        if os.access(path, os.F_OK):
+            self.protect(path)
+
+    def remove(self, held: Held) -> None:
+        """Remove content that we hold, and let go of it."""
+        os.unlink(held.path)
+        _unlink(held.path + b".lck")
+        locks.release(held.lock)
+        folder = os.path.dirname(held.path)
+        try:
+            os.rmdir(folder)
+        except OSError:
+            for ending in (b".rtm", b".rtl"):
+                _unlink(held.path + ending)
+            self.forget_folders(held.path)
+        else:
+            self.forget_folders(folder)
 
     def remove_held(self, path: bytes) -> None:
         """Remove content that `hold_for_removal` gave, its companions and empty directories."""

@@ -27,8 +27,11 @@ class WorkFiles:
         os.makedirs(scratch, exist_ok=True)
         self._scratch = tempfile.mkdtemp(prefix=b"work", dir=scratch)
 
-    def populate(self, file: TrackedFile) -> bool:
-        """Put content where only its pointer is; False when there is something else."""
+    def populate(self, file: TrackedFile, *, refresh: bool = True) -> bool:
+        """Put content where only its pointer is; False when there is something else.
+
+        ``refresh`` False leaves the index as it is: what it has is another version.
+        """
         source = self._objects.content_path(file.key) if file.key is not None else None
         if source is None or not self.holds_pointer(file):
             return False
@@ -37,7 +40,8 @@ class WorkFiles:
         copy_file(source, temporary)
         os.chmod(temporary, 0o755 if file.mode == b"100755" else 0o644)
         os.rename(temporary, path)
-        self.refresh(file)
+        if refresh:
+            self.refresh(file)
         return True
 
     def depopulate(self, file: TrackedFile) -> bool:

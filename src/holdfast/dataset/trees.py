@@ -11,6 +11,8 @@ from .git import ObjectReader, hex_oid
 Entry = tuple[bytes, Oid]
 """Mode and object of one name in a tree."""
 
+_SAMPLE = 16
+
 AddTree = Callable[[bytes], Oid]
 
 
@@ -161,14 +163,14 @@ class TreeFinder:
     def __init__(self, reader: ObjectReader, object_format: ObjectFormat, root: Oid) -> None:
         self._reader = reader
         self._format = object_format
-        self._root = root
+        self.root = root
         self._contents: dict[Oid, bytes] = {}
 
     def find(self, paths: Sequence[bytes]) -> dict[bytes, Oid]:
         """The objects at those of these paths that exist."""
         self._contents.clear()
         found: dict[bytes, Oid] = {}
-        wanted = [(path, self._root) for path in paths]
+        wanted = [(path, self.root) for path in paths]
         depth = 0
         while wanted:
             trees = self._read_all({tree for _, tree in wanted})
@@ -185,6 +187,19 @@ class TreeFinder:
             wanted = deeper
             depth += 1
         return found
+
+    def estimate(self) -> int:
+        """About how many files the tree holds, told from a few of its directories.
+
+        For trees like the git-annex branch: two levels of directories, of about the same size.
+        """
+        root = self._read_all({self.root})[self.root]
+        folders = sorted(oid for mode, oid in root.values() if mode == TREE_MODE)
+        if not folders:
+            return len(root)
+        sample = set(folders[:: max(1, len(folders) // _SAMPLE)])
+        inside = sum(map(len, self._read_all(sample).values()))
+        return len(root) + inside * len(folders) // len(sample)
 
     def read(self, oid: Oid) -> bytes:
         """The content of one tree."""

@@ -260,6 +260,9 @@ class _Lane:
             task.answers.append((self.source.place, self.gone))
 
         def failed(place: Place, error: HoldError) -> None:
+            if carrier.stopping.is_set():
+                # Its source was closed to wake us: it is not to be asked again.
+                raise _Stopped
             task.answers.append((place, error))
             if place.id == self.source.place.id:
                 self._count(error)

@@ -165,7 +165,10 @@ class Intake:
 
     def __init__(self, target: Writable, key: Key, path: bytes, progress: OnBytes) -> None:
         self.key = key
+        self.size = 0
+        """How many bytes are there, hashed."""
         self.came = 0
+        """How many of them came now."""
         self.mixed = False
         self._target = target
         self._path = path
@@ -173,11 +176,6 @@ class Intake:
         self._checker: Checker = checker(key)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         self._open = True
-
-    @property
-    def size(self) -> int:
-        """How many bytes are there and hashed."""
-        return self._checker.size
 
     def resume(self, size: int) -> None:
         """Hash what an earlier transfer left; if that cannot be of use it is thrown away."""
@@ -189,6 +187,7 @@ class Intake:
             return self.restart()
         while chunk := os.read(self._file, _CHUNK):
             self._checker.feed(chunk)
+            self.size += len(chunk)
             self._progress(len(chunk))
         return None
 
@@ -207,6 +206,7 @@ class Intake:
         """Throw away what is there."""
         if self.size:
             self._progress(-self.size)
+        self.size = 0
         self._checker = checker(self.key)
         os.ftruncate(self._file, 0)
         os.lseek(self._file, 0, os.SEEK_SET)
@@ -261,6 +261,7 @@ class Intake:
         view = memoryview(chunk)
         while view:
             view = view[os.write(self._file, view) :]
+        self.size += len(chunk)
         self.came += len(chunk)
         self._progress(len(chunk))
 

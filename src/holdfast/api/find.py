@@ -1,0 +1,93 @@
+"""List annexed files by whether and where their content is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+from ..core.key import Key
+from ..core.outcome import Outcome, Report, Status, complete
+from ..dataset.annexed import TrackedFile
+from ..dataset.copies import iter_located
+from ..dataset.places import Places
+from .datasets import Dataset
+from .reading import Wanted, iter_wanted_files, readable_ledger
+
+
+def iter_find(
+    dataset: Dataset,
+    paths: Sequence[bytes] = (),
+    *,
+    absent: bool = False,
+    anything: bool = False,
+    place: str | None = None,
+    locked: bool = False,
+    unlocked: bool = False,
+    largerthan: int | None = None,
+    smallerthan: int | None = None,
+) -> Iterator[Outcome]:
+    """List the annexed files that all of this holds for, in the order of their paths.
+
+    Without ``absent``, ``anything`` or ``place``: those whose content is here, seen on the disk.
+    For another place the ledger's word is taken. Sizes are in bytes, and leave out files whose
+    size the key does not tell. A file is yielded as soon as it is found.
+
+    Raises:
+        NotFoundError: There is no such place.
+    """
+    wanted = Wanted(dataset, "find", paths)
+    files = iter_wanted_files(dataset, wanted)
+    if place is not None:
+        files = _in_place(dataset, files, place, most=not wanted.paths)
+    yield from wanted.iter_failures()
+    if wanted.nothing:
+        return
+    tests = list(_tests(locked=locked, unlocked=unlocked, least=largerthan, most=smallerthan))
+    has = dataset.objects.has
+    for file in files:
+        key = file.key
+        if key is None or not all(test(file, key) for test in tests):
+            continue
+        if (absent or not (anything or place)) and has(key) is absent:
+            continue
+        yield _outcome(file, key)
+
+
+def _outcome(file: TrackedFile, key: Key) -> Outcome:
+    facts = {"backend": os.fsdecode(key.backend), "locked": file.locked}
+    return Outcome("find", Status.OK, os.fsdecode(file.path), key, key.size, facts=facts)
+
+
+_Test = Callable[[TrackedFile, Key], bool]
+
+
+def _tests(*, locked: bool, unlocked: bool, least: int | None, most: int | None) -> Iterator[_Test]:
+    if locked:
+        yield lambda file, key: file.locked
+    if unlocked:
+        yield lambda file, key: not file.locked
+    if least is not None:
+        yield lambda file, key: key.size is not None and key.size > least
+    if most is not None:
+        yield lambda file, key: key.size is not None and key.size < most
+
+
+def _in_place(
+    dataset: Dataset, files: Iterator[TrackedFile], name: str, *, most: bool
+) -> Iterator[TrackedFile]:
+    """Those of the files that a place is said to have; here we look."""
+    ledger = readable_ledger(dataset)
+    place = Places(dataset.repository, ledger).named(name)
+    if place == dataset.repository.uuid:
+        has = dataset.objects.has
+        return (file for file in files if file.key is not None and has(file.key))
+    return (
+        located.file
+        for located in iter_located(ledger, files, most=most)
+        if place in located.places
+    )
+
+
+def find(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Report:
+    """List files; see `iter_find`."""
+    return complete(iter_find(dataset, paths, **options))  # type: ignore[arg-type]

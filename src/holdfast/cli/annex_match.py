@@ -1,0 +1,170 @@
+"""Choosing among annexed files as git-annex's matching options say: ``--in x --and --not …``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ..core.facts import NO, OPPOSITE, YES, Facts, Verdict
+from ..core.place import Place, PlaceId
+from ..core.terms import VALUED, Test
+from .annex_real import Elsewhere
+
+if TYPE_CHECKING:
+    from ..api.datasets import Dataset
+    from ..core.key import Key
+    from ..dataset.annexed import TrackedFile
+
+_BLOCK = 4096
+_OPENERS = {"-!": "--not", "-&": "--and", "-|": "--or"}
+
+
+class FileFacts(Facts):
+    """What is known of one annexed file; places of a whole block of files are read at once."""
+
+    def __init__(self, dataset: Dataset, file: TrackedFile, holders: Sequence[PlaceId]) -> None:
+        self.file = file
+        self._dataset = dataset
+        self._holders = holders
+
+    def path(self) -> bytes:
+        """The file, from the top."""
+        return self.file.path
+
+    def size(self) -> int | None:
+        """Bytes of content."""
+        return self.key().size
+
+    def key(self) -> Key:
+        """The key."""
+        assert self.file.key is not None
+        return self.file.key
+
+    def holders(self) -> list[Place]:
+        """The places said to have it."""
+        return [self._dataset.ledger.place(uuid) for uuid in self._holders]
+
+    def members(self, group: str) -> list[PlaceId]:
+        """The places in a group."""
+        from ..wire import branch_paths, logs
+
+        groups = logs.parse_groups(self._dataset.ledger.policy_file(branch_paths.GROUP_LOG))
+        return [uuid for uuid, names in groups.items() if group in names]
+
+    def metadata(self, field: str) -> Collection[bytes]:
+        """The values of a metadata field."""
+        from ..wire import branch_paths, metadata
+
+        log = self._dataset.ledger.read(branch_paths.metadata_log(self.key()))
+        fields = metadata.parse_metadata(log)
+        return next((v for name, v in fields.items() if name.lower() == field.encode()), ())
+
+
+def iter_matching(
+    dataset: Dataset, files: Iterable[TrackedFile], terms: Sequence[tuple[str, str]]
+) -> Iterator[TrackedFile]:
+    """Those of some annexed files that the terms choose, in order; all without terms."""
+    if not terms:
+        yield from files
+        return
+    test = _Reader(dataset, terms).read()
+    source = iter(files)
+    while block := list(islice(source, _BLOCK)):
+        places = dataset.ledger.locations([file.key for file in block if file.key is not None])
+        for file in block:
+            assert file.key is not None
+            if test(FileFacts(dataset, file, places[file.key])) is YES:
+                yield file
+
+
+class _Reader:
+    """Makes one test of the terms: from left to right, ``and`` and ``or`` bind alike."""
+
+    def __init__(self, dataset: Dataset, terms: Sequence[tuple[str, str]]) -> None:
+        self._dataset = dataset
+        self._terms = [(_OPENERS.get(name, name), value) for name, value in terms]
+
+    def read(self) -> Test:
+        """The whole of it."""
+        test = self._group()
+        if self._terms:
+            raise Elsewhere
+        return test
+
+    def _group(self) -> Test:
+        test = self._operand()
+        while self._terms and self._terms[0][0] != "-)":
+            either = self._terms[0][0] == "--or"
+            if self._terms[0][0] in ("--or", "--and"):
+                self._terms.pop(0)
+            test = _join(test, self._operand(), either=either)
+        return test
+
+    def _operand(self) -> Test:
+        if not self._terms:
+            raise Elsewhere
+        name, value = self._terms.pop(0)
+        if name == "--not":
+            inner = self._operand()
+            return lambda facts: OPPOSITE[inner(facts)]
+        if name == "-(":
+            inner = self._group()
+            if not self._terms or self._terms.pop(0)[0] != "-)":
+                raise Elsewhere
+            return inner
+        return self._term(name, value)
+
+    def _term(self, name: str, value: str) -> Test:
+        plain: dict[str, Callable[[FileFacts], bool]] = {
+            "--anything": lambda facts: True,
+            "--nothing": lambda facts: False,
+            "--locked": lambda facts: facts.file.locked,
+            "--unlocked": lambda facts: not facts.file.locked,
+        }
+        if name in plain:
+            return lambda facts: YES if plain[name](facts) else NO  # type: ignore[arg-type]
+        if name == "--in":
+            return self._in(value)
+        try:
+            return VALUED[name.removeprefix("--")](value)
+        except (KeyError, ValueError):
+            raise Elsewhere from None
+
+    def _in(self, name: str) -> Test:
+        if name in ("here", "."):
+            objects = self._dataset.objects
+
+            def is_here(facts: Facts) -> Verdict:
+                key = facts.key()
+                return YES if key is not None and objects.has(key) else NO
+
+            return is_here
+        wanted = find_place(self._dataset, name)
+
+        def is_there(facts: Facts) -> Verdict:
+            return YES if any(place.id == wanted for place in facts.holders() or ()) else NO
+
+        return is_there
+
+
+def _join(left: Test, right: Test, *, either: bool) -> Test:
+    decided = YES if either else NO
+
+    def test(facts: Facts) -> Verdict:
+        verdict = left(facts)
+        return verdict if verdict is decided else right(facts)
+
+    return test
+
+
+def find_place(dataset: Dataset, name: str) -> PlaceId:
+    """The place called so by remote name, UUID or description; the real git-annex knows more."""
+    ledger = dataset.ledger
+    for known in (ledger.remote_names, ledger.descriptions):
+        found = [uuid for uuid, called in known.items() if called == name]
+        if len(found) == 1:
+            return found[0]
+    if PlaceId(name) in ledger.descriptions:
+        return PlaceId(name)
+    raise Elsewhere

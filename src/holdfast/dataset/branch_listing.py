@@ -1,0 +1,66 @@
+"""All files of the git-annex branch, in one stream: for who needs a good part of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from ..wire.gitobjects import Oid
+from .git import Git, hex_oid
+from .trees import TreeFinder
+
+_BLOCK = 8192
+_FEW = 256
+
+
+class Listed(NamedTuple):
+    """One file of a tree; the object in git's hex."""
+
+    path: bytes
+    mode: bytes
+    oid: bytes
+
+
+def iter_listing(git: Git, tree: Oid) -> Iterator[Listed]:
+    """Every file of a tree (or commit), sorted by path."""
+    for field in git.iter_fields("ls-tree", "-r", "-z", "--full-tree", hex_oid(tree)):
+        facts, _, path = field.partition(b"\t")
+        mode, _, oid = facts.split(b" ")
+        yield Listed(path, mode, oid)
+
+
+def is_bulk(finder: TreeFinder, count: int) -> bool:
+    """Whether so many files are cheaper found by listing all than by looking each up."""
+    return count > _FEW and finder.estimate() < 16 * count
+
+
+class Blobs:
+    """Contents of many files, of which many are the same; keeps what may come again."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._kept: dict[bytes, bytes] = {}
+
+    def iter_contents(
+        self, listing: Iterable[tuple[bytes, bytes]]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Paths and contents, of paths and objects (hex), in order."""
+        source = iter(listing)
+        while block := list(islice(source, _BLOCK)):
+            found = self.read([oid for _, oid in block])
+            for path, oid in block:
+                yield path, found[oid]
+
+    def read(self, oids: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Contents by object, at least of these."""
+        wanted = dict.fromkeys(oids)
+        new = [oid for oid in wanted if oid not in self._kept]
+        if len(self._kept) + len(new) > 4 * _BLOCK:
+            self._kept.clear()
+            new = list(wanted)
+        if new:
+            for oid, answer in zip(new, self._git.objects.iter_read(new), strict=True):
+                assert answer is not None, "git fsck tells which object is missing"
+                self._kept[oid] = answer[1]
+        return self._kept

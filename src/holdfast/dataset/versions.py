@@ -1,0 +1,108 @@
+"""Versions: the commits of a data set, and the run records that some of them hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core import faults
+from .repository import Repository
+
+_RUN = re.compile(
+    r"^\[DATALAD RUNCMD\] (.*?)\n+=== Do not change lines below ===\n(.*)"
+    r"\n\^\^\^ Do not change lines above \^\^\^",
+    re.DOTALL,
+)
+_FORMAT = "%H%x1f%P%x1f%aI%x1f%an%x1f%ae%x1f%D%x1f%B%x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One state of a data set: who made it, when, why; ``run`` when a program did.
+
+    ``run`` holds the run record as DataLad writes it, and its title; ``names`` are the branches
+    and tags that stand here.
+    """
+
+    commit: str
+    parents: tuple[str, ...]
+    time: str
+    author: str
+    message: str
+    names: tuple[str, ...] = ()
+    run: dict[str, Any] = field(default_factory=dict)
+
+
+def iter_versions(
+    repository: Repository,
+    paths: Sequence[bytes] = (),
+    *,
+    count: int | None = None,
+    start: str | None = None,
+) -> Iterator[Version]:
+    """Versions, newest first; with ``paths`` those that changed something there.
+
+    None when no version was made yet.
+
+    Raises:
+        NotFoundError: ``start`` is no version.
+    """
+    git = repository.git
+    if start is None and git.line("rev-parse", "--verify", "--quiet", "HEAD") is None:
+        return
+    tip = commit_of(repository, start or "HEAD")
+    limit = [] if count is None else [f"--max-count={count}"]
+    fields = git.iter_fields(
+        "-c", "log.showSignature=false", "log", f"--format=format:{_FORMAT}", "--encoding=UTF-8",
+        "--decorate=short", "--no-color", *limit, tip, "--", *paths,
+    )  # fmt: skip
+    for raw in fields:
+        text = raw.decode("utf-8", "surrogateescape").lstrip("\n")
+        if text:
+            yield _version(text)
+
+
+def _version(text: str) -> Version:
+    commit, parents, moment, name, mail, names, message = text.split("\x1f", 6)
+    title, run = parse_run(message)
+    return Version(
+        commit, tuple(parents.split()), moment, f"{name} <{mail}>", title,
+        tuple(n for n in names.split(", ") if n), run,
+    )  # fmt: skip
+
+
+def parse_run(message: str) -> tuple[str, dict[str, Any]]:
+    """The message without a run record, and the record with its title; empty when there is none."""
+    found = _RUN.match(message)
+    if found is None:
+        return message.strip("\n"), {}
+    try:
+        record = json.loads(found[2])
+    except ValueError:
+        return message.strip("\n"), {}
+    if not isinstance(record, dict):
+        return message.strip("\n"), {}
+    return found[1], {"title": found[1], **record}
+
+
+def commit_of(repository: Repository, version: str) -> str:
+    """The commit a name stands for.
+
+    Raises:
+        NotFoundError: It stands for none.
+    """
+    found = None
+    if not version.startswith("-"):
+        found = repository.git.line("rev-parse", "--verify", "--quiet", version + "^{commit}")
+    if found is None:
+        raise faults.NO_SUCH_VERSION(version=version)
+    return found.decode()
+
+
+def count_versions(repository: Repository) -> int:
+    """How many versions led to the one that is checked out."""
+    found = repository.git.line("rev-list", "--count", "HEAD", "--")
+    return int(found) if found else 0
