@@ -199,7 +199,10 @@ class Tools:
         """Each annexed file, and the UUIDs of the places that are said to have it."""
         if tool == "hold":
             told = self.hold(folder, "whereis", "--json").records()
-            return {str(r["path"]): {p["uuid"] for p in r["places"]} for r in told}  # type: ignore[attr-defined]
+            return {
+                str(r["path"]): {p["uuid"] for p in (*r["places"], *r["untrusted"])}  # type: ignore[misc]
+                for r in told
+            }
         told = self.annex(folder, "whereis", "--json").records()
         return {
             str(r["file"]): {p["uuid"] for p in (*r["whereis"], *r["untrusted"])}  # type: ignore[misc]

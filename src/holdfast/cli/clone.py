@@ -1,23 +1,27 @@
 """Make a clone of a data set, without its content.
 
-All names and versions come at once; `hold get` brings the content that is wanted.
+All names and versions come at once; `hold get` brings the content that is wanted. A source is a
+path, a URL, HOST:PATH, a git bundle, ///NAME for the collection at datasets.datalad.org, or
+ria+URL#ID for a data set in a RIA store.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
 
+from ..core import faults
 from .call import Call
 
 EXAMPLES = (
     ("hold clone https://example.org/study.git", "into the folder study"),
     ("hold clone /data/study mine", "into the folder mine"),
+    ("hold clone ///openneuro/ds000001", "from DataLad's public collection"),
 )
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
-    parser.add_argument("source", metavar="SOURCE", help="a path, URL or host:path")
+    parser.add_argument("source", metavar="SOURCE", help="a path, URL or HOST:PATH")
     parser.add_argument(
         "path", nargs="?", metavar="PATH", help="where to; made of the source's name if not given"
     )
@@ -31,6 +35,9 @@ def run(call: Call) -> int:
     from ..api.clone import iter_clone
 
     options = call.options
+    if options.dataset:
+        what = "a clone does not go into a data set by -d: clone it there, then hold save"
+        raise faults.BAD_USAGE(what=what, command="clone")
     return call.finish(
         iter_clone(
             options.source,

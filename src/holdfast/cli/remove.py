@@ -1,7 +1,8 @@
 """Remove a whole data set, once all of it is seen elsewhere.
 
 Its versions must be on a sibling and its content must have enough other copies, each looked for
-now. --force goes without, and records why. `hold uninstall` is the same.
+now. Data sets in it go along. --force goes without looking, and keeps who did it and why in
+~/.local/state/holdfast/waivers.jsonl. `hold uninstall` is the same.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ def run(call: Call) -> int:
     options = call.options
     if not (options.path or options.dataset):
         raise faults.BAD_USAGE(what="name the data set to remove", command="remove")
-    options.dataset = options.path or options.dataset
     from ..api.remove import iter_remove
 
     return call.finish(
-        iter_remove(call.dataset, force_reason=options.force, progress=call.progress)
+        iter_remove(
+            options.path or options.dataset,
+            force_reason=options.force,
+            settings=call.settings.values,
+            progress=call.progress,
+        )
     )

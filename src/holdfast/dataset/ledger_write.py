@@ -247,8 +247,13 @@ def location_edits(
     state = LocationState.PRESENT if present else LocationState.MISSING
     fresh = logs.set_location(b"", place, state, moment)
 
+    # Logs of one batch are often the same to the byte; the last answer serves them all.
+    last = [b"", fresh]
+
     def edit(old: bytes) -> bytes:
-        return logs.set_location(old, place, state, moment) if old else fresh
+        if old != last[0]:
+            last[:] = old, logs.set_location(old, place, state, moment)
+        return last[1]
 
     for key in keys:
         yield branch_paths.location_log(key), edit

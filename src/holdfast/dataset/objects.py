@@ -335,6 +335,8 @@ def _make(folder: bytes) -> None:
 
 def retained_until(path: bytes) -> float:
     """Until when a server promised to keep content, in seconds since 1970; 0 when it did not."""
+    if not os.access(path + b".rtm", os.F_OK):
+        return 0.0
     try:
         with open(path + b".rtm", "rb") as file:
             return float(file.read().strip().removesuffix(b"s") or 0)

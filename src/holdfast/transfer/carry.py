@@ -45,15 +45,17 @@ def iter_carry(
     jobs: int = 1,
     progress: Progress | None = None,
     unchecked_from: Collection[PlaceId] = (),
+    action: str = "get",
 ) -> Iterator[Outcome]:
     """Bring content into a place, telling of each path when it is done.
 
     ``jobs`` is how many transfers may go on with each place. Two paths with the same key cost one
-    transfer. The fact ``from`` of an outcome is the UUID of the place it came from. Closing the
-    iterator, or Ctrl-C, stops soon: what arrived is kept, and a source that does not stop by
-    itself is closed.
+    transfer. ``action`` is what outcomes call it; their fact ``from`` is the UUID of the place it
+    came from. Closing the iterator, or Ctrl-C, stops soon: what arrived is kept, and a source
+    that does not stop by itself is closed.
     """
     carrier = _Carrier(sources, target, jobs, progress or Silence(), unchecked_from)
+    carrier.action = action
     try:
         for path, key in wanted:
             carrier.want(path, key, plan)
@@ -97,6 +99,7 @@ class _Carrier:
         self.unchecked_from = unchecked_from
         self.stopping = threading.Event()
         self.on_way: dict[Key, _Task] = {}
+        self.action = "get"
         self._jobs = max(1, jobs)
         self._lanes: dict[PlaceId, _Lane] = {}
         self._lock = threading.Lock()
@@ -114,7 +117,7 @@ class _Carrier:
             task.paths.append(path)
         elif self.target.has(key):
             self.progress.advance(1, key.size or 0)
-            self._said.append(Outcome("get", Status.NOT_NEEDED, path, key, key.size))
+            self._said.append(Outcome(self.action, Status.NOT_NEEDED, path, key, key.size))
         else:
             order = deque(place for place in plan(key).order if place in self.sources)
             self.on_way[key] = task = _Task(key, [path], order)
@@ -175,14 +178,16 @@ class _Carrier:
         for number, path in enumerate(task.paths):
             if isinstance(result, HoldError):
                 status = Status.ERROR if task.answers else Status.IMPOSSIBLE
-                yield Outcome("get", status, path, key, size, result.why, result)
+                yield Outcome(self.action, status, path, key, size, result.why, result)
             elif not result.fresh or number:
-                yield Outcome("get", Status.NOT_NEEDED, path, key, size)
+                yield Outcome(self.action, Status.NOT_NEEDED, path, key, size)
             else:
                 place = result.place
                 note = f"from {place.label}" if place else ""
                 facts = {"from": place.id} if place else {}
-                yield Outcome("get", Status.OK, path, key, size or result.size, note, facts=facts)
+                yield Outcome(
+                    self.action, Status.OK, path, key, size or result.size, note, facts=facts
+                )
 
 
 class _Lane:

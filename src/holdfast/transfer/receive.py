@@ -180,16 +180,16 @@ class Intake:
     def resume(self, size: int) -> None:
         """Hash what an earlier transfer left; if that cannot be of use it is thrown away."""
         # Without a hash nobody could tell that bytes of two origins do not fit together.
-        if not size or not is_verifiable(self.key.backend):
-            return self.restart()
+        if not size:
+            return
         wanted = self.key.size
-        if wanted is None or size > wanted:
-            return self.restart()
+        if not is_verifiable(self.key.backend) or wanted is None or size > wanted:
+            self.restart()
+            return
         while chunk := os.read(self._file, _CHUNK):
             self._checker.feed(chunk)
             self.size += len(chunk)
             self._progress(len(chunk))
-        return None
 
     def is_complete(self) -> bool:
         """Whether what is there already is the content; what is wrong is thrown away."""

@@ -1,0 +1,62 @@
+"""`hold annex add`: files go into the annex, or git, and are staged."""
+
+from __future__ import annotations
+
+import os
+
+from ..core.outcome import Outcome, Status
+from .annex_real import Elsewhere
+from .annex_verbs import Front
+
+
+def run(front: Front) -> int:
+    """Add the files named, or all below the current folder."""
+    from ..dataset.add import iter_add
+
+    words = front.words
+    if words.has("--include-dotfiles"):
+        words.settings["annex.dotfiles"] = "true"
+    if words.has("--force-large"):
+        words.settings.update({"annex.largefiles": "anything", "annex.dotfiles": "true"})
+    if "--backend" in words.values:
+        words.settings["annex.backend"] = words.values["--backend"]
+    repository = front.dataset.repository
+    if repository.bare or not front.paths:
+        raise Elsewhere
+    paths = [path for path in front.paths if _is_there(front, path)]
+    if paths:
+        outcomes = iter_add(
+            repository,
+            paths,
+            to_git=words.has("--force-small"),
+            updated=words.has("--update"),
+            jobs=front.jobs or min(os.cpu_count() or 1, 8),
+        )
+        for outcome in outcomes:
+            _show(front, outcome)
+    return front.show.close()
+
+
+def _is_there(front: Front, path: bytes) -> bool:
+    repository = front.dataset.repository
+    full = os.path.join(repository.top, path)
+    if not os.path.lexists(full):
+        front.show.complain(f"{front.show.path(os.fsdecode(path))} not found")
+        front.show.failed += 1
+        return False
+    if path and not os.path.isdir(full) and not front.words.has("--force"):
+        ignored = repository.git.ask("check-ignore", "--quiet", "--", path)[0] == 0
+        if ignored:
+            raise Elsewhere
+    return True
+
+
+def _show(front: Front, outcome: Outcome) -> None:
+    note = ""
+    if outcome.key is None and outcome.status is Status.OK:
+        dot = outcome.path.startswith(".") or "/." in outcome.path
+        kind = "dotfile" if dot and not front.words.has("--force-small") else "non-large file"
+        note = f"{kind}; adding content to git repository"
+    front.show.item(
+        outcome.path, key=outcome.key, good=outcome.good, note=note, error=outcome.error
+    )
