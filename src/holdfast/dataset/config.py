@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..core import faults
+from .git_lock import git_lock
+
+_WAIT_S = 10.0
 
 TRUE = frozenset(("true", "yes", "on", "1", ""))
 
@@ -63,21 +65,12 @@ def append_settings(path: bytes, sections: Sequence[tuple[str, Sequence[tuple[st
     """Add sections at the end of a git configuration file, under git's own lock of it.
 
     Raises:
-        PlaceUnavailableError: Another program is writing it.
+        PlaceUnavailableError: Another program is writing it, and does not end.
     """
-    lock = path + b".lock"
-    try:
-        descriptor = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except FileExistsError:
-        raise faults.BUSY(path=os.fsdecode(lock), waited="") from None
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(_read_or_empty(path))
-            file.write(format_sections(sections))
-        os.replace(lock, path)
-    except BaseException:
-        os.unlink(lock)
-        raise
+    with git_lock(path, wait_s=_WAIT_S) as lock:
+        lock.file.write(_read_or_empty(path))
+        lock.file.write(format_sections(sections))
+        lock.publish()
 
 
 def format_sections(sections: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> bytes:

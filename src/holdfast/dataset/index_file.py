@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import mmap
 import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from ..core import faults
 from ..wire.gitindex import IndexView, encode_cache_tree, invalidate, parse_cache_tree, write_index
+from .git_lock import WAIT_S, GitLock, git_lock
 from .repository import Repository
-
-WAIT_S = 60.0
 
 IndexChange = tuple[bytes, bytes | None]
 """A path, and its new entry or None to take it out."""
@@ -61,14 +58,12 @@ def read_index(repository: Repository) -> IndexView | None:
 class LockedIndex:
     """The index while we alone may write it."""
 
-    def __init__(self, repository: Repository, path: bytes, file: BinaryIO) -> None:
+    def __init__(self, repository: Repository, lock: GitLock) -> None:
         state = index_state(repository)
         self._mtime_ns = state.mtime_ns if state else None
         self.view = read_index(repository)
         self._repository = repository
-        self._path = path
-        self._file = file
-        self.published = False
+        self._lock = lock
 
     def write(self, changes: Iterable[IndexChange], cache_tree: bytes | None) -> None:
         """Write the new index beside the old one. It counts once `publish` was called."""
@@ -77,15 +72,13 @@ class LockedIndex:
             # Entries as young as the old index would look clean beside the new, unseen by git.
             smudge = self.view.racy(divmod(self._mtime_ns, 1_000_000_000))
         write_index(
-            self._file, self._repository.object_format, self.view, changes, cache_tree, smudge
+            self._lock.file, self._repository.object_format, self.view, changes, cache_tree, smudge
         )
-        self._file.flush()
+        self._lock.file.flush()
 
     def publish(self) -> None:
         """Let the new index take the place of the old."""
-        os.fsync(self._file.fileno())
-        os.rename(self._path + b".lock", self._path)
-        self.published = True
+        self._lock.publish()
 
     def outdated_cache_tree(self, paths: Iterable[bytes]) -> bytes | None:
         """The known trees of the old index, less those above these paths."""
@@ -104,31 +97,8 @@ def locked_index(repository: Repository, *, wait_s: float = WAIT_S) -> Iterator[
     Raises:
         PlaceUnavailableError: Another program holds it for longer than we wait.
     """
-    path = index_path(repository)
-    descriptor = _take(path + b".lock", wait_s)
-    with open(descriptor, "w+b", buffering=1 << 20) as file:
-        index: LockedIndex | None = None
-        try:
-            index = LockedIndex(repository, path, file)
-            yield index
-        finally:
-            # Published, it has its final name; then a lock there is somebody else's.
-            if index is None or not index.published:
-                os.unlink(path + b".lock")
-
-
-def _take(lock: bytes, wait_s: float) -> int:
-    ends_at = time.monotonic() + wait_s
-    pause_s = 0.002
-    while True:
-        try:
-            return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except FileExistsError:
-            if time.monotonic() > ends_at:
-                waited = f", waited {wait_s:g} s"
-                raise faults.BUSY(path=os.fsdecode(lock), waited=waited) from None
-        time.sleep(pause_s)
-        pause_s = min(pause_s * 2, 0.2)
+    with git_lock(index_path(repository), wait_s=wait_s) as lock:
+        yield LockedIndex(repository, lock)
 
 
 def update_entries(repository: Repository, changes: Iterable[IndexChange]) -> None:

@@ -17,21 +17,28 @@ _LARGE = f"* annex.largefiles=(largerthan={GIT_SIZE_MAX}B)\n"
 
 @dataclass(frozen=True)
 class Profile:
-    """Lines for .gitattributes, the backend, and further files with their content."""
+    """Lines for .gitattributes, the backend, and further files with their content.
+
+    Of lines that match one file the last counts: our own rules come before the one that keeps
+    git's files in git, DataLad's after it, as DataLad writes them.
+    """
 
     backend: str
-    attributes: str = ""
+    before: str = ""
+    after: str = ""
     files: dict[str, str] = field(default_factory=dict)
 
 
 PROFILES = {
     "mixed": Profile("SHA256E", _LARGE),
     "all-annexed": Profile("MD5E"),
-    "text2git": Profile("MD5E", "* annex.largefiles=((mimeencoding=binary)and(largerthan=0))\n"),
+    "text2git": Profile(
+        "MD5E", after="* annex.largefiles=((mimeencoding=binary)and(largerthan=0))\n"
+    ),
     "yoda": Profile(
         "MD5E",
-        "CHANGELOG.md annex.largefiles=nothing\nREADME.md annex.largefiles=nothing\n",
-        {
+        after="CHANGELOG.md annex.largefiles=nothing\nREADME.md annex.largefiles=nothing\n",
+        files={
             "code/.gitattributes": "* annex.largefiles=nothing\n",
             "README.md": "# Study\n\nInputs from elsewhere lie in `inputs/`, code in `code/`.\n",
             "CHANGELOG.md": "",
@@ -45,11 +52,12 @@ PROFILES = {
             f"{name} annex.largefiles=nothing\n"
             for name in ("*.json", "*.tsv", "*.bval", "*.bvec", "README*", "CHANGES", ".bidsignore")
         ),
-        {".bidsignore": ".datalad/\n"},
+        files={".bidsignore": ".datalad/\n"},
     ),
 }
 
 
 def gitattributes(profile: Profile, backend: str | None) -> str:
     """The data set's .gitattributes."""
-    return f"* annex.backend={backend or profile.backend}\n{_NEVER}{profile.attributes}"
+    first = f"* annex.backend={backend or profile.backend}\n"
+    return first + profile.before + _NEVER + profile.after

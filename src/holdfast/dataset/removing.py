@@ -35,9 +35,11 @@ def removal(top: bytes) -> Iterator[None]:
     """
     path = _aside(top) + _LOCK
     with locks.exclusive(path, wait_s=0):
-        yield
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+        try:
+            yield
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
 
 
 def finish_earlier(top: bytes) -> bool:

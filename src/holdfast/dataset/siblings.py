@@ -105,7 +105,7 @@ def only_here(repository: Repository, siblings: Sequence[Sibling]) -> list[str]:
         if revision.oid in offered or revision.oid in seen:
             continue
         seen.add(revision.oid)
-        if ours is not None and revision.oid == hex_oid(ours):
+        if repository.uuid and ours is not None and revision.oid == hex_oid(ours):
             continue
         count = _count_only_here(repository, revision, known)
         if count:
@@ -131,42 +131,38 @@ def _count_only_here(repository: Repository, revision: Revision, known: set[byte
 
 
 def _facts_only_here(repository: Repository, siblings: Sequence[Sibling]) -> set[bytes]:
-    """Branch files with a line about another place that no sibling's ledger has."""
+    """Branch files with a line about another place that no sibling's ledger has.
+
+    What was in the version that a sibling's branch and ours began from is known there, even
+    where newer lines have taken its place.
+    """
     here = (repository.uuid or "").encode()
-    if not here:
+    ours = branch_tip(repository)
+    if not here or ours is None:
         return set()
     branch = BRANCH.encode()
-    theirs = [one.refs[branch] for one in siblings if one.refs and branch in one.refs]
-    left = dict(_iter_lines(repository, here))
-    for tip in theirs:
-        for path, content in _read_at(repository, tip, list(left)):
+    tips = [one.refs[branch] for one in siblings if one.refs and branch in one.refs]
+    bases = [base for tip in tips if (base := repository.git.line("merge-base", hex_oid(ours), tip))]
+    left = dict(_iter_lines(repository, hex_oid(ours), bases, here))
+    for version in {*bases, *tips}:
+        for path, content in _read_at(repository, version, list(left)):
             left[path] -= set(content.splitlines())
     return {path for path, lines in left.items() if lines}
 
 
-def _iter_lines(repository: Repository, here: bytes) -> Iterator[tuple[bytes, set[bytes]]]:
-    """Lines about other places of every branch file that the remotes' branches do not hold so."""
-    journal = read_journal(repository.annex_dir + b"/journal")
-    tip = branch_tip(repository)
-    contents = dict(journal)
-    if tip is not None:
-        paths = [path for path in _changed_paths(repository, hex_oid(tip)) if path not in journal]
-        contents.update(_read_at(repository, hex_oid(tip), paths))
+def _iter_lines(
+    repository: Repository, ours: bytes, bases: Sequence[bytes], here: bytes
+) -> Iterator[tuple[bytes, set[bytes]]]:
+    """Lines about other places, of the files that changed since the first of these versions."""
+    contents = read_journal(repository.annex_dir + b"/journal")
+    names = ("-r", "-z", "--name-only")
+    listing = ("diff-tree", *names, bases[0], ours) if bases else ("ls-tree", *names, ours)
+    paths = [path for path in repository.git.iter_fields(*listing) if path not in contents]
+    contents.update(_read_at(repository, ours, paths))
     for path, content in contents.items():
         lines = {line for line in content.splitlines() if line.strip() and here not in line}
         if lines:
             yield path, lines
-
-
-def _changed_paths(repository: Repository, tip: bytes) -> list[bytes]:
-    """Files of our branch that differ from what a remote's branch here has; all without one."""
-    listing = repository.git.run("for-each-ref", "--format=%(objectname)%00%(refname)", "refs/remotes")
-    bases = [o for o, _, r in (x.partition(b"\0") for x in listing.splitlines())
-             if r.endswith(b"/git-annex")]  # fmt: skip
-    if not bases:
-        return list(repository.git.iter_fields("ls-tree", "-r", "-z", "--name-only", tip))
-    fields = repository.git.iter_fields("diff-tree", "-r", "-z", "--name-only", bases[0], tip)
-    return list(fields)
 
 
 def _read_at(
