@@ -144,6 +144,15 @@ class Tools:
         else:
             self.datalad(folder, "save", "-m", message, *paths)
 
+    def save_tracked(self, tool: str, folder: Path, message: str = "changed") -> None:
+        """A new version of what is tracked; unlocked files stay so, which git-annex's add ends."""
+        if tool == "hold":
+            self.hold(folder, "save", "--updated", "-m", message)
+        elif tool == "annex":
+            self.git(folder, "commit", "-q", "-a", "-m", message)
+        else:
+            self.datalad(folder, "save", "--updated", "-m", message)
+
     def clone(self, tool: str, source: Path, folder: Path) -> Path:
         if tool == "hold":
             self.hold(folder.parent, "clone", source, folder)

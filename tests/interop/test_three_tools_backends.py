@@ -120,12 +120,23 @@ def test_both_give_the_same_key_to_the_same_content(tools: Tools, bench: Path) -
     assert keys[0] == keys[1]
 
 
-def test_the_backend_of_git_config_goes_over_that_of_attributes(tools: Tools, bench: Path) -> None:
-    keys = []
+def test_attributes_choose_the_backend_before_git_config(tools: Tools, bench: Path) -> None:
     for saver in ("hold", "annex"):
         folder = tools.create(saver, bench / saver)
         tools.git(folder, "config", "annex.backend", "SKEIN256E")
-        tools.write(folder, {".gitattributes": b"* annex.backend=MD5\n", "a.dat": b"a\n"})
+        tools.write(folder, {".gitattributes": b"a.* annex.backend=MD5\n"})
+        tools.write(folder, {"a.dat": b"a\n", "b.dat": b"b\n"})
         tools.save(saver, folder)
-        keys.append(tools.keys(folder)[b"a.dat"])
-    assert keys[0] == keys[1]
+        keys = tools.keys(folder)
+        assert keys[b"a.dat"].startswith(b"MD5-")
+        assert keys[b"b.dat"].startswith(b"SKEIN256E-")
+
+
+def test_a_backend_given_with_the_call_goes_over_all(tools: Tools, bench: Path) -> None:
+    folder = tools.create("hold", bench / "study")
+    tools.write(folder, {"a.dat": b"a\n", "b.dat": b"b\n"})
+    tools.hold(folder, "-c", "annex.backend=BLAKE2B256E", "save", "a.dat")
+    tools.annex(folder, "add", "-q", "--backend=BLAKE2B256E", "b.dat")
+    tools.git(folder, "commit", "-q", "-m", "b")
+    assert all(key.startswith(b"BLAKE2B256E-") for key in tools.keys(folder).values())
+    tools.settled(folder)

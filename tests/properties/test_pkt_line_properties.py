@@ -38,9 +38,7 @@ def test_reading_noise_ends_in_packets_or_a_protocol_error(noise: bytes) -> None
 
 
 @given(st.lists(lines, min_size=1, max_size=4), st.integers(0, 10_000))
-def test_a_list_that_was_cut_is_never_taken_for_a_whole_one(
-    written: list[bytes], cut: int
-) -> None:
+def test_a_list_that_was_cut_is_never_taken_for_a_whole_one(written: list[bytes], cut: int) -> None:
     raw = pkt_line.encode_list(written)
     try:
         found = pkt_line.read_list(BytesIO(raw[: cut % len(raw)]).read)

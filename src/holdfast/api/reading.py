@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ..core import faults
 from ..core.errors import ConflictError
 from ..core.outcome import Outcome, Status
-from ..dataset.annexed import TrackedFile, iter_current
+from ..dataset.annexed import TrackedFile, iter_current, iter_in_folder
 from ..dataset.changes import missing_paths
 from ..dataset.ledger import Ledger
 from .datasets import Dataset
@@ -51,9 +51,7 @@ class Wanted:
 
 def iter_wanted_files(dataset: Dataset, wanted: Wanted) -> Iterator[TrackedFile]:
     """The annexed files below the paths; those taken out of the folder are left out."""
-    files = iter_current(dataset.repository, wanted.paths)
-    top = dataset.repository.top + b"/"
-    bare = dataset.repository.bare
-    for file in files:
-        if file.key is not None and (bare or os.path.lexists(top + file.path)):
-            yield file
+    if dataset.repository.bare:
+        files = iter_current(dataset.repository, wanted.paths)
+        return (file for file in files if file.key is not None)
+    return iter_in_folder(dataset.repository, wanted.paths)

@@ -120,6 +120,4 @@ def show_outcome(front: Front, outcome: Outcome) -> None:
         note = ""
     if "--from" in front.words.values and outcome.good:
         note = f"from {front.words.values['--from']}..."
-    front.show.item(
-        outcome.path, key=outcome.key, good=outcome.good, note=note, error=error
-    )
+    front.show.item(outcome.path, key=outcome.key, good=outcome.good, note=note, error=error)

@@ -85,7 +85,7 @@ def _one(path: bytes, *, clean: bool) -> int:
     from ..dataset.filters import Filters
 
     filters = Filters(os.getcwdb())
-    content = iter(lambda: sys.stdin.buffer.read1(_BLOCK), b"")
+    content = iter(lambda: os.read(0, _BLOCK), b"")
     try:
         if clean:
             sys.stdout.buffer.writelines(filters.clean(path, content))

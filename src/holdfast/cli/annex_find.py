@@ -87,6 +87,10 @@ def rough_size(size: int) -> str:
 
 
 def _whereis(front: Front) -> None:
+    remotes = front.dataset.repository.config.sections("remote").values()
+    if any("annex-uuid" in settings and "url" not in settings for settings in remotes):
+        # Programs of special remotes may have more to tell.
+        raise Elsewhere
     files = _iter_files(front)
     ledger = front.dataset.ledger
     while block := list(islice(files, _BLOCK)):
@@ -101,14 +105,13 @@ def _tell_places(
     front: Front, file: TrackedFile, places: Iterable[PlaceId], urls: list[bytes]
 ) -> None:
     ledger, here = front.dataset.ledger, front.dataset.here
-    if any(_is_special(front, place) for place in places if place != WEB):
-        # Programs of special remotes may have more to tell.
-        raise Elsewhere
     rows = [
         {
             "description": _describe(front, place),
             "here": place == here,
-            "urls": [url.decode("utf-8", "surrogateescape") for url in urls] if place == WEB else [],
+            "urls": [url.decode("utf-8", "surrogateescape") for url in urls]
+            if place == WEB
+            else [],
             "uuid": place,
         }
         for place in sorted(places)
@@ -155,9 +158,3 @@ def _describe(front: Front, place: PlaceId) -> str:
     if not name or name == text:
         return f"[{name}]" if name and name == text else text
     return f"{text} [{name}]" if text else f"[{name}]"
-
-
-def _is_special(front: Front, place: PlaceId) -> bool:
-    name = front.dataset.ledger.remote_names.get(place)
-    settings = front.dataset.repository.config.sections("remote").get(name or "", {})
-    return name is not None and "url" not in settings

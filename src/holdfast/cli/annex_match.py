@@ -58,7 +58,7 @@ class FileFacts(Facts):
 
         log = self._dataset.ledger.read(branch_paths.metadata_log(self.key()))
         fields = metadata.parse_metadata(log)
-        return next((v for name, v in fields.items() if name.lower() == field.encode()), ())
+        return next((v for name, v in fields.items() if name.lower() == field), ())
 
 
 def iter_matching(

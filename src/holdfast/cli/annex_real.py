@@ -17,7 +17,7 @@ _TURN = "HOLDFAST_ANNEX_TURN"
 """Set for what we start: should it be ourselves again, we stop instead of turning in a circle."""
 
 
-class Elsewhere(Exception):  # noqa: N818
+class Elsewhere(Exception):
     """A verb or option that is not ours: the real git-annex is asked, nothing was done yet."""
 
 
@@ -55,7 +55,7 @@ def hand_over(words: Sequence[str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os.environ[_TURN] = str(os.getpid())
-    os.execv(real, [real, *words])
+    return os.execv(real, [real, *words])
 
 
 def note(engine: str, words: Sequence[str]) -> None:

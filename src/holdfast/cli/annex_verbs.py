@@ -1,4 +1,4 @@
-"""The verbs of git-annex that hold has: what each takes, where its work is, and what goes elsewhere.
+"""The verbs of git-annex that hold has: what each takes, and where its work is.
 
 A call with anything in it that is not ours is handed on whole, before anything is done.
 """
@@ -35,7 +35,10 @@ VERBS: dict[str, tuple[str, Takes]] = {
         ),
     ),
     "copy": ("annex_copy", _COPYING),
-    "drop": ("annex_content", Takes(FAST | FORCE | {"--all"}, frozenset(("--from", "--numcopies")), True)),
+    "drop": (
+        "annex_content",
+        Takes(FAST | FORCE | {"--all"}, frozenset(("--from", "--numcopies")), matching=True),
+    ),
     "dropunused": ("annex_unused", Takes(FORCE, frozenset(("--numcopies",)))),
     "edit": ("annex_lock", Takes(matching=True)),
     "find": ("annex_find", Takes(frozenset(("--print0",)), matching=True)),
@@ -110,7 +113,7 @@ def carry_out(words: Sequence[str]) -> int | None:
         return None
     module, takes = VERBS[words[position]]
     call = read(words, takes)
-    if call is None or os.environ.get("GIT_ANNEX_USE_GIT_SSH"):
+    if call is None:
         return None
     front = Front(call)
     work: Callable[[Front], int] = import_module(f".{module}", __package__).run

@@ -17,8 +17,16 @@ GLOBAL_VALUED = frozenset(("-c", "--jobs"))
 JOINERS = frozenset(("--not", "--and", "--or", "-!", "-&", "-|", "-(", "-)"))
 MATCH_FLAGS = frozenset(("--locked", "--unlocked", "--anything", "--nothing"))
 MATCH_VALUED = frozenset(
-    ("--in", "--include", "--exclude", "--copies", "--inbackend", "--largerthan")
-    + ("--smallerthan", "--metadata")
+    (
+        "--in",
+        "--include",
+        "--exclude",
+        "--copies",
+        "--inbackend",
+        "--largerthan",
+        "--smallerthan",
+        "--metadata",
+    )
 )
 
 

@@ -37,7 +37,9 @@ def run(call: Call) -> int:
 
     def tell(outcome: Outcome) -> str:
         state = str(outcome.facts.get("state", ""))
-        return f"{state:<9}  {quote(call.show_path(outcome.path))}"
+        old = str(outcome.facts.get("old_path", ""))
+        was = f"  was {quote(call.show_path(old))}" if old else ""
+        return f"{state:<9}  {quote(call.show_path(outcome.path))}{was}"
 
     return call.finish(
         iter_diff(call.dataset, options.old, options.new, call.paths),

@@ -25,6 +25,7 @@ def add_options(parser: ArgumentParser) -> None:
         "paths", nargs="*", metavar="PATH", help="files or folders; without one, the whole data set"
     )
     parser.add_argument("--absent", action="store_true", help="whose content is not here")
+    parser.add_argument("--anything", action="store_true", help="wherever their content is")
     parser.add_argument("--in", dest="place", metavar="PLACE", help="whose content PLACE has")
     parser.add_argument("--locked", action="store_true", help="only locked files")
     parser.add_argument("--unlocked", action="store_true", help="only unlocked files")
@@ -47,6 +48,7 @@ def run(call: Call) -> int:
         call.dataset,
         call.paths,
         absent=options.absent,
+        anything=options.anything or options.locked or options.unlocked,
         place=options.place,
         locked=options.locked,
         unlocked=options.unlocked,

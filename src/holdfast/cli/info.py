@@ -1,10 +1,12 @@
-"""Describe the data set, or files in it.
+"""Describe the data set, or files, folders and places.
 
-Without PATH: its places, how many files and bytes, how many of them are here, and its rules.
+Without PATH: its places, how many files and bytes, how many of them are here, and its rules. A
+word that is no path here may name a place, by its name, description or UUID.
 """
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
 from collections.abc import Mapping
 
@@ -15,24 +17,35 @@ from .text import number, printable, quote, size
 EXAMPLES = (
     ("hold info", "the data set"),
     ("hold info sub-07/T1w.nii.gz", "one file: its key, size, place"),
+    ("hold info origin", "one place: what it is said to have"),
 )
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
     parser.add_argument(
-        "paths", nargs="*", metavar="PATH", help="files or folders; without one, the whole data set"
+        "paths", nargs="*", metavar="PATH", help="files, folders or places; without one, all of it"
     )
 
 
 def run(call: Call) -> int:
     """Carry it out."""
-    from ..api.info import iter_info
+    from ..api.info import is_place, iter_info
+
+    words = call.options.paths
+    absent = [word for word in words if not os.path.lexists(word)]
+    places = [word for word in absent if is_place(call.dataset, word)]
+    call.options.paths = [word for word in words if word not in places]
 
     def tell(outcome: Outcome) -> str:
         return lines(outcome, call)
 
-    return call.finish(iter_info(call.dataset, call.paths), tell)
+    return call.finish(iter_info(call.dataset, _paths(call, places), places=places), tell)
+
+
+def _paths(call: Call, places: list[str]) -> tuple[bytes, ...]:
+    """The paths; when only places are asked for, none and not all."""
+    return call.paths if call.options.paths or not places else ()
 
 
 def lines(outcome: Outcome, call: Call) -> str:
@@ -53,7 +66,9 @@ def _value(name: str, value: object, width: int) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return size(value) if name.endswith(("size", "bytes")) else number(value)
+        return size(value) if name == "size" or name.endswith("bytes") else number(value)
+    if value is None:
+        return "none"
     if isinstance(value, Mapping):
         value = [f"{key}: {item}" for key, item in value.items()]
     if isinstance(value, list | tuple):
@@ -64,5 +79,8 @@ def _value(name: str, value: object, width: int) -> str:
 
 def _one(item: object) -> str:
     if isinstance(item, Mapping):
-        return printable("  ".join(str(part) for part in item.values() if part not in ("", None)))
+        parts = [str(item.get("uuid", "")), str(item.get("name", "")), str(item.get("trust", ""))]
+        return printable(
+            "  ".join([*filter(None, parts), *(["(here)"] if item.get("here") else [])])
+        )
     return printable(str(item))

@@ -1,7 +1,7 @@
 """Show what differs from the last saved version.
 
-Prints a line for each changed, new or missing file and nothing for the others. With --annex it
-also tells how large the content is and whether it is here.
+Prints a line for each changed, new or missing file and nothing for the others; with -v for all.
+With --annex it tells of all, and how large the content is and whether it is here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,13 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--annex", action="store_true", help="tell size and presence of content too"
     )
+    parser.add_argument(
+        "--untracked",
+        metavar="MODE",
+        choices=("no", "normal", "all"),
+        default="normal",
+        help="no, normal (a new folder as one, the default), or all",
+    )
 
 
 def run(call: Call) -> int:
@@ -37,18 +44,23 @@ def run(call: Call) -> int:
         return line(outcome, call)
 
     return call.finish(
-        iter_status(call.dataset, call.paths, annex=call.options.annex),
+        iter_status(
+            call.dataset,
+            call.paths,
+            annex=call.options.annex,
+            clean=call.verbosity > 0,
+            untracked=call.options.untracked,
+        ),
         tell,
         empty="Nothing to save: all is as in the last version.",
     )
 
 
 def line(outcome: Outcome, call: Call) -> str:
-    """``modified  sub-07/T1w.nii.gz  12 MB  here``; empty for what has not changed."""
+    """``modified  sub-07/T1w.nii.gz  12 MB  here``."""
     state = str(outcome.facts.get("state", ""))
-    if state == "clean" and not (call.options.annex or call.verbosity > 0):
-        return ""
-    text = f"{state:<9}  {quote(call.show_path(outcome.path))}"
+    folder = "/" if outcome.facts.get("type") in ("directory", "dataset") else ""
+    text = f"{state:<9}  {quote(call.show_path(outcome.path) + folder)}"
     if call.options.annex and outcome.size is not None:
         text += f"  {size(outcome.size)}"
         if "present" in outcome.facts:

@@ -31,21 +31,41 @@ def run(call: Call) -> int:
     """Carry it out."""
     from ..api.whereis import iter_whereis
 
+    tails = _Tails()
+
     def tell(outcome: Outcome) -> str:
-        return lines(outcome, call)
+        name = call.show_path(outcome.path) if outcome.path else ""
+        if not name and outcome.key is not None:
+            name = outcome.key.text
+        return quote(name) + tails.of(outcome.facts)
 
     return call.finish(iter_whereis(call.dataset, call.paths, all_versions=call.options.all), tell)
 
 
-def lines(outcome: Outcome, call: Call) -> str:
-    """The file and how many copies of it are known, then a line for each place."""
-    name = call.show_path(outcome.path) if outcome.path else ""
-    if not name and outcome.key is not None:
-        name = outcome.key.text
-    places = outcome.facts.get("places")
-    known = places if isinstance(places, list) else []
+class _Tails:
+    """How many copies are known and a line for each place; made once for files in a row alike."""
+
+    def __init__(self) -> None:
+        self._facts: Mapping[str, object] = {}
+        self._text = ""
+
+    def of(self, facts: Mapping[str, object]) -> str:
+        """The text that follows a name."""
+        if facts is not self._facts:
+            self._facts, self._text = facts, _tail(facts)
+        return self._text
+
+
+def _tail(facts: Mapping[str, object]) -> str:
+    known = _list(facts.get("places"))
+    untrusted = _list(facts.get("untrusted"))
     copies = "1 copy" if len(known) == 1 else f"{len(known)} copies"
-    return "\n".join([f"{quote(name)}  {copies}", *(f"    {_place(place)}" for place in known)])
+    lines = [*map(_place, known), *(f"{_place(place)}  (not trusted)" for place in untrusted)]
+    return "\n".join([f"  {copies}", *(f"    {line}" for line in lines)])
+
+
+def _list(places: object) -> list[Mapping[str, object]]:
+    return places if isinstance(places, list) else []
 
 
 def _place(place: Mapping[str, object]) -> str:

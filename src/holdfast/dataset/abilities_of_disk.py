@@ -24,10 +24,12 @@ SYNC_TRIES = 5
 MAGIC = b"hold doctor"
 
 NETWORK = frozenset(
-    "9p afs afpfs beegfs ceph cifs davfs fuse.ceph fuse.davfs2 fuse.glusterfs fuse.s3fs "
-    "fuse.rclone fuse.sshfs glusterfs gpfs lustre ncpfs nfs nfs4 pvfs2 smb2 smb3 smbfs "
-    "virtiofs webdav".split()
-)
+    (
+        "9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.ceph", "fuse.davfs2",
+        "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre",
+        "ncpfs", "nfs", "nfs4", "pvfs2", "smb2", "smb3", "smbfs", "virtiofs", "webdav",
+    )
+)  # fmt: skip
 
 _HOLDER = """
 import fcntl, sys
@@ -124,7 +126,7 @@ def keeps_permissions(scratch: bytes) -> bool:
 
 
 def name_length(scratch: bytes) -> int:
-    """How many bytes a file name may have, found by making one; git-annex's keys need 100 to 255."""
+    """How many bytes a file name may have, found by making one; git-annex's keys have up to 255."""
     for length in (255, 200, 143, 100):
         try:
             _write(scratch + b"/" + b"n" * length)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from ..core.key import Key
+from ..wire.gitobjects import hash_object
 from ..wire.pointer import POINTER_SIZE_MAX, key_of_link, key_of_pointer
 from .repository import Repository
 
@@ -44,6 +46,45 @@ def iter_current(repository: Repository, paths: Sequence[bytes] = ()) -> Iterato
     if repository.git.line("rev-parse", "--verify", "--quiet", "HEAD") is None:
         return iter(())
     return iter_tracked(repository, paths, "HEAD")
+
+
+def iter_in_folder(repository: Repository, paths: Sequence[bytes] = ()) -> Iterator[TrackedFile]:
+    """The annexed files of the index that something lies at in the work tree.
+
+    A link in the folder that is the one in the index, as nearly all are, tells the key without
+    git being asked for it.
+    """
+    rest = _iter_index(repository, paths)
+    while block := list(islice(rest, _BLOCK)):
+        links: dict[bytes, Key | None] = {}
+        asked: list[tuple[bytes, bytes, bytes]] = []
+        for entry in block:
+            path, mode, oid = entry
+            full = repository.top + b"/" + path
+            if mode == LINK:
+                target = _read_link(full)
+                if target and _is_blob(repository, target, oid):
+                    links[path] = key_of_link(target)
+                    continue
+            if os.path.lexists(full):
+                asked.append(entry)
+        others = {file.path: file.key for file in with_keys(repository, asked)} if asked else {}
+        for path, mode, oid in block:
+            key = links.get(path) or others.get(path)
+            if key is not None:
+                yield TrackedFile(path, mode, oid, key)
+
+
+def _read_link(path: bytes) -> bytes:
+    """What a link says; nothing when there is no link."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return b""
+
+
+def _is_blob(repository: Repository, content: bytes, oid: bytes) -> bool:
+    return hash_object(b"blob", content, repository.object_format).hex().encode() == oid
 
 
 def with_keys(

@@ -80,30 +80,32 @@ class Scan:
             "diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev",
             "--ignore-submodules=dirty", base, *self._specs,
         )  # fmt: skip
-        for facts in fields:
-            yield next(fields), _STAGED, facts
+        return ((next(fields), _STAGED, facts) for facts in fields)
 
     def _modified(self) -> Iterator[tuple[bytes, int, bytes]]:
         fields = self._repository.git.iter_fields(
             *NO_FILTER, "diff-files", "--raw", "-z", "--no-renames", "--no-abbrev",
             "--ignore-submodules=dirty", *self._specs,
         )  # fmt: skip
-        last = b""
-        for facts in fields:
-            path = next(fields)
-            if facts.endswith(b" U"):
-                raise faults.UNMERGED(path=os.fsdecode(path))
-            if path != last:
-                yield path, _MODIFIED, facts
-            last = path
+        return _without_conflicts(fields)
 
     def _untracked(self) -> Iterator[tuple[bytes, int, bytes]]:
         fields = self._repository.git.iter_fields(
             "ls-files", "--others", "--exclude-standard", "-z", *self._specs
         )
         # A repository inside this one is printed with a slash, and sorts as if it had one.
-        for path in fields:
-            yield path.rstrip(b"/"), _UNTRACKED, b""
+        return ((path.rstrip(b"/"), _UNTRACKED, b"") for path in fields)
+
+
+def _without_conflicts(fields: Iterator[bytes]) -> Iterator[tuple[bytes, int, bytes]]:
+    last = b""
+    for facts in fields:
+        path = next(fields)
+        if facts.endswith(b" U"):
+            raise faults.UNMERGED(path=os.fsdecode(path))
+        if path != last:
+            yield path, _MODIFIED, facts
+        last = path
 
 
 _STAGED, _MODIFIED, _UNTRACKED = range(3)

@@ -70,9 +70,9 @@ def _iter_as_indexed(repository: Repository, paths: Sequence[bytes]) -> Iterator
             _, mode, oid, _, _ = view.row(position)
             found.append((path, b"%06o" % mode, oid.hex().encode()))
     answers = repository.git.objects.iter_read([oid for _, _, oid in found])
-    for (path, mode, oid), answer in zip(found, answers, strict=True):
+    for entry, answer in zip(found, answers, strict=True):
         key = key_of_pointer(answer[1]) if answer is not None else None
-        yield TrackedFile(path, mode, oid, key)
+        yield TrackedFile(*entry, key)
 
 
 def _fill(repository: Repository, files: Iterable[TrackedFile]) -> int:

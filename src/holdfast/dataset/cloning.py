@@ -160,9 +160,7 @@ def _clone_first(
     raise first
 
 
-def _git_clone(
-    url: str, folder: bytes, version: str | None, told: Callable[[str], None]
-) -> None:
+def _git_clone(url: str, folder: bytes, version: str | None, told: Callable[[str], None]) -> None:
     choice = ("--branch", version) if version else ()
     git = Git(os.getcwdb())
     process = git.start(

@@ -14,7 +14,13 @@ from ..wire.gitindex import encode_cache_tree, encode_entry, parse_cache_tree, s
 from ..wire.gitobjects import Oid
 from .git import from_hex, hex_oid
 from .index_file import IndexChange, IndexState, LockedIndex, index_state, locked_index
-from .ledger_write import LedgerWriter, commit_object, location_edits, set_locations
+from .ledger_write import (
+    LedgerWriter,
+    commit_object,
+    location_edits,
+    set_locations,
+    tree_of,
+)
 from .packs import COMMIT, TREE, ObjectWriter, sync_file_system
 from .repository import Repository
 from .trees import TreeEditor
@@ -61,17 +67,10 @@ class Version(NamedTuple):
 
 def head(repository: Repository) -> Version:
     """The version that is checked out."""
-    code, output, _ = repository.git.ask(
-        "rev-parse",
-        "--verify",
-        "--quiet",
-        "HEAD",
-    )
-    if code:
+    found = repository.git.line("rev-parse", "--verify", "--quiet", "HEAD")
+    if found is None:
         return Version(None, None)
-    commit = output.strip()
-    tree = repository.git.run("rev-parse", commit + b"^{tree}").strip()
-    return Version(from_hex(commit), from_hex(tree))
+    return Version(from_hex(found), tree_of(repository, from_hex(found)))
 
 
 def commit(

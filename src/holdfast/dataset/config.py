@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from .git_lock import git_lock
 
@@ -68,6 +70,8 @@ def append_settings(path: bytes, sections: Sequence[tuple[str, Sequence[tuple[st
         PlaceUnavailableError: Another program is writing it, and does not end.
     """
     with git_lock(path, wait_s=_WAIT_S) as lock:
+        with suppress(FileNotFoundError):
+            os.fchmod(lock.file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
         lock.file.write(_read_or_empty(path))
         lock.file.write(format_sections(sections))
         lock.publish()

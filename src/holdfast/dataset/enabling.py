@@ -31,7 +31,7 @@ _LEGAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class Enabling(NamedTuple):
-    """What became of one special remote: ``settings`` are written; without any, ``why`` says why."""
+    """What becomes of a special remote: ``settings`` are written; without any, ``why`` says why."""
 
     name: str
     settings: tuple[tuple[str, str], ...]

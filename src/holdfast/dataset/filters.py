@@ -112,9 +112,8 @@ class Filters:
         known: Known | None,
         status: os.stat_result | None,
     ) -> Iterator[bytes]:
-        backend = self._rules.backend(path)
-        if known is not None and known.key is not None:
-            backend = known.key.backend
+        key = known.key if known is not None else None
+        backend = bytes(key.backend) if key is not None else self._rules.backend(path)
         self._repository.check_writable()
         self._repository.check_plain_content()
         if status is None:

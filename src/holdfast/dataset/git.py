@@ -95,22 +95,12 @@ class Git:
     def iter_fields(
         self, *arguments: str | bytes, environment: Mapping[str, str] | None = None
     ) -> Iterator[bytes]:
-        """Stream the NUL-ended fields git writes, in constant memory.
+        """Stream the NUL-ended fields git writes, in constant memory; git starts at once.
 
         Raises:
             HoldError: git failed, told at the end of the stream.
         """
-        process = self.start(*arguments, environment=environment)
-        try:
-            assert process.stdout is not None
-            yield from split_fields(process.stdout)
-            _, errors = process.communicate()
-            if process.returncode:
-                raise git_failed(arguments, errors)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+        return _fields_of(self.start(*arguments, environment=environment), arguments)
 
     @property
     def objects(self) -> ObjectReader:
@@ -124,6 +114,21 @@ class Git:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def _fields_of(
+    process: subprocess.Popen[bytes], arguments: Sequence[str | bytes]
+) -> Iterator[bytes]:
+    try:
+        assert process.stdout is not None
+        yield from split_fields(process.stdout)
+        _, errors = process.communicate()
+        if process.returncode:
+            raise git_failed(arguments, errors)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def git_failed(arguments: Sequence[str | bytes], errors: bytes) -> Exception:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 import threading
 
 from ..core import faults
@@ -16,6 +15,7 @@ from ..core.extensions import ExtensionLimits
 from ..core.key import Key
 from ..wire.pointer import link_target
 from .objects import Objects
+from .scratch import Scratch
 
 _SMALL = 1 << 18
 _CHUNK = 1 << 20
@@ -31,15 +31,13 @@ class Ingester:
         self._top = top + b"/"
         self._objects = objects
         self._limits = limits
-        os.makedirs(scratch, exist_ok=True)
-        self._scratch = tempfile.mkdtemp(prefix=b"save", dir=scratch) + b"/"
+        self._folder = Scratch(scratch, b"save")
+        self._scratch = self._folder.path + b"/"
         self._buffers = threading.local()
 
     def close(self) -> None:
         """Remove the scratch directory."""
-        for name in os.listdir(self._scratch):
-            os.unlink(self._scratch + name)
-        os.rmdir(self._scratch)
+        self._folder.close()
 
     def lock_in(self, path: bytes, status: os.stat_result, backend: bytes) -> tuple[Key, bytes]:
         """Move a file's content into the annex and put a symlink in its place.

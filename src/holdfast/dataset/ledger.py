@@ -15,7 +15,7 @@ from ..core.key import Key
 from ..core.place import Place, PlaceId, Trust
 from ..core.policy import CopyRules
 from ..wire import branch_paths, logs
-from ..wire.gitobjects import Oid
+from ..wire.gitobjects import Oid, parse_commit
 from .branch_listing import Blobs, is_bulk, iter_listing
 from .git import from_hex, hex_oid
 from .repository import Repository
@@ -81,7 +81,7 @@ class Ledger:
 
     def _read_at(self, tip: Oid, paths: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         reader = self._repository.git.objects
-        if len(paths) < 4:
+        if len(paths) < 16:
             for path in paths:
                 if b"\n" not in path:
                     answer = reader.read(hex_oid(tip) + b":" + path)
@@ -104,9 +104,9 @@ class Ledger:
 
     def root_of(self, tip: Oid) -> Oid:
         """The tree of a commit."""
-        oid = self._repository.git.line("rev-parse", hex_oid(tip) + b"^{tree}")
-        assert oid is not None
-        return from_hex(oid)
+        answer = self._repository.git.objects.read(hex_oid(tip))
+        assert answer is not None, "a ref names a commit that is missing; git fsck tells more"
+        return parse_commit(answer[1]).tree
 
     def iter_all(self, ending: bytes = b".log") -> Iterator[tuple[bytes, bytes]]:
         """Every file of the branch whose name ends so, with its content, sorted by name."""

@@ -19,7 +19,7 @@ from ..core.clock import SECOND, Moment, parse_moment
 from ..core.key import Key
 from ..core.place import PlaceId
 from ..wire import branch_paths, logs
-from ..wire.gitobjects import Oid, encode_commit
+from ..wire.gitobjects import Oid, encode_commit, parse_commit
 from ..wire.logs import LocationState
 from . import locks
 from .branch_listing import Blobs, Listed, is_bulk, iter_listing
@@ -320,9 +320,9 @@ def idents(repository: Repository) -> tuple[bytes, bytes]:
     Raises:
         UsageError: git does not know who we are.
     """
-    author = repository.git.run("var", "GIT_AUTHOR_IDENT").rstrip(b"\n")
+    author = repository.ident("GIT_AUTHOR_IDENT")
     if any(name.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_")) for name in os.environ):
-        return author, repository.git.run("var", "GIT_COMMITTER_IDENT").rstrip(b"\n")
+        return author, repository.ident("GIT_COMMITTER_IDENT")
     return author, author
 
 
@@ -465,11 +465,12 @@ def _remember_merged(repository: Repository, refs: Sequence[tuple[bytes, Oid]]) 
 
 
 def _tree_of(repository: Repository, commit: Oid | None) -> Oid | None:
-    if commit is None:
-        return None
-    oid = repository.git.line("rev-parse", hex_oid(commit) + b"^{tree}")
-    assert oid is not None
-    return from_hex(oid)
+    return None if commit is None else tree_of(repository, commit)
+
+
+def tree_of(repository: Repository, commit: Oid) -> Oid:
+    """The tree of a commit."""
+    return parse_commit(_content(repository.git.objects.read(hex_oid(commit)))).tree
 
 
 def _no_tree(oid: Oid) -> bytes:

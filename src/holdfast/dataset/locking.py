@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from types import TracebackType
 
 from ..wire.gitindex import encode_entry, stat_facts
@@ -17,6 +16,7 @@ from .objects import Objects
 from .packs import BLOB, ObjectWriter
 from .populate import WorkFiles
 from .repository import Repository
+from .scratch import Scratch
 
 
 class Locker:
@@ -28,9 +28,8 @@ class Locker:
         self._writer = ObjectWriter(repository.common_dir, repository.object_format)
         self._work = WorkFiles(repository, objects)
         self._changes: list[IndexChange] = []
-        scratch = repository.annex_dir + b"/othertmp"
-        os.makedirs(scratch, exist_ok=True)
-        self._folder = tempfile.mkdtemp(prefix=b"lock", dir=scratch)
+        self._scratch = Scratch(repository.annex_dir + b"/othertmp", b"lock")
+        self._folder = self._scratch.path
 
     def unlock(self, file: TrackedFile) -> bool:
         """Put content, or its pointer, in the place of a link; False when no such link is there."""
@@ -104,6 +103,4 @@ class Locker:
         trace: TracebackType | None,
     ) -> None:
         self._work.finish()
-        for name in os.listdir(self._folder):
-            os.unlink(os.path.join(self._folder, name))
-        os.rmdir(self._folder)
+        self._scratch.close()

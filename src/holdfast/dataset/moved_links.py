@@ -70,7 +70,7 @@ def _entry(repository: Repository, path: bytes, old: bytes, right: bytes, oid: O
         facts = stat_facts(status)
     except OSError:
         # Gone from the folder, or something else there: git will see that it differs.
-        return encode_entry(path, int(LINK, 8), oid, (0,) * 9)  # type: ignore[arg-type]
+        return encode_entry(path, int(LINK, 8), oid, (0,) * 9)
     return encode_entry(path, int(LINK, 8), oid, facts)
 
 

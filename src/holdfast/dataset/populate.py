@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 
 from ..wire.gitindex import encode_entry, stat_facts
 from ..wire.pointer import POINTER_SIZE_MAX, key_of_pointer, pointer
@@ -14,6 +13,7 @@ from .index_file import IndexChange, update_entries
 from .ingest import copy_file
 from .objects import Objects
 from .repository import Repository
+from .scratch import Scratch
 
 
 class WorkFiles:
@@ -23,9 +23,8 @@ class WorkFiles:
         self._repository = repository
         self._objects = objects
         self._changes: dict[bytes, IndexChange] = {}
-        scratch = repository.annex_dir + b"/othertmp"
-        os.makedirs(scratch, exist_ok=True)
-        self._scratch = tempfile.mkdtemp(prefix=b"work", dir=scratch)
+        self._folder = Scratch(repository.annex_dir + b"/othertmp", b"work")
+        self._scratch = self._folder.path
 
     def populate(self, file: TrackedFile, *, refresh: bool = True) -> bool:
         """Put content where only its pointer is; False when there is something else.
@@ -96,9 +95,7 @@ class WorkFiles:
         """Bring the index up to date."""
         update_entries(self._repository, [self._changes[path] for path in sorted(self._changes)])
         self._changes.clear()
-        for name in os.listdir(self._scratch):
-            os.unlink(os.path.join(self._scratch, name))
-        os.rmdir(self._scratch)
+        self._folder.close()
 
 
 def matches(path: bytes, file: TrackedFile) -> bool:

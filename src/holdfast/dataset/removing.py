@@ -123,12 +123,13 @@ def check_nobody_holds(annex_dir: bytes) -> None:
     Raises:
         PlaceUnavailableError: Content is locked, or promised to be kept for a while.
     """
+    now = time.time()
     for folder, _, names in os.walk(annex_dir + b"/objects"):
         for name in names:
             path = folder + b"/" + name
             if name.endswith(b".lck"):
                 _check_free(path)
-            elif name.endswith(b".rtm") and retained_until(path.removesuffix(b".rtm")) > time.time():
+            elif name.endswith(b".rtm") and retained_until(path.removesuffix(b".rtm")) > now:
                 raise faults.IN_USE(key=os.fsdecode(name), lock=os.fsdecode(path))
 
 

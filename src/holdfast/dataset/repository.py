@@ -29,6 +29,7 @@ class Repository:
             NotFoundError: The folder is in no git repository.
         """
         self.settings = dict(settings or {})
+        self._idents: dict[str, bytes] = {}
         git = Git(folder)
         code, output, _ = git.ask(
             "rev-parse", "--is-bare-repository", "--show-object-format", "--absolute-git-dir",
@@ -84,6 +85,16 @@ class Repository:
     def private(self) -> bool:
         """Whether nothing about this repository may be told to others."""
         return self.config.flag("annex.private")
+
+    def ident(self, which: str) -> bytes:
+        """Author or committer with the time, as git would write them; asked once.
+
+        Raises:
+            UsageError: git does not know who we are.
+        """
+        if which not in self._idents:
+            self._idents[which] = self.git.run("var", which).rstrip(b"\n")
+        return self._idents[which]
 
     def check_writable(self) -> None:
         """Refuse what we could not serve safely.

@@ -117,14 +117,17 @@ class Rules:
         return code == 0
 
     def backend(self, path: bytes) -> bytes:
-        """The backend that names new content of a file."""
-        configured = self._repository.config.get("annex.backend")
-        if configured:
-            return os.fsencode(configured)
+        """The backend that names new content of a file.
+
+        Here .gitattributes go over git configuration, which only a setting of this call tops.
+        """
+        given = self._repository.settings.get("annex.backend")
+        if given:
+            return os.fsencode(given)
         attribute = self._attributes.get(path, b"annex.backend")
         if attribute:
             return attribute
-        return os.fsencode(self._shared.get("annex.backend") or "") or USUAL_BACKEND
+        return os.fsencode(self._setting("annex.backend") or "") or USUAL_BACKEND
 
     def is_unlocked(self, path: bytes, size: int) -> bool:
         """Whether a new annexed file keeps its content in its place."""

@@ -36,6 +36,7 @@ from .objects import objects_of
 from .packs import BLOB, ObjectWriter
 from .repository import Repository
 from .rules import Rules
+from .scratch import using_scratch
 from .submodules import head_of, register
 
 FILE, EXECUTABLE, LINK = b"100644", b"100755", b"120000"
@@ -128,8 +129,8 @@ def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Ite
         raise faults.ADJUSTED(branch=repository.adjusted_branch)
     failures: list[Outcome] = []
     scratch = os.path.join(repository.annex_dir, b"othertmp")
-    os.makedirs(scratch, exist_ok=True)
     with (
+        using_scratch(scratch),
         tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=os.fsdecode(scratch)) as file,
         ObjectWriter(repository.common_dir, repository.object_format) as writer,
     ):

@@ -19,10 +19,11 @@ from . import locks
 class Scratch:
     """A folder of our own for unfinished files, until `close`."""
 
-    def __init__(self, annex_dir: bytes, name: bytes) -> None:
+    def __init__(self, folder: bytes, name: bytes) -> None:
+        """Make one in the scratch folder of an annex; its name begins with ``name``."""
         self._stack = ExitStack()
         try:
-            folder = self._stack.enter_context(using_scratch(annex_dir))
+            self._stack.enter_context(using_scratch(folder))
             self.path = tempfile.mkdtemp(prefix=name, dir=folder)
         except BaseException:
             self._stack.close()
@@ -35,14 +36,14 @@ class Scratch:
 
 
 @contextmanager
-def using_scratch(annex_dir: bytes) -> Iterator[bytes]:
+def using_scratch(folder: bytes) -> Iterator[None]:
     """Use the scratch folder; what dead processes left in it is removed first, if it can be."""
-    folder, lock = annex_dir + b"/othertmp", annex_dir + b"/othertmp.lck"
-    os.makedirs(annex_dir, exist_ok=True)
+    lock = folder + b".lck"
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
     _clean(folder, lock)
     with locks.shared(lock):
         os.makedirs(folder, exist_ok=True)
-        yield folder
+        yield
 
 
 def _clean(folder: bytes, lock: bytes) -> None:

@@ -142,7 +142,8 @@ def _facts_only_here(repository: Repository, siblings: Sequence[Sibling]) -> set
         return set()
     branch = BRANCH.encode()
     tips = [one.refs[branch] for one in siblings if one.refs and branch in one.refs]
-    bases = [base for tip in tips if (base := repository.git.line("merge-base", hex_oid(ours), tip))]
+    begun = (repository.git.line("merge-base", hex_oid(ours), tip) for tip in tips)
+    bases = [base for base in begun if base is not None]
     left = dict(_iter_lines(repository, hex_oid(ours), bases, here))
     for version in {*bases, *tips}:
         for path, content in _read_at(repository, version, list(left)):

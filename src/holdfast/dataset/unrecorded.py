@@ -17,6 +17,7 @@ from . import locks
 from .ledger_write import set_locations
 from .objects import Objects
 from .repository import Repository
+from .scratch import using_scratch
 
 _LOCK = b".lck"
 
@@ -61,16 +62,16 @@ class Unrecorded:
 @contextmanager
 def unrecorded(repository: Repository, objects: Objects) -> Iterator[Unrecorded]:
     """A note for the length of a verb; the ledger is told at the end, also when it fails."""
-    os.makedirs(repository.annex_dir + b"/othertmp", exist_ok=True)
-    recover(repository, objects)
-    note = Unrecorded(repository, objects)
-    try:
+    with using_scratch(repository.annex_dir + b"/othertmp"):
+        recover(repository, objects)
+        note = Unrecorded(repository, objects)
         try:
-            yield note
+            try:
+                yield note
+            finally:
+                note.record()
         finally:
-            note.record()
-    finally:
-        note.close()
+            note.close()
 
 
 def tell(repository: Repository, objects: Objects, keys: Iterable[Key]) -> None:

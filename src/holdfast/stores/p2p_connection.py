@@ -33,6 +33,7 @@ class P2pConnection:
         self.name = name
         self.session = p2p.Session()
         self.broken = False
+        self.failure: HoldError | None = None
         self._stall_s = connect_s
         self._events: deque[p2p.Event] = deque()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as we)
@@ -43,7 +44,8 @@ class P2pConnection:
         self._poll = select.poll()
         self._poll.register(self._output, select.POLLIN | select.POLLHUP)
         try:
-            self.send(self.session.start())
+            with suppress(HoldError):  # one that has ended already may have said why
+                self.send(self.session.start())
             ready = self.next()
             assert isinstance(ready, p2p.Ready)
             self.uuid = ready.uuid
@@ -71,8 +73,12 @@ class P2pConnection:
             PlaceUnavailableError: It has gone, or says nothing for too long.
             RemoteProtocolError: It says something that makes no sense.
         """
-        while not self._events:
-            self._read()
+        try:
+            while not self._events:
+                self._read()
+        except HoldError as error:
+            self.failure = error
+            raise
         return self._events.popleft()
 
     def close(self) -> None:

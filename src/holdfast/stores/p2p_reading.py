@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from ..core import faults
 from ..core.abilities import Stream
-from ..core.errors import HoldError, NotFoundError
+from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place
 from ..wire import p2p
@@ -52,10 +52,10 @@ class Reading:
         return offset + event.size
 
     def stream_or_error(self) -> Stream | HoldError:
-        """The stream from the start, or that it is not there; a lost connection is raised."""
+        """The stream from the start, or why there is none; a lost connection too."""
         try:
             return Stream(0, self.begin(0), self.chunks())
-        except NotFoundError as error:
+        except HoldError as error:
             return error
 
     def chunks(self) -> Iterator[bytes]:
@@ -83,9 +83,11 @@ class Reading:
         return self._left <= _SMALL
 
     def pass_over(self) -> None:
-        """Read what the consumer left."""
+        """Read what the consumer left; if the connection broke, raise what it broke with."""
         if self._connection.broken and not self._done:
-            raise faults.UNREACHABLE(place=self._place.label, detail="the connection was lost")
+            raise self._connection.failure or faults.UNREACHABLE(
+                place=self._place.label, detail="the connection was lost"
+            )
         while not self._done:
             event = self._connection.next()
             if isinstance(event, p2p.ContentEnds):

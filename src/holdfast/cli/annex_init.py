@@ -1,0 +1,83 @@
+"""`hold annex init` and `uninit`."""
+
+from __future__ import annotations
+
+import os
+
+from ..core import faults
+from .annex_real import Elsewhere
+from .annex_show import Show
+from .annex_verbs import Front
+
+
+def run(front: Front) -> int:
+    """Give the repository around the current folder an annex, or a new description."""
+    if front.words.verb == "uninit":
+        raise Elsewhere
+    from ..dataset.repository import ANNEX_VERSION, Repository
+
+    words = front.words
+    if words.values.get("--version", ANNEX_VERSION) != ANNEX_VERSION:
+        raise Elsewhere
+    repository = Repository(os.getcwdb(), words.settings)
+    try:
+        _refuse_odd(repository.common_dir, repository.top)
+        if repository.config.get("annex.version") not in (None, ANNEX_VERSION):
+            raise Elsewhere
+        _refuse_special(front, repository)
+        _initialise(repository, " ".join(words.names))
+    finally:
+        repository.close()
+    show = Show(words, repository.top, [])
+    if words.json:
+        show.item("")
+    elif not words.has("--quiet"):
+        show.text(f"init {' '.join(words.names)}".rstrip() + " ok\n")
+    return show.close()
+
+
+def _refuse_odd(common_dir: bytes, top: bytes) -> None:
+    """Submodules and linked work trees need their .git made a link; the real one does that."""
+    if os.path.isfile(os.path.join(top, b".git")):
+        raise Elsewhere
+
+
+def _refuse_special(front: Front, repository: object) -> None:
+    """Special remotes that are to be enabled by themselves are enabled by the real one."""
+    from ..dataset.ledger import Ledger
+    from ..dataset.repository import Repository
+    from ..wire import branch_paths, logs
+
+    assert isinstance(repository, Repository)
+    remotes = logs.parse_remotes(Ledger(repository).policy_file(branch_paths.REMOTE_LOG))
+    if any(config.get("autoenable") == "true" for config in remotes.values()):
+        raise Elsewhere
+    tuned = any(name.startswith("annex.tune.") for name, _ in repository.config.items())
+    if tuned or repository.config.flag("annex.private"):
+        raise Elsewhere
+
+
+def _initialise(repository: object, description: str) -> None:
+    from ..dataset import ledger_write
+    from ..dataset.checkout import fill_all
+    from ..dataset.initialise import initialise
+    from ..dataset.repository import Repository
+    from ..wire import branch_paths, logs
+
+    assert isinstance(repository, Repository)
+    place = initialise(repository, description or repository.description)
+    if description:
+        text = description.encode("utf-8", "surrogateescape")
+
+        def describe(old: bytes) -> bytes:
+            entry = logs.parse_uuid_log(old).get(place)
+            if entry is not None and entry.value == text:
+                return old
+            return logs.set_uuid_log(old, place, text, ledger_write.now())
+
+        ledger_write.record(repository, [(branch_paths.UUID_LOG, describe)])
+    if not repository.bare:
+        fill_all(repository)
+
+
+__all__ = ["faults", "run"]
