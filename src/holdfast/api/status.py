@@ -19,7 +19,7 @@ def iter_status(
     *,
     annex: bool = False,
     clean: bool = False,
-    untracked: str = Untracked.NORMAL,
+    untracked: str = Untracked.ALL,
 ) -> Iterator[Outcome]:
     """Tell of each path that differs; with ``annex`` of every path, and whether content is here.
 

@@ -1,4 +1,4 @@
-"""Describe the data set, or files, folders and places.
+"""Describe the data set, or files in it.
 
 Without PATH: its places, how many files and bytes, how many of them are here, and its rules. A
 word that is no path here may name a place, by its name, description or UUID.
@@ -30,17 +30,26 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Carry it out."""
-    from ..api.info import is_place, iter_info
+    from ..api.info import iter_info
 
-    words = call.options.paths
-    absent = [word for word in words if not os.path.lexists(word)]
-    places = [word for word in absent if is_place(call.dataset, word)]
-    call.options.paths = [word for word in words if word not in places]
+    places = _take_places(call)
 
     def tell(outcome: Outcome) -> str:
         return lines(outcome, call)
 
     return call.finish(iter_info(call.dataset, _paths(call, places), places=places), tell)
+
+
+def _take_places(call: Call) -> list[str]:
+    """Take those words from the paths that are no path here, but the name of a place."""
+    absent = [word for word in call.options.paths if not os.path.lexists(word)]
+    if not absent:
+        return []
+    from ..api.info import is_place
+
+    places = [word for word in absent if is_place(call.dataset, word)]
+    call.options.paths = [word for word in call.options.paths if word not in places]
+    return places
 
 
 def _paths(call: Call, places: list[str]) -> tuple[bytes, ...]:

@@ -31,8 +31,8 @@ def add_options(parser: ArgumentParser) -> None:
         "--untracked",
         metavar="MODE",
         choices=("no", "normal", "all"),
-        default="normal",
-        help="no, normal (a new folder as one, the default), or all",
+        default="all",
+        help="new files: no, normal (a new folder as one), or all, the default",
     )
 
 

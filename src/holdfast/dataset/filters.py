@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
@@ -128,11 +129,10 @@ class Filters:
 
     def _ingest_stream(self, path: bytes, content: Iterator[bytes], backend: bytes) -> Key:
         """Content whose file is gone, or never was: what git sends is all there is of it."""
-        import tempfile
+        from .scratch import Scratch
 
-        scratch = self._repository.annex_dir + b"/othertmp"
-        with tempfile.TemporaryDirectory(prefix=b"clean", dir=scratch) as folder:
-            full = os.path.join(folder, os.path.basename(path))
+        with closing(Scratch(self._repository.annex_dir + b"/othertmp", b"clean")) as scratch:
+            full = os.path.join(scratch.path, os.path.basename(path))
             with open(full, "wb") as file:
                 file.writelines(content)
             below = os.path.relpath(full, self._repository.top)
@@ -145,16 +145,16 @@ class Filters:
         fields = self._repository.git.run("ls-files", "-s", "-z", "--", path).split(b"\0")
         found: dict[bytes, bytes] = {}
         for field in fields:
-            facts, _, name = field.partition(b"\t")
-            if name == path:
+            facts, _, where = field.partition(b"\t")
+            if where == path:
                 _, oid, stage = facts.split(b" ")
                 found[stage] = oid
-        oid = found.get(b"0") or found.get(b"2") or found.get(b"3")
-        if oid is None:
+        name = found.get(b"0") or found.get(b"2") or found.get(b"3")
+        if name is None:
             return None
-        for _, size in self._repository.git.objects.iter_sizes([oid]):
-            key = self._key_of(oid) if size <= POINTER_SIZE_MAX else None
-            return Known(bytes.fromhex(oid.decode()), size, key)
+        for _, size in self._repository.git.objects.iter_sizes([name]):
+            key = self._key_of(name) if size <= POINTER_SIZE_MAX else None
+            return Known(bytes.fromhex(name.decode()), size, key)
         return None
 
     def _key_of(self, oid: bytes) -> Key | None:

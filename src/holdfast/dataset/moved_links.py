@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 
 from ..wire.gitindex import encode_entry, stat_facts
 from ..wire.gitobjects import Oid
@@ -12,6 +12,7 @@ from ..wire.pointer import key_of_link, link_target
 from .index_file import IndexChange, update_entries
 from .packs import BLOB, ObjectWriter
 from .repository import Repository
+from .scratch import Scratch
 
 LINK = b"120000"
 
@@ -75,9 +76,7 @@ def _entry(repository: Repository, path: bytes, old: bytes, right: bytes, oid: O
 
 
 def _replace(repository: Repository, full: bytes, target: bytes) -> None:
-    scratch = repository.annex_dir + b"/othertmp"
-    os.makedirs(scratch, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=b"fix", dir=scratch) as folder:
-        temporary = os.path.join(folder, b"link")
+    with closing(Scratch(repository.annex_dir + b"/othertmp", b"fix")) as scratch:
+        temporary = os.path.join(scratch.path, b"link")
         os.symlink(target, temporary)
         os.rename(temporary, full)

@@ -61,7 +61,8 @@ class Rules:
         self._shared = logs.parse_config(Ledger(repository).policy_file(b"config.log"))
         self._dotfiles = (self._setting("annex.dotfiles") or "false") == "true"
         self._add_unlocked = self._setting("annex.addunlocked") or "false"
-        self._no_links = config.get("core.symlinks") == "false"
+        adjusted = (repository.adjusted_branch or "").rpartition("(")[2]
+        self._no_links = config.get("core.symlinks") == "false" or "unlock" in adjusted
         self._trust_mode = config.flag("core.filemode", default=True)
         self._text_filters = config.get("core.autocrlf") in ("true", "input")
         self._attributes = WorkTreeAttributes(repository)

@@ -11,6 +11,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import merge
+from itertools import chain, groupby
 
 from ..core.key import Key
 from ..wire.pointer import POINTER_SIZE_MAX, key_of_link, key_of_pointer
@@ -71,18 +73,18 @@ def iter_status(
     paths: Sequence[bytes] = (),
     *,
     clean: bool = False,
-    untracked: Untracked = Untracked.NORMAL,
+    untracked: Untracked = Untracked.ALL,
 ) -> Iterator[PathStatus]:
     """Every path that differs, sorted; with ``clean`` every path.
 
     ``objects`` is the content that is here, None where there is no annex. Memory grows with the
-    number of paths that differ.
+    number of tracked paths that differ.
     """
-    changed = sorted(_iter_changed(repository, objects, paths, untracked), key=lambda s: s.path)
+    changed = _iter_changed(repository, objects, paths, untracked)
     if not clean:
         yield from changed
         return
-    waiting = iter([*changed, None])
+    waiting: Iterator[PathStatus | None] = chain(changed, (None,))
     change = next(waiting)
     for file in with_keys(repository, _iter_index(repository, paths)):
         while change is not None and change.path < file.path:
@@ -135,35 +137,37 @@ def _iter_changed(
         f"--untracked-files={untracked}", "--ignored=no", "--ignore-submodules=none",
         *_specs(paths), environment={"GIT_OPTIONAL_LOCKS": "0"},
     )  # fmt: skip
+    first: list[bytes] = []
+    known: list[PathStatus] = []
     doubtful: list[tuple[bytes, bytes, bytes]] = []
-    gone: dict[bytes, PathStatus] = {}
     for record in records:
-        sort = record[:1]
-        if sort == b"?":
-            found = _untracked(repository, record[2:])
-            gone.pop(found.path, None)
-            if _wanted(found.path, paths):
-                yield found
-        elif sort == b"u":
-            path = record.split(b" ", 10)[10]
-            if _wanted(path, paths):
-                yield _look(repository, path, State.CONFLICT)
-        elif sort == b"1":
-            _, change, sub, mode, index_mode, _, _, oid, path = record.split(b" ", 8)
-            if not _wanted(path, paths):
-                continue
+        if record[:1] == b"?":
+            first.append(record)
+            break
+        path = record.split(b" ", 8 if record[:1] == b"1" else 10)[-1]
+        if not _wanted(path, paths):
+            continue
+        if record[:1] == b"u":
+            known.append(_look(repository, path, State.CONFLICT))
+        else:
+            _, change, sub, mode, index_mode, _, _, oid, _ = record.split(b" ", 8)
             if change == b".M" and index_mode[:2] == b"10":
                 doubtful.append((path, index_mode, oid))
-                continue
-            status = _changed(repository, change, sub, mode, index_mode, path)
-            if change == b"D.":
-                gone[path] = status
             else:
-                yield status
-    yield from gone.values()
+                known.append(_changed(repository, change, sub, mode, index_mode, path))
     for file in with_keys(repository, doubtful):
         if objects is None or not is_unchanged(repository, objects, file):
-            yield _look(repository, file.path, State.MODIFIED)
+            known.append(_look(repository, file.path, State.MODIFIED))
+    known.sort(key=_path)
+    new = (_untracked(repository, record[2:]) for record in chain(first, records))
+    found = merge(known, (s for s in new if _wanted(s.path, paths)), key=_path)
+    # What was only taken out of the index is gone and new at once: it is there, so it is new.
+    for _, same in groupby(found, key=_path):
+        yield list(same)[-1]
+
+
+def _path(status: PathStatus) -> bytes:
+    return status.path
 
 
 def _changed(
