@@ -128,19 +128,17 @@ def test_worm_keys_made_of_odd_names_are_the_same(tools: Tools, bench: Path) -> 
     assert keys[0] == keys[1]
 
 
-def test_odd_names_are_got_and_dropped_one_by_one(
+def test_odd_names_are_got_and_dropped_by_name(
     tools: Tools, saved: Path, bench: Path
 ) -> None:
     present = {NAMES[name] for name in names_for(saved.name)}
     clone = tools.clone("hold", saved, bench / "clone")
-    for path in present:
-        tools.hold(clone, "get", "--", path)
+    tools.get("hold", clone, *present)
     assert tools.here("hold", clone) == tools.here("annex", clone) == present
     tools.drop("annex", clone)
     assert tools.here("hold", clone) == tools.here("annex", clone) == set()
     tools.get("annex", clone)
-    for path in present:
-        tools.hold(clone, "drop", "--", path)
+    tools.drop("hold", clone, *present)
     assert tools.here("hold", clone) == tools.here("annex", clone) == set()
     tools.settled(clone)
 

@@ -63,6 +63,7 @@ def open_other(dataset: Dataset, name: str) -> Iterator[Other]:
         NotFoundError: No remote is called so.
         PlaceUnavailableError: It is not on this machine's file systems, or has rules of its own
             about content, which only git-annex follows.
+        PolicyError: There is a remote that was set up by somebody else and not approved.
     """
     remotes = dataset.repository.config.sections("remote")
     names = [n for n, s in remotes.items() if name in (n, s.get("annex-uuid"))]
@@ -70,6 +71,11 @@ def open_other(dataset: Dataset, name: str) -> Iterator[Other]:
         raise faults.NO_SUCH_PLACE(place=name, known=", ".join(sorted(remotes)) or "none")
     settings = remotes[names[0]]
     folder = local_folder(dataset.top, settings["url"]) if "url" in settings else None
+    for called, others in remotes.items():
+        state = others.get("annex-verified", "verified")
+        if state != "verified":
+            # Content might be told to go where somebody else said: nothing is sent to anyone.
+            raise faults.PLACE_UNVERIFIED(place=called, state=state)
     if folder is None or settings.get("annex-ignore") or settings.get("annex-readonly"):
         raise faults.NO_WAY(place=name, kind="remote that is no folder here")
     if not os.path.isdir(folder):

@@ -42,13 +42,12 @@ def iter_demo(
 
     Uses a small study of its own, a copy of a folder, or a clone of a data set. Facts of an
     outcome: ``step``, ``shows``, ``transcript`` (what was typed and printed), ``seconds``. All of
-    it happens in one new folder, which is removed at the end unless ``keep`` is given: then it is
-    made in the current folder.
+    it happens in one new folder, which is removed at the end unless ``keep`` is given.
 
     Raises:
         UsageError: The folder has too few files.
     """
-    folder = tempfile.mkdtemp(prefix="hold-demo-", dir=os.getcwd() if keep else None)
+    folder = tempfile.mkdtemp(prefix="hold-demo-")
     listener = progress or Silence()
     try:
         listener.start(None, None)
@@ -129,9 +128,9 @@ class _Demo:
             yield Step("save", "all of it is in a version; large files in the annex", self._save)
         yield Step("clone", "a second place has all names and versions, no content", self._clone)
         yield Step("get", "content came over and is the same, byte for byte", self._get)
-        yield Step("change", "an image was unlocked, changed and saved there", self._change)
-        yield Step("drop refused", "the only copy of the new image stays", self._drop_refused)
-        yield Step("second copy", "the new image is at both places", self._second_copy)
+        yield Step("change", "a file was unlocked, changed and saved there", self._change)
+        yield Step("drop refused", "the only copy of what is new stays", self._drop_refused)
+        yield Step("second copy", "what is new is at both places", self._second_copy)
         yield Step(
             "drop granted", "a copy was seen elsewhere, so this one could go", self._drop_granted
         )
@@ -182,7 +181,8 @@ class _Demo:
         if output:
             self._say(output)
         if ran.returncode != expect:
-            raise Broken(f"{program} {words[0]} … exited with {ran.returncode}, not {expect}")
+            typed = shlex.join([program, *words[:4]])
+            raise Broken(f"{typed} … exited with {ran.returncode}, not {expect}")
         return Ran(ran.returncode, output)
 
     def _say(self, text: str) -> None:
@@ -213,13 +213,13 @@ class _Demo:
         os.makedirs(folder)
         made: Made = lay_out_study(folder) if source is None else copy_folder(source, folder)
         for size, name in made.largest:
-            self._say(f"# {size / 1000:7,.0f} kB  study/{name}")
+            self._say(f"# {size:9,} bytes  study/{name}")
         if len(made.largest) < made.files:
             self._say(f"# and {made.files - len(made.largest)} more")
         if made.remark:
             self._say(f"# {made.remark}")
         self._all_annexed = made.count_large < 2
-        return f"{made.files} files, {made.size / 1e6:.1f} MB: {made.what}"
+        return f"{made.files} files, {made.size:,} bytes: {made.what}"
 
     def _create(self) -> None:
         profile = "mixed"
@@ -287,7 +287,7 @@ class _Demo:
         self._run("-C", "laptop", "unlock", name)
         self._edit(name)
         self._run("-C", "laptop", "status")
-        self._run("-C", "laptop", "save", "-m", "say so in the header", name)
+        self._run("-C", "laptop", "save", "-m", "change it", name)
         _must(self._hash("laptop", name) != self._scene.hashes[name], "nothing was changed")
         _must(not self._changes("laptop"), "something is left to save")
         self._scene.hashes[name] = self._hash("laptop", name)

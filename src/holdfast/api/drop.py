@@ -241,6 +241,8 @@ class _Everything:
 
 def _refused(file: TrackedFile, error: HoldError) -> Outcome:
     status = Status.IMPOSSIBLE if isinstance(error, PolicyError) else Status.ERROR
+    if file.key is not None and file.path:
+        error.what = error.what.replace(file.key.text, os.fsdecode(file.path))
     return Outcome(
         "drop", status, os.fsdecode(file.path), key=file.key, error=error, note=error.why
     )

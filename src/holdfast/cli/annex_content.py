@@ -14,6 +14,8 @@ from .annex_verbs import Front
 def run(front: Front) -> int:
     """Carry out the verb on the files named, or all below the current folder."""
     check_places(front)
+    if front.words.verb == "drop" and _is_required_here(front):
+        raise Elsewhere
     work = {"get": _get, "drop": _drop, "fsck": _fsck}[front.words.verb]
     paths = chosen_paths(front)
     if paths is not None:
@@ -26,10 +28,23 @@ def check_places(front: Front) -> None:
     """Leave it to the real git-annex where a place is of a kind that we cannot ask."""
     from ..api.sources import open_sources
 
+    for settings in front.dataset.repository.config.sections("remote").values():
+        by_helper = "::" in settings.get("url", "")
+        if by_helper or settings.get("annex-verified", "verified") == "manual":
+            raise Elsewhere
     with open_sources(front.dataset) as sources:
         for missed in sources.unreached:
             if missed.error.code != faults.UNREACHABLE.code:
                 raise Elsewhere
+
+
+def _is_required_here(front: Front) -> bool:
+    """Whether there is a rule about content that must stay: it is about every file with a key."""
+    from ..wire import branch_paths, logs
+
+    rules = logs.parse_uuid_log(front.dataset.ledger.policy_file(branch_paths.REQUIRED_LOG))
+    rule = rules.get(front.dataset.here)
+    return rule is not None and bool(rule.value.strip())
 
 
 def chosen_paths(front: Front) -> list[bytes] | None:

@@ -50,7 +50,12 @@ def _iter_files(front: Front) -> Iterator[TrackedFile]:
         front.show.missing(os.fsdecode(path))
     paths = [path for path in front.paths if path not in absent]
     if paths:
-        files = iter_annexed(repository, below(paths))
+        top = repository.top + b"/"
+        files = (
+            file
+            for file in iter_annexed(repository, below(paths))
+            if repository.bare or os.path.lexists(top + file.path)
+        )
         yield from iter_matching(front.dataset, files, front.words.terms)
 
 

@@ -1,19 +1,20 @@
-"""`hold annex init` and `uninit`."""
+"""`hold annex init`."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from ..core import faults
 from .annex_real import Elsewhere
 from .annex_show import Show
 from .annex_verbs import Front
 
+if TYPE_CHECKING:
+    from ..dataset.repository import Repository
+
 
 def run(front: Front) -> int:
     """Give the repository around the current folder an annex, or a new description."""
-    if front.words.verb == "uninit":
-        raise Elsewhere
     from ..dataset.repository import ANNEX_VERSION, Repository
 
     words = front.words
@@ -24,7 +25,7 @@ def run(front: Front) -> int:
         _refuse_odd(repository.common_dir, repository.top)
         if repository.config.get("annex.version") not in (None, ANNEX_VERSION):
             raise Elsewhere
-        _refuse_special(front, repository)
+        _refuse_special(repository)
         _initialise(repository, " ".join(words.names))
     finally:
         repository.close()
@@ -37,18 +38,17 @@ def run(front: Front) -> int:
 
 
 def _refuse_odd(common_dir: bytes, top: bytes) -> None:
-    """Submodules and linked work trees need their .git made a link; the real one does that."""
-    if os.path.isfile(os.path.join(top, b".git")):
+    """Submodules, linked work trees and shared clones are set up in ways of their own."""
+    alternates = os.path.join(common_dir, b"objects", b"info", b"alternates")
+    if os.path.isfile(os.path.join(top, b".git")) or os.path.exists(alternates):
         raise Elsewhere
 
 
-def _refuse_special(front: Front, repository: object) -> None:
+def _refuse_special(repository: Repository) -> None:
     """Special remotes that are to be enabled by themselves are enabled by the real one."""
     from ..dataset.ledger import Ledger
-    from ..dataset.repository import Repository
     from ..wire import branch_paths, logs
 
-    assert isinstance(repository, Repository)
     remotes = logs.parse_remotes(Ledger(repository).policy_file(branch_paths.REMOTE_LOG))
     if any(config.get("autoenable") == "true" for config in remotes.values()):
         raise Elsewhere
@@ -57,14 +57,12 @@ def _refuse_special(front: Front, repository: object) -> None:
         raise Elsewhere
 
 
-def _initialise(repository: object, description: str) -> None:
+def _initialise(repository: Repository, description: str) -> None:
     from ..dataset import ledger_write
     from ..dataset.checkout import fill_all
     from ..dataset.initialise import initialise
-    from ..dataset.repository import Repository
     from ..wire import branch_paths, logs
 
-    assert isinstance(repository, Repository)
     place = initialise(repository, description or repository.description)
     if description:
         text = description.encode("utf-8", "surrogateescape")
@@ -78,6 +76,3 @@ def _initialise(repository: object, description: str) -> None:
         ledger_write.record(repository, [(branch_paths.UUID_LOG, describe)])
     if not repository.bare:
         fill_all(repository)
-
-
-__all__ = ["faults", "run"]

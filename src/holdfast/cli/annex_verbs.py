@@ -47,7 +47,6 @@ VERBS: dict[str, tuple[str, Takes]] = {
     "init": ("annex_init", Takes(FORCE, frozenset(("--version",)))),
     "lock": ("annex_lock", Takes(FORCE, matching=True)),
     "move": ("annex_copy", _COPYING),
-    "uninit": ("annex_init", Takes()),
     "unlock": ("annex_lock", Takes(matching=True)),
     "unused": ("annex_unused", Takes(FAST)),
     "whereis": ("annex_find", Takes(frozenset(("--all",)), matching=True)),
@@ -58,7 +57,7 @@ _NOT_OURS = frozenset(
     for fault in (
         faults.OLD_VERSION, faults.TUNED, faults.PIDLOCK, faults.CUSTOM_HOOKS, faults.TRANSITION,
         faults.NO_WAY, faults.PLACE_UNVERIFIED, faults.NO_SUCH_PLACE, faults.NO_BACKEND,
-        faults.BAD_RULE,
+        faults.BAD_RULE, faults.UNMERGED,
     )
 )  # fmt: skip
 """Refusals that the real git-annex has an answer to."""

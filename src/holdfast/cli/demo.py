@@ -25,7 +25,7 @@ new folder, and what it printed. Each step is checked: exit codes, hashes, what 
 
 EXAMPLES = (
     ("hold demo", "see it, in a few seconds"),
-    ("hold demo --keep", "and leave it here to play with"),
+    ("hold demo --keep", "and leave its folder, to play with"),
     ("hold demo ~/scans", "with files of yours, as copies"),
 )
 

@@ -17,6 +17,9 @@ EXAMPLES = (
 )
 
 
+_KINDS = {"bad": "  (damaged, put aside by fsck)", "tmp": "  (fetched in part)"}
+
+
 def add_options(parser: ArgumentParser) -> None:
     """Nothing of its own."""
 
@@ -31,4 +34,5 @@ def run(call: Call) -> int:
 def line(outcome: Outcome) -> str:
     """``SHA256E-s12--….nii.gz  12 MB``."""
     name = quote(outcome.key.text) if outcome.key is not None else quote(outcome.path)
-    return name if outcome.size is None else f"{name}  {size(outcome.size)}"
+    kind = _KINDS.get(str(outcome.facts.get("kind", "")), "")
+    return f"{name}{kind}" if outcome.size is None else f"{name}  {size(outcome.size)}{kind}"

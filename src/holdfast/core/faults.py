@@ -190,7 +190,7 @@ TOO_FEW_COPIES = Fault(
     "{key} may not be dropped: {seen} other copies were seen, {needed} must stay",
     "{answers}",
     "the content is still here",
-    "hold copy it to another place first, or lower numcopies; --force drops it for good",
+    "hold get it in another clone first, or lower numcopies; --force REASON drops it for good",
 )  # fmt: skip
 NO_LOCKED_COPY = Fault(
     "H202", errors.PolicyError,
@@ -407,14 +407,14 @@ NO_SIBLING_HAS = Fault(
     "{path} is not removed: {count} of its versions are nowhere else",
     "{answers}",
     NOTHING_CHANGED,
-    "git push them to a sibling first; --force removes it for good",
+    "git push them to a sibling first; --force REASON removes it for good",
 )  # fmt: skip
 CONTENT_ONLY_HERE = Fault(
     "H406", errors.PolicyError,
     "{path} is not removed: {count} of its contents are nowhere else",
     "first: {answers}",
     NOTHING_CHANGED,
-    "hold drop --all says which; --force removes it for good",
+    "hold drop --all says which; --force REASON removes it for good",
 )  # fmt: skip
 
 INCOMPLETE = Fault(

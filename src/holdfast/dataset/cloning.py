@@ -26,7 +26,10 @@ from .repository import Repository
 SCRATCH = b".hold-cloning-"
 """How the name of an unfinished clone begins."""
 
+LOCK = b".lck"
+
 ORIGIN = "origin"
+_SCRATCH_NAME = re.compile(re.escape(SCRATCH) + rb"(.*)-[0-9a-f]{8}", re.DOTALL)
 _NOISE = re.compile(rb"^(Cloning into |remote: (Enumerating|Counting|Compressing|Total)|done\.$|$)")
 _NOBODY_THERE = re.compile(r"Could not resolve|Failed to connect|Couldn't connect|timed out")
 """What git says of a server that does not answer: another URL of it will not either."""
@@ -104,21 +107,36 @@ def _building(target: bytes) -> Iterator[bytes]:
         return
     parent, name = os.path.split(target)
     made = _make_folders(parent)
-    scratch = os.path.join(parent, SCRATCH + name[:200])
+    start = SCRATCH + name[:200]
+    lock = os.path.join(parent, start + LOCK)
+    # A new name each time: the git of a killed process may still be writing to the old one.
+    scratch = os.path.join(parent, start + b"-" + os.urandom(4).hex().encode())
     try:
-        with locks.exclusive(scratch + b".lck", wait_s=0):
+        with locks.exclusive(lock, wait_s=0):
             try:
-                shutil.rmtree(scratch, ignore_errors=True)
+                _remove_abandoned(parent, start)
                 yield scratch
                 os.rename(scratch, target)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
-                os.unlink(scratch + b".lck")
+                os.unlink(lock)
     except BaseException:
         for folder in made:
             with suppress(OSError):
                 os.rmdir(folder)
         raise
+
+
+def _remove_abandoned(parent: bytes, start: bytes) -> None:
+    for name in os.listdir(parent):
+        if name.startswith(start) and scratch_target(name) == start.removeprefix(SCRATCH):
+            shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
+
+
+def scratch_target(name: bytes) -> bytes | None:
+    """The folder that an unfinished clone of this name was to become; None when it is none."""
+    found = _SCRATCH_NAME.fullmatch(name)
+    return found[1] if found else None
 
 
 def _make_folders(folder: bytes) -> list[bytes]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from ..core.errors import HoldError
 from . import ledger_write, locks
-from .cloning import SCRATCH
+from .cloning import LOCK, SCRATCH, scratch_target
 from .index_file import read_index
 from .ledger import Ledger
-from .removing import ASIDE
+from .removing import ASIDE, GRANTED
 from .repository import ANNEX_VERSION, Repository
 
 FRESH_S = 60
@@ -194,16 +194,16 @@ def _leftovers(repository: Repository) -> Iterator[Finding]:
 def iter_abandoned(folder: bytes) -> Iterator[Finding]:
     """What killed clones and removals left in a folder."""
     for name in _names(folder):
-        for start, verb in ((SCRATCH, "clone into"), (ASIDE, "remove")):
-            if name.startswith(start) and not name.endswith((b".lck", b".granted")):
-                path = os.path.join(folder, name)
-                if _is_held(path + b".lck"):
-                    continue
-                target = os.fsdecode(name.removeprefix(start))
-                yield Finding(
-                    "leftovers", f"{os.fsdecode(path)} was left by a killed command", bad=True,
-                    next=f"hold {verb} {target} again    (finishes it)",
-                )  # fmt: skip
+        target, verb = scratch_target(name), "clone into"
+        lock = SCRATCH + (target or b"") + LOCK
+        if target is None and name.startswith(ASIDE) and not name.endswith((LOCK, GRANTED)):
+            target, verb = name.removeprefix(ASIDE), "remove"
+            lock = name + LOCK
+        if target is not None and not _is_held(os.path.join(folder, lock)):
+            yield Finding(
+                "leftovers", f"{os.fsdecode(os.path.join(folder, name))} is of a killed command",
+                bad=True, next=f"hold {verb} {os.fsdecode(target)} again    (cleans up)",
+            )  # fmt: skip
 
 
 def _is_held(lock: bytes) -> bool:

@@ -63,6 +63,13 @@ def git_lock(path: bytes, *, wait_s: float = WAIT_S) -> Iterator[GitLock]:
                 _unlink(path + b".lock.hold")
 
 
+def clear_dead_lock(path: bytes) -> None:
+    """Remove the lock on a file that a dead hold left, if there is one; waits for nobody."""
+    if os.path.lexists(path + b".lock.hold") or os.path.lexists(path + b".hold.lck"):
+        with suppress(PlaceUnavailableError), _alone(path, 0):
+            _clear(path + b".lock")
+
+
 @contextmanager
 def _alone(path: bytes, wait_s: float) -> Iterator[None]:
     own = path + b".hold.lck"

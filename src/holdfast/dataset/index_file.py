@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from ..wire.gitindex import IndexView, encode_cache_tree, invalidate, parse_cache_tree, write_index
-from .git_lock import WAIT_S, GitLock, git_lock
+from .git_lock import WAIT_S, GitLock, clear_dead_lock, git_lock
 from .repository import Repository
 
 IndexChange = tuple[bytes, bytes | None]
@@ -99,6 +99,12 @@ def locked_index(repository: Repository, *, wait_s: float = WAIT_S) -> Iterator[
     """
     with git_lock(index_path(repository), wait_s=wait_s) as lock:
         yield LockedIndex(repository, lock)
+
+
+def clear_dead_locks(repository: Repository) -> None:
+    """Remove the locks on index and configuration that killed processes of ours left."""
+    clear_dead_lock(index_path(repository))
+    clear_dead_lock(os.path.join(repository.common_dir, b"config"))
 
 
 def update_entries(repository: Repository, changes: Iterable[IndexChange]) -> None:

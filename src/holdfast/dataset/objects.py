@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from ..core import faults
@@ -280,6 +280,21 @@ class Objects:
             _unlink(path + ending)
         self.forget_folders(path)
 
+    def tidy(self, key: Key) -> None:
+        """Set right what a killed process left around a key: modes, its lock, empty folders."""
+        path = self.content_path(key) or self.path_of(key)
+        if not os.path.isdir(os.path.dirname(path)):
+            return
+        if os.access(path + b".lck", os.F_OK):
+            self.unprotect(path)
+            # A lock that is held belongs to somebody alive, who will remove it.
+            with suppress(PlaceUnavailableError), locks.exclusive(path + b".lck", wait_s=0):
+                _unlink(path + b".lck")
+        if os.access(path, os.F_OK):
+            self.protect(path)
+        else:
+            self.forget_folders(path)
+
     def forget_folders(self, path: bytes) -> None:
         """Remove the directories of an object that is gone, as far as they are empty."""
         for _ in range(3):
@@ -289,11 +304,14 @@ class Objects:
             except OSError:
                 break
 
+    def set_aside_path(self, key: Key) -> bytes:
+        """Where damaged content of this key is put."""
+        return self._annex_dir + b"/bad/" + encode_file_name(key)
+
     def set_aside(self, key: Key, path: bytes) -> bytes:
         """Move damaged content to ``annex/bad``; gives its new path."""
-        folder = self._annex_dir + b"/bad"
-        os.makedirs(folder, exist_ok=True)
-        target = folder + b"/" + encode_file_name(key)
+        target = self.set_aside_path(key)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
         self.unprotect(path)
         os.replace(path, target)
         for ending in (b".lck", b".rtm", b".rtl"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from types import TracebackType
 
 from ..wire.gitindex import encode_entry, stat_facts
 from ..wire.pointer import POINTER_SIZE_MAX, key_of_pointer, pointer
@@ -91,11 +92,25 @@ class WorkFiles:
         entry = encode_entry(file.path, int(file.mode, 8), oid, stat_facts(status))
         self._changes[file.path] = (file.path, entry)
 
+    def __enter__(self) -> WorkFiles:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.finish()
+
     def finish(self) -> None:
         """Bring the index up to date."""
-        update_entries(self._repository, [self._changes[path] for path in sorted(self._changes)])
+        changes = [self._changes[path] for path in sorted(self._changes)]
         self._changes.clear()
-        self._folder.close()
+        try:
+            update_entries(self._repository, changes)
+        finally:
+            self._folder.close()
 
 
 def matches(path: bytes, file: TrackedFile) -> bool:

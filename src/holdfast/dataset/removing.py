@@ -22,7 +22,7 @@ from .repository import Repository
 ASIDE = b".hold-removing-"
 """How the name of what is being removed begins."""
 
-_GRANTED = b".granted"
+GRANTED = b".granted"
 _LOCK = b".lck"
 
 
@@ -45,7 +45,7 @@ def removal(top: bytes) -> Iterator[None]:
 def finish_earlier(top: bytes) -> bool:
     """Do what a killed removal could not; True when it was to delete the repository."""
     aside = _aside(top)
-    if os.path.lexists(aside + _GRANTED):
+    if os.path.lexists(aside + GRANTED):
         _delete_granted(aside)
         return True
     if os.path.lexists(aside):
@@ -80,21 +80,21 @@ def restore(top: bytes) -> None:
 def delete(top: bytes, others: Sequence[bytes] = ()) -> None:
     """Delete what was set aside, and other folders that belong to it; leave is given with this."""
     aside = _aside(top)
-    temporary = aside + _GRANTED + b".new"
+    temporary = aside + GRANTED + b".new"
     with open(temporary, "wb") as file:
         file.write(json.dumps([os.fsdecode(path) for path in (aside, *others)]).encode())
         file.flush()
         os.fsync(file.fileno())
-    os.rename(temporary, aside + _GRANTED)
+    os.rename(temporary, aside + GRANTED)
     _delete_granted(aside)
 
 
 def _delete_granted(aside: bytes) -> None:
-    with open(aside + _GRANTED, "rb") as file:
+    with open(aside + GRANTED, "rb") as file:
         folders = json.load(file)
     for folder in folders:
         delete_tree(os.fsencode(folder))
-    os.unlink(aside + _GRANTED)
+    os.unlink(aside + GRANTED)
 
 
 def delete_tree(folder: bytes) -> None:

@@ -30,7 +30,7 @@ from ..wire.pointer import key_of_link, link_target, pointer
 from .changes import SUBMODULE_MODE, Change, Scan
 from .commit import Recorded, commit
 from .filtered import iter_filtered_blobs
-from .index_file import index_state
+from .index_file import clear_dead_locks, index_state
 from .ingest import Ingester
 from .objects import objects_of
 from .packs import BLOB, ObjectWriter
@@ -127,6 +127,7 @@ def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Ite
     repository.check_plain_content()
     if repository.adjusted_branch:
         raise faults.ADJUSTED(branch=repository.adjusted_branch)
+    clear_dead_locks(repository)
     failures: list[Outcome] = []
     scratch = os.path.join(repository.annex_dir, b"othertmp")
     with (

@@ -7,15 +7,18 @@ opens the data set next, after a kill, looks where those keys really are and tel
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from ..core.errors import PlaceUnavailableError, ProtocolError
 from ..core.key import Key
 from . import locks
+from .annexed import iter_unlocked
+from .index_file import clear_dead_locks
 from .ledger_write import set_locations
 from .objects import Objects
+from .populate import WorkFiles
 from .repository import Repository
 from .scratch import using_scratch
 
@@ -30,15 +33,12 @@ class Unrecorded:
         self._objects = objects
         folder = _folder(repository)
         os.makedirs(folder, exist_ok=True)
-        # Locked before it has its name: nobody shall take it for the note of a dead process.
+        # Locked before it is made: nobody shall take it for the note of a dead process.
         # Its lock is on a file beside it, since closing a file ends all locks we have on it.
-        descriptor, self._path = tempfile.mkstemp(dir=folder, prefix=b".")
-        self._file = os.fdopen(descriptor, "ab", buffering=0)
-        final = os.path.join(folder, os.path.basename(self._path).lstrip(b"."))
+        self._path = os.path.join(folder, secrets.token_hex(8).encode())
         self._stack = ExitStack()
-        self._stack.enter_context(locks.exclusive(final + _LOCK, wait_s=0))
-        os.rename(self._path, final)
-        self._path = final
+        self._stack.enter_context(locks.exclusive(self._path + _LOCK, wait_s=0))
+        self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115
         self._keys: list[Key] = []
 
     def add(self, keys: Sequence[Key]) -> None:
@@ -63,6 +63,7 @@ class Unrecorded:
 def unrecorded(repository: Repository, objects: Objects) -> Iterator[Unrecorded]:
     """A note for the length of a verb; the ledger is told at the end, also when it fails."""
     with using_scratch(repository.annex_dir + b"/othertmp"):
+        clear_dead_locks(repository)
         recover(repository, objects)
         note = Unrecorded(repository, objects)
         try:
@@ -86,28 +87,44 @@ def tell(repository: Repository, objects: Objects, keys: Iterable[Key]) -> None:
 
 
 def recover(repository: Repository, objects: Objects) -> int:
-    """Tell the ledger what killed processes could not; gives how many keys that were."""
+    """Bring to an end what killed processes could not; gives how many keys that were."""
     folder = _folder(repository)
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
         return 0
     count = 0
-    for name in names:
-        if name.startswith(b".") or name.endswith(_LOCK):
-            continue
+    for name in sorted({name.removesuffix(_LOCK) for name in names}):
         path = os.path.join(folder, name)
-        try:
-            with locks.exclusive(path + _LOCK, wait_s=0):
+        # A note that is locked belongs to somebody alive.
+        with suppress(PlaceUnavailableError), locks.exclusive(path + _LOCK, wait_s=0):
+            try:
                 with open(path, "rb") as file:
                     keys = list(_read_keys(file.read()))
-                tell(repository, objects, keys)
-                os.unlink(path)
+            except FileNotFoundError:
                 os.unlink(path + _LOCK)
-                count += len(keys)
-        except (PlaceUnavailableError, FileNotFoundError):
-            continue
+                continue
+            _tidy(repository, objects, keys)
+            tell(repository, objects, keys)
+            os.unlink(path)
+            os.unlink(path + _LOCK)
+            count += len(keys)
     return count
+
+
+def _tidy(repository: Repository, objects: Objects, keys: Sequence[Key]) -> None:
+    """Protect content that is here, forget the folders of what is gone; index and files agree."""
+    for key in keys:
+        objects.tidy(key)
+    if repository.bare:
+        return
+    wanted = set(keys)
+    files = [file for file in iter_unlocked(repository) if file.key in wanted]
+    if files:
+        with WorkFiles(repository, objects) as work:
+            for file in files:
+                if not work.populate(file) and (work.holds_pointer(file) or work.is_unchanged(file)):
+                    work.refresh(file)
 
 
 def _read_keys(content: bytes) -> Iterator[Key]:

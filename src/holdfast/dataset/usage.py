@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..core.key import Key
 from ..wire.branch_paths import key_of_file_name
+from ..wire.pointer import POINTER_SIZE_MAX, key_of_link, key_of_pointer
 from .annexed import iter_current, iter_tree, with_keys
+from .git import NO_FILTER
 from .objects import Objects
 from .repository import Repository
 
@@ -78,6 +81,32 @@ def iter_used_keys(repository: Repository) -> Iterator[Key]:
             entries = _iter_differing(repository, tip)
         new = (e for e in entries if e[1:] not in seen)
         yield from _keys(repository, _remember(new, seen))
+    if not repository.bare:
+        yield from _iter_unstaged_keys(repository)
+
+
+def _iter_unstaged_keys(repository: Repository) -> Iterator[Key]:
+    """Keys that files of the folder name and git does not know, or not yet so; ignored ones too."""
+    fields = repository.git.iter_fields(
+        *NO_FILTER, "ls-files", "--others", "--modified", "-z", "--"
+    )
+    for path in fields:
+        key = _key_in_folder(os.path.join(repository.top, path))
+        if key is not None:
+            yield key
+
+
+def _key_in_folder(full: bytes) -> Key | None:
+    try:
+        status = os.lstat(full)
+        if stat.S_ISLNK(status.st_mode):
+            return key_of_link(os.readlink(full))
+        if stat.S_ISREG(status.st_mode) and status.st_size <= POINTER_SIZE_MAX:
+            with open(full, "rb") as file:
+                return key_of_pointer(file.read())
+    except OSError:
+        return None
+    return None
 
 
 def _remember(

@@ -25,8 +25,9 @@ def prove_many(
     """Proofs to drop keys from here, which is locked by us; or, for each, why not.
 
     Places are asked in the order given (cheapest first), each for all keys it is said to have, and
-    no more once all proofs are complete. ``claims`` is what the ledger says; a place that the
-    ledger does not name for a key is asked only when those it names were not enough.
+    no more once all proofs are complete. ``claims`` is what the ledger says; of places that it does
+    not name for a key, those on this machine's file systems are looked at when the others were not
+    enough.
     """
     seen: dict[Key, list[Witness]] = {key: [] for key in keys}
     for place in trusted:
@@ -36,6 +37,8 @@ def prove_many(
     for named in (True, False):
         for source in places:
             if source.place.id == here or source.place.trust is Trust.DEAD:
+                continue
+            if not named and not hasattr(source, "content_path"):
                 continue
             wanted = [
                 key

@@ -1,0 +1,248 @@
+"""Leave to drop: in the same situation hold and git-annex give the same answer."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import permutations, product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Tools
+
+pytestmark = pytest.mark.interop
+
+TWO = ("hold", "annex")
+REFUSED = {"hold": 4, "annex": 1}
+SCAN = b"the only scan"
+
+
+@pytest.fixture(scope="module")
+def family(tools: Tools, shelf: Path) -> Path:
+    """A source, two more clones with the content, and one to drop from that knows all three."""
+    top = shelf / "family"
+    top.mkdir()
+    source = tools.create("annex", top / "source")
+    tools.write(source, {"scan.dat": SCAN, "raw/scan.dat": b"raw " + SCAN})
+    tools.save("annex", source)
+    for name in ("second", "third", "here"):
+        clone = tools.clone("annex", source, top / name)
+        tools.annex(clone, "get", "-q", ".")
+    for name in ("second", "third"):
+        tools.git(top / "here", "remote", "add", name, f"../{name}")
+        tools.git(top / "here", "fetch", "-q", name)
+    tools.annex(top / "here", "merge", "-q")
+    return top
+
+
+class Twins:
+    """Two copies of the same family, one for each tool to drop in."""
+
+    def __init__(self, tools: Tools, family: Path, folder: Path) -> None:
+        self._tools = tools
+        self.tops = {tool: folder / tool for tool in TWO}
+        for top in self.tops.values():
+            shutil.copytree(family, top, symlinks=True)
+            for clone in ("second", "third", "here"):
+                tools.git(top / clone, "config", "remote.origin.url", str(top / "source"))
+
+    def annex(self, member: str, *words: str) -> None:
+        """Set the same up in both."""
+        for top in self.tops.values():
+            self._tools.annex(top / member, *words)
+
+    def git(self, member: str, *words: str) -> None:
+        for top in self.tops.values():
+            self._tools.git(top / member, *words)
+
+    def uuid(self, member: str) -> str:
+        return self._tools.uuid(self.tops["hold"] / member)
+
+    def drop(self, path: str, *, allowed: bool) -> None:
+        """Each tool is asked to drop; both do, or both refuse, and content is as that says."""
+        for tool, top in self.tops.items():
+            folder = top / "here"
+            run = self._tools.hold if tool == "hold" else self._tools.annex
+            run(folder, "drop", path, exits=0 if allowed else REFUSED[tool])
+            assert (folder / path).exists() is not allowed
+            where = [self._tools.whereis(reader, folder)[path] for reader in TWO]
+            assert where[0] == where[1]
+            assert (self._tools.uuid(folder) in where[0]) is not allowed
+            self._tools.git(folder, "fsck", "--no-dangling", "--no-progress")
+            assert self._tools.porcelain(folder) == []
+
+
+@pytest.fixture
+def twins(tools: Tools, family: Path, bench: Path) -> Twins:
+    return Twins(tools, family, bench)
+
+
+@pytest.mark.parametrize(("number", "allowed"), [(0, True), (1, True), (2, True), (3, True), (4, False)])
+def test_numcopies_of_the_data_set_allow_or_refuse(twins: Twins, number: int, allowed: bool) -> None:
+    # git-annex turns a numcopies of 0 down without --force.
+    twins.annex("here", "numcopies", "--force", str(number))
+    twins.drop("scan.dat", allowed=allowed)
+
+
+@pytest.mark.parametrize(
+    ("number", "least", "reachable", "allowed"),
+    [
+        (0, 1, 0, False),
+        (1, 1, 0, False),
+        (1, 1, 1, True),
+        (1, 2, 1, False),
+        (1, 2, 2, True),
+        (2, 1, 1, False),
+        (3, 2, 2, False),
+        (2, 3, 3, True),
+    ],
+)
+def test_numcopies_and_mincopies_count_those_that_answer(
+    twins: Twins, number: int, least: int, reachable: int, allowed: bool
+) -> None:
+    twins.annex("here", "numcopies", "--force", str(number))
+    twins.annex("here", "mincopies", str(least))
+    for name in ("origin", "second", "third")[reachable:]:
+        twins.git("here", "config", f"remote.{name}.url", "/nowhere/at/all")
+    twins.drop("scan.dat", allowed=allowed)
+
+
+@pytest.mark.parametrize("path", ["scan.dat", "raw/scan.dat"])
+def test_attributes_ask_for_more_copies_of_some_files(twins: Twins, path: str) -> None:
+    for top in twins.tops.values():
+        (top / "here" / ".gitattributes").write_text("raw/* annex.numcopies=4\n")
+    twins.git("here", "add", ".gitattributes")
+    twins.git("here", "commit", "-q", "-m", "rule")
+    twins.drop(path, allowed=path == "scan.dat")
+
+
+def test_attributes_ask_for_fewer_copies_than_the_data_set(twins: Twins) -> None:
+    twins.annex("here", "numcopies", "4")
+    for top in twins.tops.values():
+        (top / "here" / ".gitattributes").write_text("* annex.numcopies=1\n")
+    twins.git("here", "add", ".gitattributes")
+    twins.git("here", "commit", "-q", "-m", "rule")
+    twins.drop("scan.dat", allowed=True)
+
+
+def test_attributes_ask_for_mincopies(twins: Twins) -> None:
+    for top in twins.tops.values():
+        (top / "here" / ".gitattributes").write_text("* annex.mincopies=4\n")
+    twins.git("here", "add", ".gitattributes")
+    twins.git("here", "commit", "-q", "-m", "rule")
+    twins.drop("scan.dat", allowed=False)
+
+
+@pytest.mark.parametrize("number", ["3", "4"])
+def test_numcopies_of_git_config_count_when_the_data_set_says_nothing(
+    twins: Twins, number: str
+) -> None:
+    twins.git("here", "config", "annex.numcopies", number)
+    twins.drop("scan.dat", allowed=number == "3")
+
+
+@pytest.mark.parametrize("command", ["untrust", "dead"])
+def test_an_untrusted_or_dead_copy_does_not_count(twins: Twins, command: str) -> None:
+    twins.annex("here", "numcopies", "3")
+    twins.annex("here", command, "--force", "third")
+    twins.drop("scan.dat", allowed=False)
+
+
+@pytest.mark.parametrize("level", ["untrusted", "dead", "semitrusted"])
+def test_trust_set_for_a_remote_here_goes_over_the_recorded(twins: Twins, level: str) -> None:
+    twins.annex("here", "numcopies", "3")
+    twins.git("here", "config", "remote.third.annex-trustlevel", level)
+    twins.drop("scan.dat", allowed=level == "semitrusted")
+
+
+@pytest.mark.parametrize("number", ["3", "4"])
+def test_a_trusted_copy_counts_unasked(twins: Twins, number: str) -> None:
+    twins.annex("here", "numcopies", number)
+    twins.annex("here", "trust", "--force", "third")
+    twins.git("here", "config", "remote.third.url", "/nowhere/at/all")
+    twins.drop("scan.dat", allowed=number == "3")
+
+
+def test_a_copy_that_is_gone_does_not_count_though_it_is_recorded(twins: Twins) -> None:
+    twins.annex("here", "numcopies", "3")
+    for top in twins.tops.values():
+        shutil.rmtree(top / "third" / ".git" / "annex" / "objects")
+    twins.drop("scan.dat", allowed=False)
+
+
+def test_a_copy_nobody_recorded_counts_when_it_is_seen(twins: Twins) -> None:
+    twins.annex("here", "numcopies", "3")
+    for top in twins.tops.values():
+        for name in ("origin", "second", "third"):
+            uuid = twins.uuid("source" if name == "origin" else name)
+            twins._tools.annex(top / "here", "setpresentkey", _key(twins, top), uuid, "0")
+    # Neither asks a remote that is not said to have it, but for those that are cheap to ask.
+    told = {
+        tool: (top / "here" / "scan.dat") for tool, top in twins.tops.items()
+    }
+    twins._tools.hold(told["hold"].parent, "drop", "scan.dat", exits=0)
+    assert not told["hold"].exists()
+
+
+def _key(twins: Twins, top: Path) -> str:
+    return twins._tools.annex(top / "here", "lookupkey", "scan.dat").text.strip()
+
+
+@pytest.mark.parametrize(
+    ("rule", "allowed"),
+    [
+        ("include=*", False),
+        ("include=*.dat and largerthan=1b", False),
+        ("include=*.nii", True),
+        ("largerthan=1mb", True),
+        ("not copies=3", True),
+        ("not copies=4", False),
+        ("present", True),
+    ],
+)
+def test_content_that_is_required_here_stays(twins: Twins, rule: str, allowed: bool) -> None:
+    twins.annex("here", "required", ".", rule)
+    twins.drop("scan.dat", allowed=allowed)
+
+
+def test_a_required_group_counts_members(twins: Twins) -> None:
+    twins.annex("here", "group", "second", "archive")
+    twins.annex("here", "required", ".", "not copies=archive:1")
+    twins.drop("scan.dat", allowed=True)
+
+
+@pytest.mark.parametrize(("dropper", "keeper"), permutations(TWO))
+def test_a_file_with_two_names_stays_when_one_of_them_asks_for_more(
+    tools: Tools, family: Path, bench: Path, dropper: str, keeper: str
+) -> None:
+    del keeper
+    twins = Twins(tools, family, bench)
+    folder = twins.tops[dropper] / "here"
+    (folder / "raw" / "again.dat").symlink_to("../" + str((folder / "scan.dat").readlink()))
+    (folder / ".gitattributes").write_text("raw/* annex.numcopies=4\n")
+    tools.git(folder, "add", ".gitattributes", "raw/again.dat")
+    tools.git(folder, "commit", "-q", "-m", "second name")
+    run = tools.hold if dropper == "hold" else tools.annex
+    run(folder, "drop", "scan.dat", exits=REFUSED[dropper])
+    assert (folder / "scan.dat").exists()
+
+
+@pytest.mark.parametrize(("dropper", "number"), list(product(TWO, ("3", "4"))))
+def test_numcopies_of_the_call_stand_in_for_those_configured(
+    twins: Twins, tools: Tools, dropper: str, number: str
+) -> None:
+    twins.annex("here", "numcopies", "2")
+    folder = twins.tops[dropper] / "here"
+    run = tools.hold if dropper == "hold" else tools.annex
+    run(folder, "drop", "scan.dat", "--numcopies", number, exits=0 if number == "3" else REFUSED[dropper])
+    assert (folder / "scan.dat").exists() == (number == "4")
+
+
+def test_fsck_of_both_tells_of_too_few_copies(tools: Tools, twins: Twins) -> None:
+    twins.annex("here", "numcopies", "5")
+    for top in twins.tops.values():
+        told = tools.hold(top / "here", "fsck", "--fast", exits=4).all_text
+        assert "4 of the 5 copies" in told
+        assert "4 of 5" in tools.annex(top / "here", "fsck", "--fast", exits=1).all_text
