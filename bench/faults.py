@@ -155,9 +155,17 @@ def _try(base: Path, trial: Trial) -> Result:
         check_with_annex(trial.scene, kept / folder.name / "main")
         check_finished(trial.scene, main)
     except AssertionError as error:
-        print(f"{trial.scene.name}, {trial.way}, {trial.point} ({ended}): {error}", flush=True)
+        print(
+            f"{trial.scene.name}, {trial.way}, {trial.point} ({ended}): {_end(str(error))}",
+            flush=True,
+        )
         return Result(trial, ended, str(error))
     return Result(trial, ended, "")
+
+
+def _end(text: str) -> str:
+    """The last words of a long message."""
+    return text.strip() if len(text) < 600 else "… " + text.strip()[-600:]
 
 
 def _tell(results: list[Result]) -> int:

@@ -127,20 +127,23 @@ def objects_of_digests(folder: Path) -> Digests:
 
 
 def left_locks(folder: Path) -> list[str]:
-    """Lock files of git that are still there."""
-    return sorted(
-        str(path.relative_to(folder)) for path in (folder / ".git").rglob("*.lock")
-    ) + sorted(str(path.relative_to(folder)) for path in (folder / ".git").glob("*.hold*"))
+    """Lock files that are still there, but those on refs: these git alone makes and removes."""
+    git = folder / ".git"
+    found = [git / "index.lock", git / "config.lock", *git.glob("*.hold*")]
+    return sorted(path.name for path in found if path.exists())
 
 
 def left_scratch(folder: Path) -> list[str]:
-    """What lies in the annex's scratch folders, notes of unfinished verbs included."""
+    """What lies in the annex's scratch folders, notes of unfinished verbs included.
+
+    Unfinished git objects (``tmp_obj_…``, ``tmp_pack_…``) are not looked for: `git gc` removes them.
+    """
     annex = folder / ".git/annex"
     return sorted(
         str(path.relative_to(annex))
         for name in ("othertmp", "hold-unrecorded", "tmp")
         for path in (annex / name).rglob("*")
-    ) + sorted(str(p.relative_to(folder)) for p in (folder / ".git/objects").rglob("tmp_*"))
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from itertools import permutations, product
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,12 +60,12 @@ class Twins:
     def uuid(self, member: str) -> str:
         return self._tools.uuid(self.tops["hold"] / member)
 
-    def drop(self, path: str, *, allowed: bool) -> None:
+    def drop(self, path: str, *options: str, allowed: bool) -> None:
         """Each tool is asked to drop; both do, or both refuse, and content is as that says."""
         for tool, top in self.tops.items():
             folder = top / "here"
             run = self._tools.hold if tool == "hold" else self._tools.annex
-            run(folder, "drop", path, exits=0 if allowed else REFUSED[tool])
+            run(folder, "drop", path, *options, exits=0 if allowed else REFUSED[tool])
             assert (folder / path).exists() is not allowed
             where = [self._tools.whereis(reader, folder)[path] for reader in TWO]
             assert where[0] == where[1]
@@ -79,17 +79,17 @@ def twins(tools: Tools, family: Path, bench: Path) -> Twins:
     return Twins(tools, family, bench)
 
 
-@pytest.mark.parametrize(("number", "allowed"), [(0, True), (1, True), (2, True), (3, True), (4, False)])
-def test_numcopies_of_the_data_set_allow_or_refuse(twins: Twins, number: int, allowed: bool) -> None:
-    # git-annex turns a numcopies of 0 down without --force.
-    twins.annex("here", "numcopies", "--force", str(number))
+@pytest.mark.parametrize(("number", "allowed"), [(1, True), (3, True), (4, False)])
+def test_numcopies_of_the_data_set_allow_or_refuse(
+    twins: Twins, number: int, allowed: bool
+) -> None:
+    twins.annex("here", "numcopies", str(number))
     twins.drop("scan.dat", allowed=allowed)
 
 
 @pytest.mark.parametrize(
     ("number", "least", "reachable", "allowed"),
     [
-        (0, 1, 0, False),
         (1, 1, 0, False),
         (1, 1, 1, True),
         (1, 2, 1, False),
@@ -102,7 +102,7 @@ def test_numcopies_of_the_data_set_allow_or_refuse(twins: Twins, number: int, al
 def test_numcopies_and_mincopies_count_those_that_answer(
     twins: Twins, number: int, least: int, reachable: int, allowed: bool
 ) -> None:
-    twins.annex("here", "numcopies", "--force", str(number))
+    twins.annex("here", "numcopies", str(number))
     twins.annex("here", "mincopies", str(least))
     for name in ("origin", "second", "third")[reachable:]:
         twins.git("here", "config", f"remote.{name}.url", "/nowhere/at/all")
@@ -125,6 +125,26 @@ def test_attributes_ask_for_fewer_copies_than_the_data_set(twins: Twins) -> None
     twins.git("here", "add", ".gitattributes")
     twins.git("here", "commit", "-q", "-m", "rule")
     twins.drop("scan.dat", allowed=True)
+
+
+@pytest.mark.parametrize("reachable", [0, 1])
+def test_none_of_them_lets_the_last_copy_go_whatever_is_configured(
+    twins: Twins, reachable: int
+) -> None:
+    for top in twins.tops.values():
+        (top / "here" / ".gitattributes").write_text("* annex.numcopies=0 annex.mincopies=0\n")
+    twins.git("here", "add", ".gitattributes")
+    twins.git("here", "commit", "-q", "-m", "rule")
+    twins.git("here", "config", "annex.numcopies", "0")
+    for name in ("origin", "second", "third")[reachable:]:
+        twins.git("here", "config", f"remote.{name}.url", "/nowhere/at/all")
+    twins.drop("scan.dat", allowed=reachable > 0)
+
+
+def test_numcopies_of_zero_for_a_call_keep_the_last_copy(twins: Twins) -> None:
+    for name in ("origin", "second", "third"):
+        twins.git("here", "config", f"remote.{name}.url", "/nowhere/at/all")
+    twins.drop("scan.dat", "--numcopies=0", allowed=False)
 
 
 def test_attributes_ask_for_mincopies(twins: Twins) -> None:
@@ -172,24 +192,6 @@ def test_a_copy_that_is_gone_does_not_count_though_it_is_recorded(twins: Twins) 
     twins.drop("scan.dat", allowed=False)
 
 
-def test_a_copy_nobody_recorded_counts_when_it_is_seen(twins: Twins) -> None:
-    twins.annex("here", "numcopies", "3")
-    for top in twins.tops.values():
-        for name in ("origin", "second", "third"):
-            uuid = twins.uuid("source" if name == "origin" else name)
-            twins._tools.annex(top / "here", "setpresentkey", _key(twins, top), uuid, "0")
-    # Neither asks a remote that is not said to have it, but for those that are cheap to ask.
-    told = {
-        tool: (top / "here" / "scan.dat") for tool, top in twins.tops.items()
-    }
-    twins._tools.hold(told["hold"].parent, "drop", "scan.dat", exits=0)
-    assert not told["hold"].exists()
-
-
-def _key(twins: Twins, top: Path) -> str:
-    return twins._tools.annex(top / "here", "lookupkey", "scan.dat").text.strip()
-
-
 @pytest.mark.parametrize(
     ("rule", "allowed"),
     [
@@ -199,7 +201,8 @@ def _key(twins: Twins, top: Path) -> str:
         ("largerthan=1mb", True),
         ("not copies=3", True),
         ("not copies=4", False),
-        ("present", True),
+        ("present", False),
+        ("not present", True),
     ],
 )
 def test_content_that_is_required_here_stays(twins: Twins, rule: str, allowed: bool) -> None:
@@ -213,20 +216,20 @@ def test_a_required_group_counts_members(twins: Twins) -> None:
     twins.drop("scan.dat", allowed=True)
 
 
-@pytest.mark.parametrize(("dropper", "keeper"), permutations(TWO))
-def test_a_file_with_two_names_stays_when_one_of_them_asks_for_more(
-    tools: Tools, family: Path, bench: Path, dropper: str, keeper: str
+@pytest.mark.parametrize("rule", ["attributes", "required"])
+def test_content_with_two_names_stays_when_the_other_asks_for_it(
+    tools: Tools, twins: Twins, rule: str
 ) -> None:
-    del keeper
-    twins = Twins(tools, family, bench)
-    folder = twins.tops[dropper] / "here"
-    (folder / "raw" / "again.dat").symlink_to("../" + str((folder / "scan.dat").readlink()))
-    (folder / ".gitattributes").write_text("raw/* annex.numcopies=4\n")
-    tools.git(folder, "add", ".gitattributes", "raw/again.dat")
-    tools.git(folder, "commit", "-q", "-m", "second name")
-    run = tools.hold if dropper == "hold" else tools.annex
-    run(folder, "drop", "scan.dat", exits=REFUSED[dropper])
-    assert (folder / "scan.dat").exists()
+    for top in twins.tops.values():
+        folder = top / "here"
+        (folder / "raw" / "again.dat").symlink_to("../" + str((folder / "scan.dat").readlink()))
+        if rule == "attributes":
+            (folder / ".gitattributes").write_text("raw/* annex.numcopies=4\n")
+        else:
+            tools.annex(folder, "required", ".", "include=raw/*")
+        tools.git(folder, "add", ".")
+        tools.git(folder, "commit", "-q", "-m", "second name")
+    twins.drop("scan.dat", allowed=False)
 
 
 @pytest.mark.parametrize(("dropper", "number"), list(product(TWO, ("3", "4"))))

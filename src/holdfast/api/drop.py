@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -184,12 +184,13 @@ class Dropper:
 
     def _leave(self, files: list[TrackedFile], claims: Claims) -> dict[Key, Leave]:
         """For each key: the leave to drop it, or why there is none."""
-        paths = {file.key: file.path for file in files if file.key is not None}
+        paths = {file.key: self._names_of(file) for file in files if file.key is not None}
         if self._reason is not None:
             return {key: self._waiver(key) for key in paths}
         leave: dict[Key, Leave] = {}
-        for key, path in paths.items():
-            refusal = self._required.refusal(key, path)
+        for key, names in paths.items():
+            refusals = (self._required.refusal(key, name) for name in names)
+            refusal = next((found for found in refusals if found is not None), None)
             if refusal is not None:
                 leave[key] = refusal
         rest = [key for key in paths if key not in leave]
@@ -215,15 +216,32 @@ class Dropper:
             if self._dataset.ledger.trust.get(uuid) is not Trust.TRUSTED
         ]  # fmt: skip
 
-    def _rules_of(self, path: bytes) -> CopyRules:
+    def _rules_of(self, paths: Collection[bytes]) -> CopyRules:
+        """What has to stay for the strictest of a key's files."""
         if self._numcopies is not None:
             return self._all_files
-        number, least = self._rules.copies(path)
         rules = self._all_files
+        asked = [self._rules.copies(path) for path in paths]
         return CopyRules(
-            rules.numcopies if number is None else number,
-            rules.mincopies if least is None else least,
+            max(rules.numcopies if number is None else number for number, _ in asked),
+            max(rules.mincopies if least is None else least for _, least in asked),
         )
+
+    def _names_of(self, file: TrackedFile) -> Collection[bytes]:
+        """The file, and those that share its content, as far as a rule may tell them apart."""
+        assert file.key is not None
+        return {file.path, *self._names.get(file.key, ())}
+
+    @cached_property
+    def _names(self) -> dict[Key, list[bytes]]:
+        """The files of each key, where rules are not the same for all files; empty elsewhere."""
+        repository = self._dataset.repository
+        found: dict[Key, list[bytes]] = {}
+        if not repository.bare and (self._required.is_set or self._rules.copies_differ):
+            for file in iter_annexed(repository):
+                assert file.key is not None
+                found.setdefault(file.key, []).append(file.path)
+        return found
 
     def _waiver(self, key: Key) -> Waiver:
         assert self._reason is not None
@@ -293,8 +311,8 @@ class _DropFacts(Facts):
         return [uuid for uuid, names in groups.items() if group in names]
 
     def present(self) -> bool:
-        """It is judged as if it had left already."""
-        return False
+        """It is here still; only copies are counted as if it had left."""
+        return True
 
 
 class _Required:
@@ -305,6 +323,11 @@ class _Required:
         lines = logs.parse_uuid_log(dataset.ledger.policy_file(branch_paths.REQUIRED_LOG))
         entry = lines.get(dataset.here)
         self._text = entry.value.decode("utf-8", "replace").strip() if entry else ""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is one."""
+        return bool(self._text)
 
     def refusal(self, key: Key, path: bytes) -> HoldError | None:
         """Why a key may not leave, or None. What cannot be decided is taken for required."""

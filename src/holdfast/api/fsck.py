@@ -132,6 +132,8 @@ class _Run:
             progress.advance(1, result.size if file.key not in told else 0)
             if result.health is Health.BAD and file.key not in told:
                 yield from self._damaged(file, result, claims[file.key], sources, note)
+            elif sources is not None and self._was_set_aside(file, result):
+                yield from self._repair_later(file, result, claims[file.key], sources, note)
             else:
                 if not file.locked:
                     work.populate(file)
@@ -174,20 +176,41 @@ class _Run:
             path=os.fsdecode(file.path), detail=result.detail, bad=os.fsdecode(bad),
             others=_places(self._dataset, others) or "no other copy is known",
         )  # fmt: skip
-        if sources is not None:
-            getter = Getter(self._dataset, sources, Silence(), self._jobs)
-            for outcome in getter.iter_get([file], note):
-                if outcome.status is Status.OK:
-                    yield Outcome(
-                        "fsck", Status.OK, os.fsdecode(file.path), key=file.key,
-                        size=outcome.size, note=f"was damaged; repaired {outcome.note}",
-                        facts={"repaired": True, "damaged": os.fsdecode(bad)},
-                    )  # fmt: skip
-                    return
-        yield Outcome(
+        repaired = self._repaired(file, sources, note) if sources is not None else None
+        yield repaired or Outcome(
             "fsck", Status.ERROR, os.fsdecode(file.path), key=file.key, error=error,
             note=f"damaged: {result.detail}", facts={"damaged": os.fsdecode(bad)},
         )  # fmt: skip
+
+    def _was_set_aside(self, file: TrackedFile, result: Checkup) -> bool:
+        """Whether an earlier fsck found content damaged that was not brought again since."""
+        assert file.key is not None
+        bad = self._dataset.objects.bad_path(file.key)
+        return result.health is Health.MISSING and os.path.exists(bad)
+
+    def _repair_later(
+        self,
+        file: TrackedFile,
+        result: Checkup,
+        claims: list[PlaceId],
+        sources: Sources,
+        note: Unrecorded,
+    ) -> Iterator[Outcome]:
+        yield self._repaired(file, sources, note) or self._told(file, result, claims)
+
+    def _repaired(self, file: TrackedFile, sources: Sources, note: Unrecorded) -> Outcome | None:
+        """Bring content that was set aside from another place; None when nobody gave it."""
+        assert file.key is not None
+        bad = os.fsdecode(self._dataset.objects.bad_path(file.key))
+        getter = Getter(self._dataset, sources, Silence(), self._jobs)
+        for outcome in list(getter.iter_get([file], note)):
+            if outcome.status is Status.OK:
+                return Outcome(
+                    "fsck", Status.OK, os.fsdecode(file.path), key=file.key,
+                    size=outcome.size, note=f"was damaged; repaired {outcome.note}",
+                    facts={"repaired": True, "damaged": bad},
+                )  # fmt: skip
+        return None
 
     def _told(self, file: TrackedFile, result: Checkup, claims: list[PlaceId]) -> Outcome:
         assert file.key is not None

@@ -207,11 +207,12 @@ class Getter:
             for missed in self._sources.unreached
             if missed.place.id in known
         ]
-        if not answers or outcome.error is None:
-            return outcome
         error = outcome.error
+        if error is None:
+            return outcome
+        error.what = error.what.replace(outcome.key.text, outcome.path)
         error.why = "; ".join([*answers, error.why])
-        return replace(outcome, error=error)
+        return replace(outcome, error=error, note=error.why)
 
 
 def _told(file: TrackedFile, status: Status, like: Outcome | None = None) -> Outcome:

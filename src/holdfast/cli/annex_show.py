@@ -38,15 +38,15 @@ class Show:
         note: str = "",
         error: HoldError | None = None,
         facts: Mapping[str, object] | None = None,
-        command: str = "",
+        number: int | None = None,
     ) -> None:
-        """Tell what became of a file, or, without a path, of a key or something else."""
+        """Tell what became of a file, or, without a path, of a key or of what has a number."""
         self.failed += not good
         name = self.path(path) if path else key.text if key is not None else ""
         if self._words.json:
-            self._json(path, name, key, good, note, error, facts or {}, command)
+            self._json(path, name, key, good, note, error, facts or {})
         elif not self._quiet:
-            self.text(f"{command or self._words.verb} {quoted(name)} ".replace("  ", " "))
+            self.text(f"{self._words.verb} {quoted(name) if number is None else number} ")
             if note:
                 self.text(f"({note}) ")
             self.text("ok\n" if good else "\n" + _indented(error) + "failed\n")
@@ -62,10 +62,9 @@ class Show:
         note: str,
         error: HoldError | None,
         facts: Mapping[str, object],
-        command: str,
     ) -> None:
         record: dict[str, object] = {
-            "command": command or self._words.verb,
+            "command": self._words.verb,
             "error-messages": _messages(error),
             "file": name if path else None,
             "input": self._input(path),

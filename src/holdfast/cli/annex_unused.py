@@ -87,9 +87,7 @@ def _drop_key(front: Front, number: int, key: Key) -> None:
     for outcome in iter_drop_keys(
         front.dataset, [key], force_reason=reason, numcopies=numcopies(front)
     ):
-        front.show.item(
-            "", key=key, good=outcome.good, error=outcome.error, command=f"dropunused {number}"
-        )
+        front.show.item("", key=key, good=outcome.good, error=outcome.error, number=number)
 
 
 def _iter_numbered(annex_dir: bytes, name: bytes) -> Iterator[tuple[int, Key]]:

@@ -5,7 +5,6 @@ A call with anything in it that is not ours is handed on whole, before anything 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Collection
 
 from ..core.attributes import AttributeTree, Flag, State
 from .repository import Repository
@@ -35,6 +36,12 @@ class WorkTreeAttributes:
         """Whether one of these attributes is set, with or without a text."""
         states = self._look(path).attributes(path)
         return any(states.get(name, Flag.UNSET) is not Flag.UNSET for name in names)
+
+    def mentions(self, names: Collection[bytes], folders: Collection[bytes]) -> bool:
+        """Whether one of these attributes occurs in the files of these folders, or in our own."""
+        files = [os.path.join(self._top, folder, b".gitattributes") for folder in folders]
+        contents = [self._info, *self._below, *map(_read, files)]
+        return any(name in content for content in contents for name in names)
 
     def _state(self, path: bytes, name: bytes) -> State:
         return self._look(path).value(path, name)

@@ -17,6 +17,7 @@ from ..core.policy import CopyRules
 from ..wire import branch_paths, logs
 from ..wire.gitobjects import Oid, parse_commit
 from .branch_listing import Blobs, is_bulk, iter_listing
+from .config import Config
 from .git import from_hex, hex_oid
 from .repository import Repository
 from .trees import TreeFinder
@@ -32,6 +33,7 @@ class Ledger:
         """Open it; ``with_remotes`` also reads what remotes brought and nobody merged yet."""
         self._repository = repository
         self._with_remotes = with_remotes
+        self._trust: tuple[Config, dict[PlaceId, Trust]] | None = None
         self._journal = read_journal(repository.annex_dir + b"/journal")
         self._private = read_journal(repository.annex_dir + b"/journal-private")
         self.tips = self._find_tips()
@@ -169,19 +171,28 @@ class Ledger:
         """One of the small files about places and policy."""
         return self._policy_files.get(name, b"")
 
-    @cached_property
+    @property
     def trust(self) -> dict[PlaceId, Trust]:
-        """How far each place is trusted, as recorded and as configured here."""
+        """How far each place is trusted, as recorded and as configured here.
+
+        A remote that was only now found to be a certain place counts for it at once.
+        """
+        config = self._repository.config
+        if self._trust is None or self._trust[0] is not config:
+            self._trust = config, self._read_trust(config)
+        return self._trust[1]
+
+    def _read_trust(self, config: Config) -> dict[PlaceId, Trust]:
         levels = logs.parse_trust(self.policy_file(b"trust.log"))
         names = {"trusted": Trust.TRUSTED, "untrusted": Trust.UNTRUSTED, "dead": Trust.DEAD,
                  "semitrusted": Trust.SEMITRUSTED}  # fmt: skip
-        for settings in self._repository.config.sections("remote").values():
+        for settings in config.sections("remote").values():
             level = settings.get("annex-trustlevel")
             if level in names and "annex-uuid" in settings:
                 levels[PlaceId(settings["annex-uuid"])] = names[level]
         return levels
 
-    @cached_property
+    @property
     def dead(self) -> frozenset[PlaceId]:
         """Places that are gone for good."""
         return frozenset(p for p, level in self.trust.items() if level is Trust.DEAD)
@@ -209,15 +220,18 @@ class Ledger:
         return Place(uuid, name, self.trust.get(uuid, Trust.SEMITRUSTED))
 
     def copy_rules(self, numcopies: int | None = None) -> CopyRules:
-        """The rules for all files; attributes of single files go over them."""
+        """The rules for all files; attributes of single files go over them.
+
+        Fewer than one copy cannot be asked for, here as in git-annex: only force drops the last.
+        """
         configured = self._repository.config.get("annex.numcopies")
         number = logs.parse_copies(self.policy_file(b"numcopies.log"))
         if number is None:
             number = int(configured) if configured and configured.isdigit() else 1
         least = logs.parse_copies(self.policy_file(b"mincopies.log"))
         return CopyRules(
-            numcopies=number if numcopies is None else numcopies,
-            mincopies=1 if least is None else least,
+            numcopies=max(1, number if numcopies is None else numcopies),
+            mincopies=max(1, 1 if least is None else least),
         )
 
 

@@ -278,6 +278,8 @@ class Objects:
         os.unlink(path)
         for ending in (b".lck", b".rtm", b".rtl"):
             _unlink(path + ending)
+        # A damaged copy that was set aside would look like one still to be repaired.
+        _unlink(self._annex_dir + b"/bad/" + os.path.basename(path))
         self.forget_folders(path)
 
     def tidy(self, key: Key) -> None:
@@ -304,13 +306,13 @@ class Objects:
             except OSError:
                 break
 
-    def set_aside_path(self, key: Key) -> bytes:
+    def bad_path(self, key: Key) -> bytes:
         """Where damaged content of this key is put."""
         return self._annex_dir + b"/bad/" + encode_file_name(key)
 
     def set_aside(self, key: Key, path: bytes) -> bytes:
         """Move damaged content to ``annex/bad``; gives its new path."""
-        target = self.set_aside_path(key)
+        target = self.bad_path(key)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         self.unprotect(path)
         os.replace(path, target)

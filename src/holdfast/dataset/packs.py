@@ -6,7 +6,7 @@ import ctypes
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from ..wire.gitobjects import ObjectFormat, Oid, deflate, hash_object
@@ -102,11 +102,15 @@ class ObjectWriter:
             return
         os.makedirs(folder, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=b"tmp_obj_", dir=folder)
-        with open(descriptor, "wb") as out:
-            header = b"%b %d\0" % (_KINDS[kind], len(data))
-            out.write(deflate(header + data))
-            os.fchmod(out.fileno(), 0o444)
-        os.rename(temporary, final)
+        try:
+            with open(descriptor, "wb") as out:
+                header = b"%b %d\0" % (_KINDS[kind], len(data))
+                out.write(deflate(header + data))
+                os.fchmod(out.fileno(), 0o444)
+            os.rename(temporary, final)
+        except BaseException:
+            _remove(temporary)
+            raise
 
     def __enter__(self) -> ObjectWriter:
         return self
@@ -118,12 +122,21 @@ class ObjectWriter:
         trace: TracebackType | None,
     ) -> None:
         if self._pack is not None:
-            self._file.close()  # type: ignore[attr-defined]
-            os.unlink(self._path)
+            with suppress(OSError):  # on a full disk: what is not yet written cannot be
+                self._file.close()  # type: ignore[attr-defined]
+            _remove(self._path)
+            _remove(self._path + b".idx")
             self._pack = None
-        for temporary, _ in self._finished:
-            os.unlink(temporary + b".idx")
+        for temporary, final in self._finished:
+            _remove(temporary + b".idx")
+            if not os.access(final + b".idx", os.F_OK):
+                _remove(final + b".pack")
         self._finished.clear()
+
+
+def _remove(path: bytes) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _rename_new(temporary: bytes, final: bytes, *, keep: bool) -> None:

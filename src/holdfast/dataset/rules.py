@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ..core import faults
 from ..core.backends import USUAL_BACKEND
@@ -26,6 +26,7 @@ from .git import hex_oid
 from .ledger import Ledger
 from .repository import Repository
 
+_COPIES = (b"annex.numcopies", b"annex.mincopies")
 _FILTERS = (b"text", b"eol", b"crlf", b"ident", b"working-tree-encoding")
 
 
@@ -148,10 +149,22 @@ class Rules:
         return self._attributes.get(path, b"filter") not in (None, b"annex")
 
     def copies(self, path: bytes) -> tuple[int | None, int | None]:
-        """numcopies and mincopies that .gitattributes ask for this file."""
-        values = [self._attributes.get(path, b"annex." + n) for n in (b"numcopies", b"mincopies")]
-        number, least = (int(v) if v is not None and v.isdigit() else None for v in values)
+        """numcopies and mincopies that .gitattributes ask for this file, each one at least."""
+        values = [self._attributes.get(path, name) for name in _COPIES]
+        number, least = (
+            max(1, int(v)) if v is not None and v.isdigit() else None for v in values
+        )
         return number, least
+
+    @cached_property
+    def copies_differ(self) -> bool:
+        """Whether any .gitattributes asks for copies, so that not all files are alike."""
+        names = self._repository.git.run(
+            "ls-files", "-z", "--", ":(glob)**/.gitattributes",
+            environment={"GIT_LITERAL_PATHSPECS": "0"},
+        )  # fmt: skip
+        folders = {os.path.dirname(name) for name in names.split(b"\0") if name} | {b""}
+        return self._attributes.mentions(_COPIES, folders)
 
     def mode(self, status: os.stat_result, known: IndexState | None) -> bytes:
         """The mode git shall record for a file."""

@@ -44,6 +44,7 @@ BLOCK = 2048
 _LARGE = 16 << 20
 _IN_MEMORY = 4 << 20
 _SPILL = 1024
+_TRIES = 3
 
 
 class Taken(NamedTuple):
@@ -178,6 +179,8 @@ def from_os_error(error: OSError, path: bytes) -> HoldError:
         return faults.NO_ROOM(path=name, detail=detail)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return faults.NO_PERMISSION(path=name, detail=detail)
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        return faults.CHANGED_WHILE_READ(path=name)
     return faults.DISK_ERROR(path=name, detail=detail)
 
 
@@ -242,10 +245,15 @@ class _Taker:
 
     def take(self, change: Change) -> Taken:
         """One change; what goes wrong with it is told in ``error``."""
-        try:
-            return self._take(change)
-        except (HoldError, OSError) as error:
-            return Taken(change.path, error=error)
+        for left in range(_TRIES - 1, -1, -1):
+            before = _look(self._top + change.path)
+            try:
+                return self._take(change)
+            except (HoldError, OSError) as error:
+                # Another program may have saved it, or written to it, as we looked: look again.
+                if not left or before == _look(self._top + change.path):
+                    return Taken(change.path, error=error)
+        raise AssertionError("the last try gives what came of it")
 
     def _take(self, change: Change) -> Taken:
         path = change.path
@@ -330,6 +338,15 @@ class _Taker:
             register(self._repository, path)
         status = os.lstat(self._top + path)
         return Taken(path, SUBMODULE_MODE, oid, status=status, verb=_verb(change))
+
+
+def _look(path: bytes) -> tuple[int, int, int, int] | None:
+    """Enough of a file to see whether somebody changed or replaced it; None when it is gone."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, stat.S_IFMT(status.st_mode)
 
 
 def _verb(change: Change) -> str:

@@ -67,7 +67,7 @@ def _fetch_unknown(repository: Repository, name: str, refs: Mapping[bytes, bytes
     missing = [ref for ref, oid in wanted.items() if oid not in known]
     if missing:
         repository.git.ask(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", name, *missing,
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", name, *missing,
             environment=_QUIET,
         )  # fmt: skip
 

@@ -123,7 +123,9 @@ def _tidy(repository: Repository, objects: Objects, keys: Sequence[Key]) -> None
     if files:
         with WorkFiles(repository, objects) as work:
             for file in files:
-                if not work.populate(file) and (work.holds_pointer(file) or work.is_unchanged(file)):
+                if not work.populate(file) and (
+                    work.holds_pointer(file) or work.is_unchanged(file)
+                ):
                     work.refresh(file)
 
 

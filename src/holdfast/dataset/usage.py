@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from ..core.key import Key
 from ..wire.branch_paths import key_of_file_name
 from ..wire.pointer import POINTER_SIZE_MAX, key_of_link, key_of_pointer
-from .annexed import iter_current, iter_tree, with_keys
+from .annexed import TrackedFile, iter_current, iter_tree, with_keys
 from .git import NO_FILTER
 from .objects import Objects
+from .populate import matches
 from .repository import Repository
 
 _NOT_USERS = (b"refs/synced/",)
@@ -64,6 +65,8 @@ def iter_unused_keys(repository: Repository, objects: Objects) -> Iterator[Key]:
         if not unused:
             break
         unused.discard(key)
+    if unused and not repository.bare:
+        unused.difference_update(_iter_unstaged_content(repository, unused))
     yield from sorted(unused)
 
 
@@ -94,6 +97,26 @@ def _iter_unstaged_keys(repository: Repository) -> Iterator[Key]:
         key = _key_in_folder(os.path.join(repository.top, path))
         if key is not None:
             yield key
+
+
+def _iter_unstaged_content(repository: Repository, unused: Collection[Key]) -> Iterator[Key]:
+    """Those of these keys whose content an unlocked file has that was changed and not yet staged.
+
+    `git diff` is enough for a changed file's content to get into the annex.
+    """
+    by_size: dict[int | None, list[Key]] = {}
+    for key in unused:
+        by_size.setdefault(key.size, []).append(key)
+    for path in repository.git.iter_fields(*NO_FILTER, "ls-files", "--modified", "-z", "--"):
+        full = os.path.join(repository.top, path)
+        try:
+            status = os.lstat(full)
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            for key in by_size.get(status.st_size, ()):
+                if matches(full, TrackedFile(path, b"", b"", key)):
+                    yield key
 
 
 def _key_in_folder(full: bytes) -> Key | None:
