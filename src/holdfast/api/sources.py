@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
 
 from ..core import faults
 from ..core.abilities import Readable
@@ -122,6 +121,8 @@ def _cost(settings: Mapping[str, str]) -> float | None:
 def local_folder(top: bytes, url: str) -> bytes | None:
     """The folder a remote's URL means, when it is on this machine's file systems."""
     if url.startswith("file://"):
+        from urllib.parse import unquote, urlsplit
+
         return os.fsencode(unquote(urlsplit(url).path))
     if "://" in url or is_ssh(url):
         return None

@@ -13,6 +13,7 @@ from ..core.key import Key
 from ..core.outcome import Outcome, Status
 from ..core.place import Place
 from .changes import Change, Scan
+from .checkout import fill_keys
 from .commit import Recorded
 from .index_file import update_entries
 from .ingest import Ingester
@@ -46,11 +47,15 @@ def iter_add(
     ingester = Ingester(repository.top, scratch, objects, rules.limits)
     with closing(ingester), ThreadPoolExecutor(jobs) as pool:
         taker = _Taker(repository, rules, ingester)
+        stored: set[Key] = set()
         while block := list(islice(changes, BLOCK)):
             wait: Callable[[], list[Taken]] = _spread(pool, taker.take, block, jobs)
             taken = list(_finish_block(repository, wait()))
             _stage(repository, [one for one in taken if one.error is None])
+            stored.update(one.key for one in taken if one.stored and one.key is not None)
             yield from map(_told, taken)
+    if stored:
+        fill_keys(repository, stored)
 
 
 def _iter_present(

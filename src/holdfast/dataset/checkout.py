@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from ..core.key import Key
 from ..core.place import Place
@@ -20,6 +20,16 @@ from .repository import Repository
 def fill_all(repository: Repository) -> int:
     """Fill every unlocked file that has only its pointer, if its content is here; how many."""
     return _fill(repository, iter_unlocked(repository))
+
+
+def fill_keys(repository: Repository, keys: Container[Key]) -> int:
+    """Fill unlocked files that waited for content which has just come under another name.
+
+    As `fill_smudged`, does nothing while some git holds the index.
+    """
+    if repository.bare or os.path.lexists(index_path(repository) + b".lock"):
+        return 0
+    return _fill(repository, (file for file in iter_unlocked(repository) if file.key in keys))
 
 
 def fill_smudged(repository: Repository, smudged: Mapping[bytes, Key]) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping
 
 from ..core import faults
 from .git import Git
-from .initialise import initialise
+from .initialise import initialise, new_uuid
 from .profiles import PROFILES, Profile, gitattributes
 from .repository import Repository
 
@@ -79,7 +78,7 @@ def _check_folder(folder: bytes, *, force: bool) -> None:
 def _first_files(
     repository: Repository, profile: Profile, backend: str | None, *, annex: bool
 ) -> dict[str, str]:
-    identity = f'[datalad "dataset"]\n\tid = {uuid.uuid4()}\n'
+    identity = f'[datalad "dataset"]\n\tid = {new_uuid()}\n'
     if not annex:
         return {".datalad/config": identity, ".noannex": ""}
     return {

@@ -230,12 +230,14 @@ class Filters:
         if "_ingester" in self.__dict__:
             self._ingester.close()
         if self._ingested:
+            from .checkout import fill_keys
             from .ledger_write import set_locations
             from .packs import sync_file_system
 
             sync_file_system(self._repository.annex_dir)
             here = self._repository.here
             set_locations(self._repository, self._ingested, here, present=True)
+            fill_keys(self._repository, frozenset(self._ingested))
             self._ingested.clear()
         if self._smudged:
             from .checkout import fill_smudged

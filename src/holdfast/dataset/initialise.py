@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import uuid
 
 from ..core.place import PlaceId
 from ..wire import logs
@@ -28,13 +27,22 @@ def initialise(repository: Repository, description: str) -> PlaceId:
     git-annex writes, but that filters and hooks call `hold` where it is there.
     """
     repository.check_writable()
-    place = repository.uuid or PlaceId(str(uuid.uuid4()))
+    place = repository.uuid or new_uuid()
     _configure(repository, place)
     _write_attributes(repository)
     _write_hooks(repository)
     ledger_write.merge_refs(repository)
     _record_place(repository, place, description)
     return place
+
+
+def new_uuid() -> PlaceId:
+    """A random UUID, version 4."""
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return PlaceId("-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:])))
 
 
 def _configure(repository: Repository, place: PlaceId) -> None:

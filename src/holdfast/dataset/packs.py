@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -67,7 +65,7 @@ class ObjectWriter:
     def _begin_pack(self) -> None:
         folder = os.path.join(self._objects, b"pack")
         os.makedirs(folder, exist_ok=True)
-        descriptor, self._path = tempfile.mkstemp(prefix=b"tmp_pack_", dir=folder)
+        descriptor, self._path = _new_file(folder, b"tmp_pack_")
         self._file = file = open(descriptor, "w+b", buffering=1 << 20)  # noqa: SIM115
         self._pack = PackWriter(file, self._format)
         for kind, data in self._few.values():
@@ -101,7 +99,7 @@ class ObjectWriter:
         if os.access(final, os.F_OK):
             return
         os.makedirs(folder, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=b"tmp_obj_", dir=folder)
+        descriptor, temporary = _new_file(folder, b"tmp_obj_")
         try:
             with open(descriptor, "wb") as out:
                 header = b"%b %d\0" % (_KINDS[kind], len(data))
@@ -139,6 +137,17 @@ def _remove(path: bytes) -> None:
         os.unlink(path)
 
 
+def _new_file(folder: bytes, prefix: bytes) -> tuple[int, bytes]:
+    """An empty file of our own; git removes those with such names when they are old."""
+    while True:
+        path = os.path.join(folder, prefix + os.urandom(8).hex().encode())
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            return os.open(path, flags, 0o600), path
+        except FileExistsError:
+            continue
+
+
 def _rename_new(temporary: bytes, final: bytes, *, keep: bool) -> None:
     if keep and os.access(final, os.F_OK):
         os.unlink(temporary)
@@ -146,19 +155,18 @@ def _rename_new(temporary: bytes, final: bytes, *, keep: bool) -> None:
         os.rename(temporary, final)
 
 
-_libc: list[ctypes.CDLL] = []
-
 
 def sync_file_system(path: bytes) -> None:
     """Bring everything written so far on a file system to the disk, in one call."""
-    if not _libc:
-        _libc.append(ctypes.CDLL(None, use_errno=True))
+    import ctypes  # late: it costs start-up time, and reading commands never sync
+
+    libc = ctypes.CDLL(None, use_errno=True)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         # macOS has no syncfs; sync there waits for no disk, as its fsync does not either.
-        if not hasattr(_libc[0], "syncfs"):
+        if not hasattr(libc, "syncfs"):
             os.sync()
-        elif _libc[0].syncfs(descriptor):
+        elif libc.syncfs(descriptor):
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), os.fsdecode(path))
     finally:
