@@ -177,19 +177,26 @@ class Scene:
 
 def fill(folder: Path, chance: random.Random, count: int, *, large: int = 2) -> None:
     """Put files into a folder: small ones, some in folders, some of 300 KiB, odd names."""
-    for number in range(count):
-        name = f"d{number % 4}/file {number}.dat" if number % 3 else f"f{number}.bin"
+
+    def write(name: str, content: bytes) -> Path:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(chance.randbytes(chance.randrange(1, 3000)))
+        # Root would write through a link, into the protected content it leads to.
+        path.unlink(missing_ok=True)
+        path.write_bytes(content)
+        return path
+
+    for number in range(count):
+        name = f"d{number % 4}/file {number}.dat" if number % 3 else f"f{number}.bin"
+        path = write(name, chance.randbytes(chance.randrange(1, 3000)))
         if number % 7 == 0:
             path.chmod(0o755)
     for number in range(large):
-        (folder / f"large{number}.dat").write_bytes(chance.randbytes(300_000))
-    (folder / "notes.txt").write_bytes(b"in git\n" + chance.randbytes(20).hex().encode())
-    (folder / "twin a.dat").write_bytes(b"the same")
-    (folder / "twin b.dat").write_bytes(b"the same")
-    (folder / "empty.dat").write_bytes(b"")
+        write(f"large{number}.dat", chance.randbytes(300_000))
+    write("notes.txt", b"in git\n" + chance.randbytes(20).hex().encode())
+    write("twin a.dat", b"the same")
+    write("twin b.dat", b"the same")
+    write("empty.dat", b"")
 
 
 def made(folder: Path, chance: random.Random, count: int) -> None:

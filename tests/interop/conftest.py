@@ -91,7 +91,7 @@ class Tools:
         name: str,
         folder: Path,
         words: Sequence[Word],
-        exits: int,
+        exits: int | None,
         environment: dict[str, str],
     ) -> Done:
         program = self._programs[name]
@@ -108,7 +108,7 @@ class Tools:
             timeout=120,
         )
         done = Done(ended.returncode, ended.stdout, ended.stderr)
-        if done.code != exits:
+        if exits is not None and done.code != exits:
             line = shlex.join(os.fsdecode(word) for word in [name, *command[1:]])
             pytest.fail(
                 f"{line}\n  in {folder}\n  ended with {done.code}, not {exits}\n"
@@ -212,7 +212,8 @@ class Tools:
                 str(r["path"]): {p["uuid"] for p in (*r["places"], *r["untrusted"])}  # type: ignore[misc]
                 for r in told
             }
-        told = self.annex(folder, "whereis", "--json").records()
+        # It fails when no place counts for a file; what it says is good all the same.
+        told = self._run("git-annex", folder, ("whereis", "--json"), None, {}).records()
         return {
             str(r["file"]): {p["uuid"] for p in (*r["whereis"], *r["untrusted"])}  # type: ignore[misc]
             for r in told
@@ -256,7 +257,10 @@ class Tools:
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
     home = tmp_path_factory.mktemp("home")
-    (home / ".gitconfig").write_text(IDENTITY)
+    # Without the sample hooks, a repository has few files and is soon made, copied and removed.
+    for name in ("hooks", "info"):
+        (home / "template" / name).mkdir(parents=True)
+    (home / ".gitconfig").write_text(f"{IDENTITY}\ttemplateDir = {home}/template\n")
     names = ("hold", "git-annex", "datalad", "git")
     programs = {name: find_program(name) for name in names}
     if programs["git-annex"] is None:

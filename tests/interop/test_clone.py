@@ -18,7 +18,10 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("git-annex") is None, reason="no git-annex on PATH"),
 ]
 
-BUNDLE = Path(os.environ.get("HOLDFAST_SHARED", "/work/shared")) / "data/ds000001.bundle"
+PROJECT = Path(__file__).resolve().parents[2]
+BUNDLE = (
+    Path(os.environ.get("HOLDFAST_SHARED") or PROJECT.parent / "shared") / "data/ds000001.bundle"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -239,7 +239,14 @@ def test_numcopies_of_the_call_stand_in_for_those_configured(
     twins.annex("here", "numcopies", "2")
     folder = twins.tops[dropper] / "here"
     run = tools.hold if dropper == "hold" else tools.annex
-    run(folder, "drop", "scan.dat", "--numcopies", number, exits=0 if number == "3" else REFUSED[dropper])
+    run(
+        folder,
+        "drop",
+        "scan.dat",
+        "--numcopies",
+        number,
+        exits=0 if number == "3" else REFUSED[dropper],
+    )
     assert (folder / "scan.dat").exists() == (number == "4")
 
 

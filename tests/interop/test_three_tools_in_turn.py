@@ -46,9 +46,7 @@ def test_what_one_saved_is_clean_and_whole_to_another(
 
 
 @pytest.mark.parametrize("maker", TOOLS)
-def test_all_agree_on_where_content_is(
-    tools: Tools, made: dict[str, Path], maker: str
-) -> None:
+def test_all_agree_on_where_content_is(tools: Tools, made: dict[str, Path], maker: str) -> None:
     folder = made[maker]
     expected = {name: {tools.uuid(folder)} for name in FIRST}
     assert tools.whereis("hold", folder) == tools.whereis("annex", folder) == expected
@@ -70,7 +68,7 @@ def test_another_clones_gets_and_drops(
     tools.settled(clone)
     tools.drop(reader, clone)
     assert tools.here("hold", clone) == tools.here("annex", clone) == set()
-    assert tools.whereis(maker, clone) == dict.fromkeys(FIRST, {tools.uuid(made[maker])})
+    assert tools.whereis(maker, clone) == {name: {tools.uuid(made[maker])} for name in FIRST}
     tools.settled(clone)
 
 
@@ -107,7 +105,7 @@ def test_each_adds_to_what_the_one_before_left(
         tools.save(tool, folder, message=f"turn {turn}")
     assert {name: (folder / name).read_bytes() for name in expected} == expected
     assert tools.whereis("hold", folder) == tools.whereis("annex", folder)
-    assert tools.whereis("hold", folder) == dict.fromkeys(expected, {tools.uuid(folder)})
+    assert tools.whereis("hold", folder) == {name: {tools.uuid(folder)} for name in expected}
     tools.fsck("hold", folder)
     tools.settled(folder)
 

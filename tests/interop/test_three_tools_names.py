@@ -18,7 +18,7 @@ NAMES = {
     "newline": b"new\nline.dat",
     "carriage return": b"line\r.dat",
     "tab": b"tab\there.dat",
-    "quotes": b"it's \"quoted\".dat",
+    "quotes": b'it\'s "quoted".dat',
     "backslash": b"back\\slash\\.dat",
     "not utf-8": b"latin-\xe9\xff.nii.gz",
     "signs of key files": b"a%b&c:d%%&&s.x:y",
@@ -128,9 +128,7 @@ def test_worm_keys_made_of_odd_names_are_the_same(tools: Tools, bench: Path) -> 
     assert keys[0] == keys[1]
 
 
-def test_odd_names_are_got_and_dropped_by_name(
-    tools: Tools, saved: Path, bench: Path
-) -> None:
+def test_odd_names_are_got_and_dropped_by_name(tools: Tools, saved: Path, bench: Path) -> None:
     present = {NAMES[name] for name in names_for(saved.name)}
     clone = tools.clone("hold", saved, bench / "clone")
     tools.get("hold", clone, *present)

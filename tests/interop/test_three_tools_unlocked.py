@@ -137,7 +137,9 @@ def test_the_executable_bit_of_locked_and_unlocked_files_is_kept(
     tools.get(other, clone)
     assert os.access(clone / "open.sh", os.X_OK)
     assert os.access(clone / "in-git", os.X_OK)
-    assert all((clone / n).read_bytes() == (folder / n).read_bytes() for n in ("locked.sh", "open.sh"))
+    assert all(
+        (clone / n).read_bytes() == (folder / n).read_bytes() for n in ("locked.sh", "open.sh")
+    )
     tools.unlock(other, folder, "locked.sh")
     assert os.access(folder / "locked.sh", os.X_OK)
     tools.save_tracked(other, folder)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from ..core import faults
+from ..core.errors import PlaceFullError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import PlaceId, Trust
@@ -176,8 +177,15 @@ class _Run:
             path=os.fsdecode(file.path), detail=result.detail, bad=os.fsdecode(bad),
             others=_places(self._dataset, others) or "no other copy is known",
         )  # fmt: skip
-        repaired = self._repaired(file, sources, note) if sources is not None else None
-        yield repaired or Outcome(
+        if sources is not None:
+            repaired = self._repaired(file, sources, note)
+            if repaired.error is None:
+                yield repaired
+                return
+            error.why += f"; not repaired: {repaired.error.what} ({repaired.error.why})"
+            if isinstance(repaired.error, PlaceFullError):
+                error = repaired.error
+        yield Outcome(
             "fsck", Status.ERROR, os.fsdecode(file.path), key=file.key, error=error,
             note=f"damaged: {result.detail}", facts={"damaged": os.fsdecode(bad)},
         )  # fmt: skip
@@ -196,21 +204,22 @@ class _Run:
         sources: Sources,
         note: Unrecorded,
     ) -> Iterator[Outcome]:
-        yield self._repaired(file, sources, note) or self._told(file, result, claims)
+        repaired = self._repaired(file, sources, note)
+        yield repaired if repaired.error is None else self._told(file, result, claims)
 
-    def _repaired(self, file: TrackedFile, sources: Sources, note: Unrecorded) -> Outcome | None:
-        """Bring content that was set aside from another place; None when nobody gave it."""
+    def _repaired(self, file: TrackedFile, sources: Sources, note: Unrecorded) -> Outcome:
+        """Bring content that was set aside from another place; with an error when none gave it."""
         assert file.key is not None
         bad = os.fsdecode(self._dataset.objects.bad_path(file.key))
         getter = Getter(self._dataset, sources, Silence(), self._jobs)
-        for outcome in list(getter.iter_get([file], note)):
-            if outcome.status is Status.OK:
-                return Outcome(
-                    "fsck", Status.OK, os.fsdecode(file.path), key=file.key,
-                    size=outcome.size, note=f"was damaged; repaired {outcome.note}",
-                    facts={"repaired": True, "damaged": bad},
-                )  # fmt: skip
-        return None
+        (outcome,) = getter.iter_get([file], note)
+        if outcome.error is not None:
+            return outcome
+        return Outcome(
+            "fsck", Status.OK, os.fsdecode(file.path), key=file.key, size=outcome.size,
+            note=f"was damaged; repaired {outcome.note}",
+            facts={"repaired": True, "damaged": bad},
+        )  # fmt: skip
 
     def _told(self, file: TrackedFile, result: Checkup, claims: list[PlaceId]) -> Outcome:
         assert file.key is not None

@@ -9,12 +9,14 @@ from itertools import islice
 
 from ..core import faults
 from ..core.abilities import Readable
+from ..core.errors import AccessError, PlaceFullError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import PlaceId
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
 from ..dataset.changes import missing_paths
+from ..dataset.git_folder import link_git_folder
 from ..dataset.packs import sync_file_system
 from ..dataset.populate import WorkFiles
 from ..dataset.unrecorded import Unrecorded, unrecorded
@@ -43,6 +45,7 @@ def iter_get(
     repository = dataset.repository
     repository.check_writable()
     repository.check_plain_content()
+    link_git_folder(repository)
     yield from iter_unknown(dataset, paths, "get")
     listener = progress or Silence()
     with open_sources(dataset) as sources:
@@ -165,7 +168,12 @@ class Getter:
             source_name=reader.place.label, sync=sync_file_system, jobs=self._jobs,
         )  # fmt: skip
         for wanted, size, error in done:
-            if error is not None:
+            if error is not None and isinstance(error, PlaceFullError | AccessError):
+                # The fault is here: no other place can mend it.
+                yield Outcome(
+                    "get", Status.ERROR, wanted.path, wanted.key, error=error, note=error.why
+                )
+            elif error is not None:
                 # It may go right from the next place; if none is left, all of them are told.
                 self._refusals.setdefault(wanted.key, []).append(f"{error.what} ({error.why})")
             else:

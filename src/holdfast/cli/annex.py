@@ -1,8 +1,7 @@
-"""Be git-annex for programs that call it: `hold annex VERB ...`.
+"""Be git-annex, for programs that call it.
 
 The verbs that hold has work as git-annex's do, with its options, output and exit codes; anything
-else is handed to the real git-annex. Git's filters and hooks come through here, too: those are
-told apart first, before anything is imported that they do not need.
+else is handed to the real git-annex. git's filters and hooks come through here, too.
 """
 
 from __future__ import annotations
@@ -35,7 +34,11 @@ def run(call: Call) -> int:
 
 
 def main(words: Sequence[str]) -> int:
-    """Carry out one call of git-annex, given by the words after its name."""
+    """Carry out one call of git-annex, given by the words after its name.
+
+    What git calls by itself is told apart first, before anything is imported that it does not
+    need: the filter is started by many a `git status`.
+    """
     from . import annex_real
 
     command, rest = words[0] if words else "", list(words[1:])

@@ -45,4 +45,7 @@ def _show(front: Front, outcome: Outcome) -> None:
         return
     values = front.words.values
     way = f"to {values['--to']}..." if "--to" in values else f"from {values['--from']}..."
+    if front.words.verb == "copy" and "--to" in values and outcome.good and outcome.size is None:
+        # It was there already.
+        way = ""
     front.show.item(outcome.path, key=outcome.key, good=outcome.good, note=way, error=outcome.error)

@@ -22,10 +22,9 @@ def run(front: Front) -> int:
         raise Elsewhere
     repository = Repository(os.getcwdb(), words.settings)
     try:
-        _refuse_odd(repository.common_dir, repository.top)
         if repository.config.get("annex.version") not in (None, ANNEX_VERSION):
             raise Elsewhere
-        _refuse_special(repository)
+        refuse_odd(repository)
         _initialise(repository, " ".join(words.names))
     finally:
         repository.close()
@@ -37,15 +36,20 @@ def run(front: Front) -> int:
     return show.close()
 
 
-def _refuse_odd(common_dir: bytes, top: bytes) -> None:
-    """Submodules, linked work trees and shared clones are set up in ways of their own."""
-    alternates = os.path.join(common_dir, b"objects", b"info", b"alternates")
-    if os.path.isfile(os.path.join(top, b".git")) or os.path.exists(alternates):
+def refuse_odd(repository: Repository) -> None:
+    """Leave to the real one what it sets up in ways of its own.
+
+    These are submodules, linked work trees, shared clones, clones of an adjusted branch, and
+    special remotes to be enabled by themselves.
+    """
+    alternates = os.path.join(repository.common_dir, b"objects", b"info", b"alternates")
+    linked = os.path.isfile(os.path.join(repository.top, b".git"))
+    if linked or os.path.exists(alternates) or repository.adjusted_branch:
         raise Elsewhere
+    _refuse_special(repository)
 
 
 def _refuse_special(repository: Repository) -> None:
-    """Special remotes that are to be enabled by themselves are enabled by the real one."""
     from ..dataset.ledger import Ledger
     from ..wire import branch_paths, logs
 

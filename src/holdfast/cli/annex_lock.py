@@ -12,6 +12,8 @@ def run(front: Front) -> int:
     """Change the files named, or all below the current folder."""
     from ..api.lock import iter_lock, iter_unlock
 
+    if front.words.verb == "edit":
+        front.words.verb = "unlock"
     paths = chosen_paths(front)
     if paths is None:
         return front.show.close()

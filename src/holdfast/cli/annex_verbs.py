@@ -5,6 +5,7 @@ A call with anything in it that is not ours is handed on whole, before anything 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ..core.errors import HoldError
 from .annex_real import Elsewhere, note
 from .annex_show import Show
 from .annex_words import Takes, Words, find_verb, read
+from .streams import abandon_output
 
 if TYPE_CHECKING:
     from ..api.datasets import Dataset
@@ -71,9 +73,17 @@ class Front:
     @cached_property
     def dataset(self) -> Dataset:
         """The data set around the current folder, looked at as far as it takes to refuse it."""
-        from ..api.datasets import open_dataset
+        from ..api.datasets import Dataset, open_dataset
+        from ..dataset.repository import Repository
 
-        dataset = open_dataset(".", self.words.settings)
+        repository = Repository(os.getcwdb(), self.words.settings)
+        if repository.uuid is None:
+            from .annex_init import refuse_odd
+
+            refuse_odd(repository)
+            dataset = open_dataset(".", self.words.settings)
+        else:
+            dataset = Dataset(repository)
         dataset.repository.check_writable()
         dataset.repository.check_plain_content()
         # Opening the ledger finds out whether its layout and history are ones we know.
@@ -120,6 +130,10 @@ def carry_out(words: Sequence[str]) -> int | None:
         sys.stdout.flush()
     except Elsewhere:
         return None
+    except BrokenPipeError:
+        # Nobody reads on: that is how `hold annex find | head` ends.
+        abandon_output()
+        code = 1
     except HoldError as error:
         if error.code in _NOT_OURS:
             return None

@@ -11,7 +11,7 @@ GROUPS = (
 COMMANDS = (
     ("create", "create", "start", "Make a data set of a new or existing folder."),
     ("clone", "clone", "start", "Make a clone of a data set, without its content."),
-    ("demo", "demo", "start", "Make a small data set to try things on."),
+    ("demo", "demo", "start", "Show what a data set is good for, on real files, step by step."),
     ("help", "help", "start", "Tell about hold, or about one command."),
     ("status", "status", "daily", "Show what differs from the last saved version."),
     ("save", "save", "daily", "Record the present state as a new version."),

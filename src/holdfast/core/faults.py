@@ -182,6 +182,13 @@ EMPTY_REPOSITORY = Fault(
     "it was left alone; other files are saved",
     "hold -C {path} save    (or git commit in it), then run the same again",
 )  # fmt: skip
+BAD_INDEX = Fault(
+    "H121", errors.ProtocolError,
+    "git's index cannot be read",
+    "{detail}",
+    "files, content and versions are as they were; the index only lists them",
+    "git status    (tells what git says of it); if it is damaged: rm {path} && git reset -q",
+)  # fmt: skip
 
 # H2: content
 

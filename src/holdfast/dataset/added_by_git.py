@@ -9,20 +9,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ..core.errors import ProtocolError
 from ..core.key import Key
-from .index_file import read_index
 from .repository import Repository
 from .rules import Rules
+from .seen_index import SeenIndex
 
 
 class AddedByGit:
     """The answers for one repository."""
 
-    def __init__(self, repository: Repository, rules: Rules, key_of: Callable[[bytes], Key | None]):
-        """Take the rules, and a way to the key that a blob of the index names."""
-        self._repository = repository
+    def __init__(
+        self,
+        repository: Repository,
+        rules: Rules,
+        index: SeenIndex,
+        key_of: Callable[[bytes], Key | None],
+    ) -> None:
+        """Take the rules, the index, and a way to the key that a blob of it names."""
         self._rules = rules
+        self._index = index
         self._key_of = key_of
         config = repository.config
         self._only_what_was = not config.flag("annex.gitaddtoannex", default=True)
@@ -41,16 +46,5 @@ class AddedByGit:
 
     def _is_moved(self, status: os.stat_result) -> bool:
         """Whether a file is an annexed one that lay at another path when git last looked."""
-        try:
-            view = read_index(self._repository)
-        except ProtocolError:
-            return False
-        if view is None or not status.st_size:
-            return False
-        seconds, rest = divmod(status.st_mtime_ns, 10**9)
-        low = 0xFFFFFFFF
-        wanted = (seconds & low, rest, status.st_ino & low, status.st_size & low)
-        for _, mode, oid, facts, _ in view.iter_rows():
-            if (facts[2], facts[3], facts[5], facts[8]) == wanted and mode >> 12 == 0o10:
-                return self._key_of(oid.hex().encode()) is not None
-        return False
+        oid = self._index.find_moved(status) if status.st_size else None
+        return oid is not None and self._key_of(oid) is not None

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from ..core import faults
+from ..core.errors import HoldError
 from ..core.key import Key
 from ..wire.gitobjects import hash_object
 from ..wire.pointer import POINTER_SIZE_MAX, key_of_link, key_of_pointer
@@ -174,18 +176,32 @@ def iter_tree(
 def _keys_of(
     repository: Repository, block: Iterable[tuple[bytes, bytes, bytes]]
 ) -> dict[bytes, Key]:
-    """Keys by object; those of symlinks marked by an ``@``, since the same bytes may be a file."""
+    """Keys by object; those of symlinks marked by an ``@``, since the same bytes may be a file.
+
+    Raises:
+        HoldError: An object is missing: what it was, and whether it has a key, nobody can tell.
+    """
     links = {oid for _, mode, oid in block if mode == LINK}
     files = {oid for _, mode, oid in block if mode != LINK}
     found: dict[bytes, Key] = {}
     reader = repository.git.objects
     for oid, content in zip(links, reader.iter_read(links), strict=True):
-        key = key_of_link(content[1]) if content is not None else None
+        if content is None:
+            raise _missing(oid)
+        key = key_of_link(content[1])
         if key is not None:
             found[b"@" + oid] = key
-    small = [oid for oid, size in reader.iter_sizes(files) if size <= POINTER_SIZE_MAX]
+    sizes = dict(reader.iter_sizes(files))
+    for oid in files - sizes.keys():
+        raise _missing(oid)
+    small = [oid for oid, size in sizes.items() if size <= POINTER_SIZE_MAX]
     for oid, content in zip(small, reader.iter_read(small), strict=True):
         key = key_of_pointer(content[1]) if content is not None else None
         if key is not None:
             found[oid] = key
     return found
+
+
+def _missing(oid: bytes) -> HoldError:
+    message = f"object {oid.decode()} is missing or damaged; git fsck tells more"
+    return faults.GIT_FAILED(command="cat-file", message=message)

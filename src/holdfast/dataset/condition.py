@@ -146,7 +146,9 @@ def _index(repository: Repository) -> Finding:
         view = read_index(repository)
     except HoldError as error:
         step = "git update-index --no-split-index; git sparse-checkout disable"
-        return Finding("index", f"not one we can write: {error.what}", bad=True, next=step)
+        return Finding(
+            "index", f"not one we can write: {error.why or error.what}", bad=True, next=step
+        )
     if view is None:
         return Finding("index", "none yet: nothing is saved")
     return Finding("index", f"version {view.version}, {len(view):,} files")

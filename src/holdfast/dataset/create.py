@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from ..core import faults
 from .git import Git
@@ -36,18 +37,62 @@ def create(
         raise faults.BAD_USAGE(what=f"no profile {profile}; known are {known}", command="create")
     _check_backend(backend)
     _check_folder(folder, force=force)
-    os.makedirs(folder, exist_ok=True)
-    if not os.path.lexists(os.path.join(folder, b".git")):
-        Git(folder).run("init", "--quiet")
-    repository = Repository(folder, settings)
-    repository.check_writable()
-    files = _first_files(repository, PROFILES[profile], backend, annex=annex)
-    written = [name for name, text in files.items() if _write(repository, name, text)]
-    if annex:
-        initialise(repository, description or repository.description)
-    if written:
-        _commit(repository, written)
+    files = _first_files(PROFILES[profile], backend, annex=annex)
+    with _undone_on_failure(folder, files):
+        os.makedirs(folder, exist_ok=True)
+        if not os.path.lexists(os.path.join(folder, b".git")):
+            Git(folder).run("init", "--quiet")
+        repository = Repository(folder, settings)
+        repository.check_writable()
+        written = [name for name, text in files.items() if _write(repository, name, text)]
+        if annex:
+            initialise(repository, description or repository.description)
+        if written:
+            _commit(repository, written)
     return repository
+
+
+@contextmanager
+def _undone_on_failure(folder: bytes, names: Collection[str]) -> Iterator[None]:
+    """If making a data set of a folder fails, the folder is as it was; a repository just stays."""
+    if os.path.lexists(os.path.join(folder, b".git")):
+        yield
+        return
+    paths = [os.path.join(folder, os.fsencode(name)) for name in names]
+    folders = [os.path.dirname(path) for path in paths] + [folder]
+    new_folders = [one for one in dict.fromkeys(folders) if not os.path.lexists(one)]
+    before = {path: _content(path) for path in paths}
+    try:
+        yield
+    except BaseException:
+        from shutil import rmtree
+
+        # Its room is given back first: on a full disk the files need it.
+        rmtree(os.path.join(folder, b".git"), ignore_errors=True)
+        for path, content in before.items():
+            _put_back(path, content)
+        for one in sorted(new_folders, key=len, reverse=True):
+            with suppress(OSError):
+                os.rmdir(one)
+        raise
+
+
+def _content(path: bytes) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _put_back(path: bytes, content: bytes | None) -> None:
+    if content == _content(path):
+        return
+    if content is None:
+        os.unlink(path)
+        return
+    with open(path, "wb") as file:
+        file.write(content)
 
 
 def _check_backend(backend: str | None) -> None:
@@ -75,9 +120,7 @@ def _check_folder(folder: bytes, *, force: bool) -> None:
         )
 
 
-def _first_files(
-    repository: Repository, profile: Profile, backend: str | None, *, annex: bool
-) -> dict[str, str]:
+def _first_files(profile: Profile, backend: str | None, *, annex: bool) -> dict[str, str]:
     identity = f'[datalad "dataset"]\n\tid = {new_uuid()}\n'
     if not annex:
         return {".datalad/config": identity, ".noannex": ""}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .objects import Objects
     from .repository import Repository
     from .rules import Rules
+    from .seen_index import SeenIndex, Sizes
 
 _IN_MEMORY = 8 << 20
 
@@ -142,20 +143,14 @@ class Filters:
 
     def _known(self, path: bytes) -> Known | None:
         """The index entry of a path; of one in conflict our side, else theirs."""
-        fields = self._repository.git.run("ls-files", "-s", "-z", "--", path).split(b"\0")
-        found: dict[bytes, bytes] = {}
-        for field in fields:
-            facts, _, where = field.partition(b"\t")
-            if where == path:
-                _, oid, stage = facts.split(b" ")
-                found[stage] = oid
-        name = found.get(b"0") or found.get(b"2") or found.get(b"3")
-        if name is None:
+        oid = self._index.find(path)
+        if oid is None:
             return None
-        for _, size in self._repository.git.objects.iter_sizes([name]):
-            key = self._key_of(name) if size <= POINTER_SIZE_MAX else None
-            return Known(bytes.fromhex(name.decode()), size, key)
-        return None
+        size = self._sizes.of(oid)
+        if size is None:
+            return None
+        key = self._key_of(oid) if size <= POINTER_SIZE_MAX else None
+        return Known(bytes.fromhex(oid.decode()), size, key)
 
     def _key_of(self, oid: bytes) -> Key | None:
         answer = self._repository.git.objects.read(oid)
@@ -198,6 +193,18 @@ class Filters:
         return Repository(self._folder)
 
     @cached_property
+    def _index(self) -> SeenIndex:
+        from .seen_index import SeenIndex
+
+        return SeenIndex(self._repository)
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        from .seen_index import Sizes
+
+        return Sizes(self._repository)
+
+    @cached_property
     def _rules(self) -> Rules:
         from .rules import Rules
 
@@ -207,7 +214,7 @@ class Filters:
     def _added(self) -> AddedByGit:
         from .added_by_git import AddedByGit
 
-        return AddedByGit(self._repository, self._rules, self._key_of)
+        return AddedByGit(self._repository, self._rules, self._index, self._key_of)
 
     @cached_property
     def _objects(self) -> Objects:
@@ -244,6 +251,8 @@ class Filters:
 
             fill_smudged(self._repository, self._smudged)
             self._smudged.clear()
+        if "_sizes" in self.__dict__:
+            self._sizes.close()
         if "_repository" in self.__dict__:
             self._repository.close()
 

@@ -140,6 +140,10 @@ def git_failed(arguments: Sequence[str | bytes], errors: bytes) -> Exception:
     message = " / ".join(errors.decode("utf-8", "backslashreplace").strip().splitlines()[-3:])
     if b"tell me who you are" in errors or b"empty ident name" in errors:
         return faults.NO_IDENTITY()
+    if b"No space left on device" in errors or b"Disk quota exceeded" in errors:
+        return faults.NO_ROOM(path=f"this repository (git {command})", detail=message)
+    if b"Read-only file system" in errors:
+        return faults.NO_PERMISSION(path=f"this repository (git {command})", detail=message)
     return faults.GIT_FAILED(command=command, message=message or "it gave no reason")
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from ..core import faults
+from ..core.errors import ProtocolError
 from ..wire.gitindex import IndexView, encode_cache_tree, invalidate, parse_cache_tree, write_index
 from .git_lock import WAIT_S, GitLock, clear_dead_lock, git_lock
 from .repository import Repository
@@ -52,7 +54,11 @@ def read_index(repository: Repository) -> IndexView | None:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (FileNotFoundError, ValueError):
         return None
-    return IndexView(mapped, repository.object_format)
+    try:
+        return IndexView(mapped, repository.object_format)
+    except ProtocolError as error:
+        path = os.fsdecode(index_path(repository))
+        raise faults.BAD_INDEX(detail=error.what, path=path) from None
 
 
 class LockedIndex:

@@ -9,6 +9,7 @@ from ..core.place import PlaceId
 from ..wire import logs
 from . import ledger_write
 from .config import append_settings
+from .git_folder import link_git_folder
 from .repository import ANNEX_VERSION, Repository
 
 ATTRIBUTES = b"\n* filter=annex\n"
@@ -31,6 +32,7 @@ def initialise(repository: Repository, description: str) -> PlaceId:
     _configure(repository, place)
     _write_attributes(repository)
     _write_hooks(repository)
+    link_git_folder(repository)
     ledger_write.merge_refs(repository)
     _record_place(repository, place, description)
     return place

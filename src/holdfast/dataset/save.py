@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from heapq import merge
 from itertools import islice
 from typing import IO, NamedTuple
 
@@ -27,9 +28,10 @@ from ..core.place import Place
 from ..core.progress import Progress
 from ..wire.gitobjects import Oid
 from ..wire.pointer import key_of_link, link_target, pointer
-from .changes import SUBMODULE_MODE, Change, Scan
+from .changes import SUBMODULE_MODE, Change, IndexState, Scan
 from .commit import Recorded, commit
 from .filtered import iter_filtered_blobs
+from .git_folder import link_git_folder
 from .index_file import clear_dead_locks, index_state
 from .ingest import Ingester
 from .objects import objects_of
@@ -86,6 +88,7 @@ class _Batch:
     keys: list[Key] = field(default_factory=list)
     verbs: Counter[str] = field(default_factory=Counter)
     _open: list[tuple[object, ...]] = field(default_factory=list)
+    _late: Recorded | None = None
 
     def add(self, record: Recorded) -> None:
         """Remember one thing that will be in the version."""
@@ -93,6 +96,12 @@ class _Batch:
         self.verbs[record.verb] += 1
         if len(self._open) == _SPILL:
             self._spill()
+
+    def add_late(self, record: Recorded) -> None:
+        """Remember one thing out of order; it stands for what was taken of its path before."""
+        if all(other.path != record.path for other in self):
+            self.verbs[record.verb] += 1
+        self._late = record
 
     def _spill(self) -> None:
         block = marshal.dumps(self._open)
@@ -111,6 +120,13 @@ class _Batch:
         return "Save " + ", ".join(f"{n} {words[verb]}" for verb, n in sorted(self.verbs.items()))
 
     def __iter__(self) -> Iterator[Recorded]:
+        if self._late is None:
+            return self._iter_in_order()
+        path = self._late.path
+        others = (record for record in self._iter_in_order() if record.path != path)
+        return merge(others, (self._late,), key=lambda record: record.path)
+
+    def _iter_in_order(self) -> Iterator[Recorded]:
         position = 0
         while True:
             self.file.seek(position)
@@ -129,6 +145,7 @@ def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Ite
     if repository.adjusted_branch:
         raise faults.ADJUSTED(branch=repository.adjusted_branch)
     clear_dead_locks(repository)
+    link_git_folder(repository)
     failures: list[Outcome] = []
     scratch = os.path.join(repository.annex_dir, b"othertmp")
     with (
@@ -138,11 +155,15 @@ def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Ite
     ):
         seen = index_state(repository)
         batch = _Batch(file)
+        registered = False
         for taken in _iter_taken(repository, plan, progress):
             if taken.error is not None:
                 failures.append(_failed(taken))
             else:
                 _keep(taken, batch, writer)
+                registered |= taken.mode == SUBMODULE_MODE and taken.verb == "add"
+        if registered:
+            batch.add_late(_list_of_modules(repository, writer))
         if batch.count:
             message = plan.message or batch.message()
             whole = not plan.paths and not plan.updated and not failures
@@ -159,6 +180,18 @@ def _keep(taken: Taken, batch: _Batch, writer: ObjectWriter) -> None:
     batch.add(
         Recorded.of(taken.path, taken.mode, oid, taken.status, taken.key, taken.size, taken.verb)
     )
+
+
+def _list_of_modules(repository: Repository, writer: ObjectWriter) -> Recorded:
+    """The file that names the repositories inside, as it is once they were written into it."""
+    path = b".gitmodules"
+    full = os.path.join(repository.top, path)
+    with open(full, "rb") as file:
+        oid = writer.add(BLOB, file.read())
+    known = repository.git.run("ls-files", "-z", "--", path)
+    status = os.lstat(full)
+    verb = "modify" if known else "add"
+    return Recorded.of(path, FILE, oid, status, None, status.st_size, verb)
 
 
 def _failed(taken: Taken) -> Outcome:
@@ -258,7 +291,7 @@ class _Taker:
     def _take(self, change: Change) -> Taken:
         path = change.path
         if change.in_folder is None and change.in_index is not None:
-            return Taken(path, change.in_index.mode, change.in_index.oid, verb=_verb(change))
+            return self._take_staged(change, change.in_index)
         if not change.in_folder:
             return Taken(path, verb="delete")
         status = os.lstat(self._top + path)
@@ -270,6 +303,15 @@ class _Taker:
         if kind == stat.S_IFDIR:
             return self._take_repository(change)
         raise faults.NOT_A_FILE(path=os.fsdecode(path))
+
+    def _take_staged(self, change: Change, staged: IndexState) -> Taken:
+        """What the folder has as the index does; a link that `git mv` moved is set right first."""
+        if staged.mode == LINK:
+            target = os.readlink(self._top + change.path)
+            key = key_of_link(target) if b".git/annex/objects/" in target else None
+            if key is not None and target != link_target(key, change.path.count(b"/")):
+                return self._take_link(change, os.lstat(self._top + change.path))
+        return Taken(change.path, staged.mode, staged.oid, verb=_verb(change))
 
     def _take_link(self, change: Change, status: os.stat_result) -> Taken:
         path = change.path

@@ -7,8 +7,6 @@ was left by the dead, and removes it. git-annex does so too, so scratch without 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -24,7 +22,8 @@ class Scratch:
         self._stack = ExitStack()
         try:
             self._stack.enter_context(using_scratch(folder))
-            self.path = tempfile.mkdtemp(prefix=name, dir=folder)
+            self.path = folder + b"/" + name + os.urandom(6).hex().encode()
+            os.mkdir(self.path, 0o700)
         except BaseException:
             self._stack.close()
             raise
@@ -32,7 +31,7 @@ class Scratch:
     def close(self) -> None:
         """Remove the folder with what is in it. Closing again does nothing."""
         with self._stack:
-            shutil.rmtree(self.path, ignore_errors=True)
+            _remove_folder(self.path)
 
 
 @contextmanager
@@ -54,9 +53,20 @@ def _clean(folder: bytes, lock: bytes) -> None:
         return
     # Held shared: somebody alive is using it, maybe ourselves; a later run will clean.
     with suppress(PlaceUnavailableError), locks.exclusive(lock, wait_s=0):
-        for entry in os.scandir(folder):
+        _empty(folder)
+
+
+def _empty(folder: bytes) -> None:
+    """Remove what is in a folder, as far as it can be."""
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
             if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
+                _remove_folder(entry.path)
             else:
-                with suppress(OSError):
-                    os.unlink(entry.path)
+                os.unlink(entry.path)
+
+
+def _remove_folder(folder: bytes) -> None:
+    _empty(folder)
+    with suppress(OSError):
+        os.rmdir(folder)

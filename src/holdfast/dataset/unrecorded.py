@@ -7,7 +7,6 @@ opens the data set next, after a kill, looks where those keys really are and tel
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -35,7 +34,7 @@ class Unrecorded:
         os.makedirs(folder, exist_ok=True)
         # Locked before it is made: nobody shall take it for the note of a dead process.
         # Its lock is on a file beside it, since closing a file ends all locks we have on it.
-        self._path = os.path.join(folder, secrets.token_hex(8).encode())
+        self._path = os.path.join(folder, os.urandom(8).hex().encode())
         self._stack = ExitStack()
         self._stack.enter_context(locks.exclusive(self._path + _LOCK, wait_s=0))
         self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115
@@ -43,7 +42,10 @@ class Unrecorded:
 
     def add(self, keys: Sequence[Key]) -> None:
         """Write down keys whose content is about to come or go."""
-        self._file.write(b"".join(key + b"\n" for key in keys))
+        rest = memoryview(b"".join(key + b"\n" for key in keys))
+        # On a disk that is nearly full a write may take a part only, and say no more than that.
+        while rest:
+            rest = rest[self._file.write(rest) :]
         self._keys += keys
 
     def record(self) -> None:

@@ -6,6 +6,7 @@ their final names.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import threading
@@ -23,6 +24,8 @@ from ..core.key import Key
 _CHUNK = 1 << 20
 BATCH_FILES = 1024
 BATCH_BYTES = 1 << 30
+_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What only a writer meets."""
 
 
 class BulkTarget(Protocol):
@@ -139,13 +142,21 @@ class _Carrier:
             temporary, size = self._copy(item.key, path)
         except (HoldError, OSError) as error:
             self._taken.discard(item.key)
-            return _Staged(item, b"", 0, self._as_ours(error))
+            return _Staged(item, b"", 0, self._as_ours(error, item.path))
         return _Staged(item, temporary, size, None)
 
-    def _as_ours(self, error: HoldError | OSError) -> HoldError:
+    def _as_ours(self, error: HoldError | OSError, path: str) -> HoldError:
         if isinstance(error, HoldError):
             return error
+        if error.errno in _OURS or self._is_here(error.filename):
+            from ..dataset.save import from_os_error
+
+            return from_os_error(error, os.fsencode(path))
         return faults.UNREACHABLE(place=self._name, detail=str(error.strerror or error))
+
+    def _is_here(self, name: object) -> bool:
+        """Whether what failed is a file of ours, not of the source."""
+        return isinstance(name, bytes | str) and os.fsencode(name).startswith(self._folder)
 
     def _copy(self, key: Key, path: bytes) -> tuple[bytes, int]:
         check = checker(key, self._name) if is_verifiable(key.backend) else None
@@ -196,7 +207,12 @@ class _Carrier:
     def _put(self, item: _Staged) -> Brought:
         if not item.temporary:
             return Brought(item.wanted, 0, item.error)
-        self._target.put(item.wanted.key, item.temporary)
+        try:
+            self._target.put(item.wanted.key, item.temporary)
+        except OSError as error:
+            from ..dataset.save import from_os_error
+
+            return Brought(item.wanted, 0, from_os_error(error, os.fsencode(item.wanted.path)))
         return Brought(item.wanted, item.size, None)
 
 

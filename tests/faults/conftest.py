@@ -1,0 +1,31 @@
+"""Broken disks for tests: small ones, read-only ones. They need root, or the test is skipped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mounts on folders below the test's own; unmounted at its end."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    mounted: list[Path] = []
+
+    def mount_on(name: str, *words: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        done = subprocess.run(["mount", *words, str(folder)], capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip(f"mounting is not allowed here: {done.stderr.decode().strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield mount_on
+    for folder in reversed(mounted):
+        subprocess.run(["umount", "-l", str(folder)], check=False)

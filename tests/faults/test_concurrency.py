@@ -1,0 +1,271 @@
+"""Several programs in one data set at once, ours and git-annex: nothing lost, all told right."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from scenes import (
+    BIN,
+    HOLD,
+    Digests,
+    Ran,
+    check_ledger,
+    contents,
+    environment,
+    fill,
+    hold,
+    left_locks,
+    left_scratch,
+    made,
+    must,
+    objects,
+    run,
+)
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(shutil.which("git-annex", path=environment()["PATH"]) is None,
+                       reason="the real git-annex is not here"),
+]  # fmt: skip
+
+
+def at_once(*calls: tuple[Path, Sequence[str]]) -> list[Ran]:
+    """Run commands at the same time, each in its folder."""
+    started = [
+        subprocess.Popen(
+            words, cwd=folder, env=environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for folder, words in calls
+    ]  # fmt: skip
+    ended = []
+    for process in started:
+        out, err = process.communicate(timeout=120)
+        ended.append(Ran(process.returncode, os.fsdecode(out), os.fsdecode(err)))
+    return ended
+
+
+def can_be_acted_on(ran: Ran) -> bool:
+    """It went well, or says in four lines what a person can do; a bug or a riddle does not."""
+    if ran.code == 0:
+        return True
+    told = re.search(r"✗ H\d+ .*\n  why .*\n  safe .*\n  next .*\n", ran.err)
+    return told is not None and "Traceback" not in ran.err and "dmesg" not in ran.err
+
+
+def assert_all_is_well(main: Path, expected: Digests) -> None:
+    """Everything is saved, present and told as it is."""
+    saved = hold(main, "save", "-q")
+    assert saved.code == 0, saved.text
+    assert {p: d for p, d in contents(main).items() if p in expected} == expected
+    assert not left_locks(main) and not left_scratch(main)
+    fsck = run(main, "git", "fsck", "--no-progress")
+    assert fsck.code == 0, fsck.text
+    assert not must(main, "git", "status", "--porcelain").out
+    check_ledger(main)
+    checked = run(main, "git", "annex", "fsck")
+    assert checked.code == 0 and "fixing location log" not in checked.out, checked.text
+
+
+@pytest.fixture
+def main(tmp_path: Path) -> Path:
+    """A data set with files to be saved."""
+    made(tmp_path / "main", random.Random(5), 10)
+    fill(tmp_path / "main", random.Random(6), 80)
+    return tmp_path / "main"
+
+
+def test_two_saves_of_the_same_files_at_once_save_each_file_once(main: Path) -> None:
+    before = contents(main)
+    for ran in at_once((main, [HOLD, "save"]), (main, [HOLD, "save"])):
+        assert can_be_acted_on(ran), ran.text
+    assert_all_is_well(main, before)
+
+
+def test_two_saves_of_different_files_at_once_save_both(main: Path) -> None:
+    before = contents(main)
+    results = at_once((main, [HOLD, "save", "d0", "d1"]), (main, [HOLD, "save", "d2", "d3"]))
+    for ran in results:
+        assert ran.code == 0, ran.text
+    assert_all_is_well(main, before)
+
+
+def test_two_saves_and_an_add_by_git_annex_at_once_lose_nothing(main: Path) -> None:
+    before = contents(main)
+    *ours, _ = at_once(
+        (main, [HOLD, "save"]),
+        (main, [HOLD, "save", "d1", "d2"]),
+        (main, ["git", "annex", "add", "."]),
+    )
+    for ran in ours:
+        assert can_be_acted_on(ran), ran.text
+    assert {p: d for p, d in contents(main).items() if p in before} == before
+    must(main, "git", "annex", "add", ".")
+    assert_all_is_well(main, before)
+
+
+def test_a_file_that_is_written_to_while_saved_is_left_to_its_writer(main: Path) -> None:
+    code = (
+        "import sys, time\nend = time.monotonic() + 1.5\nnumber = 0\n"
+        "while time.monotonic() < end:\n    number += 1\n"
+        "    with open('log.dat.tmp', 'w') as file:\n        file.write(str(number) * 5000)\n"
+        "    import os; os.replace('log.dat.tmp', 'log.dat')\n"
+    )
+    python = str(BIN / "python")
+    saved, wrote = at_once((main, [HOLD, "save"]), (main, [python, "-c", code]))
+    assert wrote.code == 0, wrote.text
+    assert can_be_acted_on(saved), saved.text
+    assert_all_is_well(main, contents(main))
+
+
+# clones
+
+
+@pytest.fixture
+def clones(tmp_path: Path) -> Path:
+    """A folder with ``origin``, and two clones ``a`` and ``b`` that know each other."""
+    made(tmp_path / "origin", random.Random(7), 40)
+    for name in ("a", "b"):
+        must(tmp_path, HOLD, "clone", "-q", "origin", name)
+    must(tmp_path / "a", "git", "remote", "add", "b", str(tmp_path / "b"))
+    must(tmp_path / "b", "git", "remote", "add", "a", str(tmp_path / "a"))
+    return tmp_path
+
+
+def test_two_gets_at_once_bring_everything_once(clones: Path) -> None:
+    a = clones / "a"
+    for ran in at_once((a, [HOLD, "get"]), (a, [HOLD, "get"])):
+        assert can_be_acted_on(ran), ran.text
+    must(a, HOLD, "get", "-q")
+    assert_all_is_well(a, contents(clones / "origin"))
+
+
+def test_a_get_by_hold_and_one_by_git_annex_at_once_bring_everything(clones: Path) -> None:
+    a = clones / "a"
+    ours, theirs = at_once((a, [HOLD, "get"]), (a, ["git", "annex", "get", "."]))
+    assert can_be_acted_on(ours), ours.text
+    must(a, HOLD, "get", "-q")
+    assert_all_is_well(a, contents(clones / "origin"))
+    assert theirs.code in (0, 1)
+
+
+def test_a_get_and_a_drop_at_once_leave_a_true_ledger(clones: Path) -> None:
+    a, good = clones / "a", contents(clones / "origin")
+    must(a, HOLD, "get", "-q", "d0", "d1")
+    for _ in range(3):
+        for ran in at_once((a, [HOLD, "get"]), (a, [HOLD, "drop", "."])):
+            assert can_be_acted_on(ran), ran.text
+        assert contents(clones / "origin") == good
+        check_ledger(a)
+    must(a, HOLD, "get", "-q")
+    assert_all_is_well(a, good)
+
+
+def test_two_clones_that_drop_from_each_other_at_once_leave_one_copy(clones: Path) -> None:
+    a, b = clones / "a", clones / "b"
+    good = contents(clones / "origin")
+    annexed = set(objects(clones / "origin"))
+    must(a, HOLD, "get", "-q")
+    must(b, HOLD, "get", "-q")
+    for name in (a, b):
+        must(name, "git", "remote", "remove", "origin")
+        must(name, "git", "annex", "dead", "origin") if name is a else None
+    origin = must(clones / "origin", "git", "config", "annex.uuid").out.strip()
+    must(b, "git", "annex", "dead", origin)
+    for _ in range(20):
+        for ran in at_once((a, [HOLD, "drop", "."]), (b, [HOLD, "drop", "."])):
+            assert can_be_acted_on(ran), ran.text
+        assert set(objects(a)) | set(objects(b)) == annexed
+        check_ledger(a)
+        check_ledger(b)
+        for name in (a, b):
+            must(name, HOLD, "get", "-q")
+    assert contents(a) == contents(b) == good
+
+
+def test_hold_and_git_annex_that_drop_from_each_other_at_once_leave_one_copy(
+    clones: Path,
+) -> None:
+    a, b = clones / "a", clones / "b"
+    annexed = set(objects(clones / "origin"))
+    must(a, HOLD, "get", "-q")
+    must(b, HOLD, "get", "-q")
+    for name in (a, b):
+        must(name, "git", "remote", "remove", "origin")
+    for _ in range(3):
+        ours, _ = at_once(
+            (a, [HOLD, "drop", "."]), (b, ["git", "annex", "drop", ".", "--numcopies=1"])
+        )
+        assert can_be_acted_on(ours), ours.text
+        assert set(objects(a)) | set(objects(b)) == annexed
+        for name in (a, b):
+            must(name, HOLD, "get", "-q")
+
+
+# the branch, and locks on content
+
+
+def test_no_update_of_the_branch_is_lost_beside_git_annex(main: Path) -> None:
+    """Every commit of ours, and every one of git-annex, stays in the history of the branch."""
+    before = contents(main)
+    theirs = ["sh", "-c", "for n in 1 2 3 4 5 6 7 8; do git annex numcopies 1; "
+              "git annex mincopies 1; git annex numcopies 2; done; git annex numcopies 1"]  # fmt: skip
+    parts = ["d0", "d1", "d2", "d3", "."]
+    ours = ["sh", "-c", "; ".join(f"{HOLD} save -q {part} || exit 9" for part in parts)]
+    for ran in at_once((main, theirs), (main, ours)):
+        assert ran.code == 0, ran.text
+    assert_all_is_well(main, before)
+    history = must(main, "git", "log", "--format=%H", "-p", "git-annex", "--", "numcopies.log")
+    assert len(re.findall(r"^\+\d+s [12]$", history.out, re.MULTILINE)) >= 16
+
+
+@contextmanager
+def locked_by_shell(folder: Path, key: str) -> Iterator[None]:
+    """Content that a git-annex server has promised to keep."""
+    uuid = must(folder, "git", "config", "annex.uuid").out.strip()
+    server = subprocess.Popen(
+        ["git-annex-shell", "p2pstdio", str(folder), "00000000-0000-4000-8000-000000000000",
+         "--uuid", uuid],
+        env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert server.stdin is not None and server.stdout is not None
+    try:
+        server.stdin.write(f"VERSION 1\nLOCKCONTENT {key}\n".encode())
+        server.stdin.flush()
+        ends_at = time.monotonic() + 30
+        for line in server.stdout:
+            if line == b"SUCCESS\n":
+                break
+            assert b"FAILURE" not in line and time.monotonic() < ends_at, line
+        yield
+        server.stdin.write(b"UNLOCKCONTENT\n")
+        server.stdin.close()
+        server.wait(30)
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def test_content_that_a_server_has_promised_to_keep_is_not_dropped(clones: Path) -> None:
+    a = clones / "a"
+    must(a, HOLD, "get", "-q")
+    key = sorted(objects(a))[3]
+    with locked_by_shell(a, key):
+        ran = hold(a, "drop", ".")
+        assert ran.code != 0 and can_be_acted_on(ran), ran.text
+        assert "H207" in ran.err
+        assert list(objects(a)) == [key]
+        check_ledger(a)
+    must(a, HOLD, "drop", "-q", ".")
+    assert not objects(a)
+    check_ledger(a)
