@@ -294,8 +294,8 @@ def test_data_alone_goes_to_standard_output_and_failures_to_the_other(
         (["info"], "info",
          Outcome("info", Status.OK, facts={"files": 1290, "annexed_bytes": 6200000000, "places": ["tape", "nas"]}),
          "files          1,290\nannexed_bytes  6.2 GB\nplaces         tape\n               nas"),
-        (["doctor"], "doctor", Outcome("doctor", Status.OK, note="2.43", facts={"check": "git"}),
-         "ok         git  2.43"),
+        (["doctor"], "doctor", Outcome("doctor", Status.OK, note="2.43", facts={"part": "programs", "check": "git"}),
+         "Programs\n  ✓ git              2.43\ndoctor  nothing to act on"),
     ],
 )  # fmt: skip
 def test_each_question_has_its_own_form_of_answer(
@@ -329,8 +329,8 @@ def test_each_question_has_its_own_form_of_answer(
         (["find", "--larger-than", "1kB"], "find", "", {"largerthan": 1000, "smallerthan": None}),
         (["fsck", "--time-limit", "5h"], "fsck", "", {"time_limit_s": 18000.0, "repair": False}),
         (["config", "--shared", "a.b=1"], "config", "", {"shared": True}),
-        (["uninstall", "-d", "x"], "remove", "", {"force_reason": None, "path": Path("x")}),
-        (["demo", "--keep"], "demo", "", {"keep": True}),
+        (["uninstall", "-d", "x"], "remove", "", {"force_reason": None, "args": ("x",)}),
+        (["demo", "--keep", "--json"], "demo", "", {"keep": True}),
     ],
 )
 def test_each_command_hands_its_options_on(

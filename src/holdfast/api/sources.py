@@ -140,6 +140,8 @@ def is_ssh(url: str) -> bool:
 def _open_path(
     dataset: Dataset, name: str, folder: bytes, place: Place, cost: float | None
 ) -> Readable:
+    if os.path.isfile(folder):
+        raise faults.NO_WAY(place=name, kind="git bundle, which holds no content")
     if not os.path.isdir(folder):
         raise faults.UNREACHABLE(place=name, detail=f"{os.fsdecode(folder)} is not there")
     other = Repository(folder)

@@ -132,7 +132,9 @@ class Call:
             return self._stopped(report, monotonic() - began)
         finally:
             self.progress.stop()
-            view.close(report, monotonic() - began)
+            # When the verb could not even begin, its error says all there is to say.
+            if report.counts or sys.exc_info()[0] is None:
+                view.close(report, monotonic() - began)
         return report.exit_code
 
     def _view(self, tell: Tell | None, end: str, empty: str) -> View:

@@ -155,7 +155,6 @@ def _rename_new(temporary: bytes, final: bytes, *, keep: bool) -> None:
         os.rename(temporary, final)
 
 
-
 def sync_file_system(path: bytes) -> None:
     """Bring everything written so far on a file system to the disk, in one call."""
     import ctypes  # late: it costs start-up time, and reading commands never sync
