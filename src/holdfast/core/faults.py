@@ -443,8 +443,8 @@ def reference() -> str:
     """The error reference as Markdown."""
     lines = [
         "# Error reference", "",
-        "Every failure has four lines and a code. Exit codes: 0 done, 1 error, 2 usage, 3 incomplete",
-        "and safe to run again, 4 needs a person, 130 stopped. Printed by",
+        "Every failure has four lines and a code. Exit codes: 0 done, 1 error, 2 usage,",
+        "3 incomplete and safe to run again, 4 needs a person, 130 stopped. Printed by",
         "`python -m holdfast.core.faults`; a test keeps this page true.", "",
     ]  # fmt: skip
     for fault in iter_faults():
