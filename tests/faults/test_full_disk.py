@@ -122,7 +122,8 @@ def test_a_data_set_is_not_begun_on_a_full_disk_and_can_be_when_there_is_room(
         ballast = fill_up(disk, leave)
         ran = hold(disk, "create", "new")
         free_up(ballast)
-        assert ran.code == 0 or (ran.code == 3 and has_four_lines(ran, "H401")), ran.text
+        # A git that could not write its message to the end says no more than that it is empty.
+        assert ran.code == 0 or has_four_lines(ran, "H401", "H110"), ran.text
         again = hold(disk, "create", "new", *(["--force"] if ran.code == 0 else []))
         assert again.code == 0, f"after {ran.text}: {again.text}"
         must(disk / "new", "git", "annex", "fsck")

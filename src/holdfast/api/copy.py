@@ -27,6 +27,7 @@ from ..dataset.packs import sync_file_system
 from ..dataset.populate import WorkFiles
 from ..dataset.repository import Repository
 from ..dataset.rules import Rules
+from ..dataset.scratch import using_scratch
 from ..dataset.unrecorded import unrecorded
 from ..transfer.local import Wanted, iter_bring
 from ..wire import branch_paths, logs
@@ -241,15 +242,17 @@ class _Sender:
         ]
         errors: dict[Key, HoldError] = {}
         sizes: dict[Key, int] = {}
-        done = iter_bring(
-            wanted, dataset.objects, other.objects, source_name="here", sync=sync_file_system,
-            scratch=other.repository.annex_dir + b"/othertmp", jobs=self._jobs,
-        )  # fmt: skip
-        for brought in done:
-            if brought.error is not None:
-                errors[brought.wanted.key] = brought.error
-            else:
-                sizes[brought.wanted.key] = brought.size
+        scratch = other.repository.annex_dir + b"/othertmp"
+        with using_scratch(scratch):
+            done = iter_bring(
+                wanted, dataset.objects, other.objects, source_name="here",
+                sync=sync_file_system, scratch=scratch, jobs=self._jobs,
+            )  # fmt: skip
+            for brought in done:
+                if brought.error is not None:
+                    errors[brought.wanted.key] = brought.error
+                else:
+                    sizes[brought.wanted.key] = brought.size
         there = [f.key for f in block if f.key is not None and f.key not in errors]
         _record(dataset, other, there, present=True)
         _fill(other, there)

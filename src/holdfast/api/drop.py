@@ -144,10 +144,9 @@ class Dropper:
             waiting = [file for file in told if isinstance(file, TrackedFile)]
             leave = self._leave(waiting, claims)
             note.add([key for key, given in leave.items() if not isinstance(given, HoldError)])
-            work = WorkFiles(self._dataset.repository, self._dataset.objects)
-            for item in told:
-                yield item if isinstance(item, Outcome) else self._end(item, leave, held, work)
-            work.finish()
+            with WorkFiles(self._dataset.repository, self._dataset.objects) as work:
+                for item in told:
+                    yield item if isinstance(item, Outcome) else self._end(item, leave, held, work)
         finally:
             for left in held.values():
                 self._dataset.objects.release(left)

@@ -125,22 +125,21 @@ class _Run:
         claims = self._dataset.ledger.locations(keys)
         results = dict(zip(keys, self._pool.map(self._check, keys), strict=True))
         self._mend_ledger(results, claims, note)
-        work = WorkFiles(self._dataset.repository, self._dataset.objects)
         told: set[Key] = set()
-        for file in block:
-            assert file.key is not None
-            result = results[file.key]
-            progress.advance(1, result.size if file.key not in told else 0)
-            if result.health is Health.BAD and file.key not in told:
-                yield from self._damaged(file, result, claims[file.key], sources, note)
-            elif sources is not None and self._was_set_aside(file, result):
-                yield from self._repair_later(file, result, claims[file.key], sources, note)
-            else:
-                if not file.locked:
-                    work.populate(file)
-                yield self._told(file, result, claims[file.key])
-            told.add(file.key)
-        work.finish()
+        with WorkFiles(self._dataset.repository, self._dataset.objects) as work:
+            for file in block:
+                assert file.key is not None
+                result = results[file.key]
+                progress.advance(1, result.size if file.key not in told else 0)
+                if result.health is Health.BAD and file.key not in told:
+                    yield from self._damaged(file, result, claims[file.key], sources, note)
+                elif sources and file.key not in told and self._was_set_aside(file, result):
+                    yield from self._repair_later(file, result, claims[file.key], sources, note)
+                else:
+                    if not file.locked:
+                        work.populate(file)
+                    yield self._told(file, result, claims[file.key])
+                told.add(file.key)
 
     def _check(self, key: Key) -> Checkup:
         return check(self._dataset.objects, key, fast=self._fast)
