@@ -92,7 +92,13 @@ def open_dataset(
     if repository.uuid is None:
         if not ledger_write.unmerged_refs(repository):
             raise faults.NO_ANNEX(path=os.fsdecode(repository.top))
+        if repository.adjusted_branch:
+            raise faults.ADJUSTED(branch=repository.adjusted_branch)
+        from ..dataset.enabling import enable_special_remotes  # late: only a fresh clone needs it
+
         initialise(repository, repository.description)
+        enable_special_remotes(repository)
+        repository.forget_config()
     return Dataset(repository)
 
 

@@ -90,6 +90,9 @@ def _open_remote(
 ) -> Readable | None:
     url = settings.get("url")
     cost = _cost(settings)
+    verified = settings.get("annex-verified", "verified")
+    if verified == "manual":
+        raise faults.PLACE_UNVERIFIED(place=name, state=verified)
     if url is None:
         return _open_special(dataset, name, settings, place, cost)
     if url.startswith(("http://", "https://")):
@@ -124,7 +127,7 @@ def local_folder(top: bytes, url: str) -> bytes | None:
         from urllib.parse import unquote, urlsplit
 
         return os.fsencode(unquote(urlsplit(url).path))
-    if "://" in url or is_ssh(url):
+    if "://" in url or "::" in url or is_ssh(url):
         return None
     return os.path.normpath(os.path.join(top, os.fsencode(os.path.expanduser(url))))
 
@@ -133,8 +136,9 @@ def is_ssh(url: str) -> bool:
     """Whether git would reach this by ssh: a URL, or HOST:PATH with no slash before the colon."""
     if "://" in url:
         return url.startswith(("ssh://", "git+ssh://", "ssh+git://"))
-    head, colon, _ = url.partition(":")
-    return bool(colon) and "/" not in head
+    head, colon, rest = url.partition(":")
+    # Two colons name a program of git's, as in annex::UUID.
+    return bool(colon) and "/" not in head and not rest.startswith(":")
 
 
 def _open_path(
@@ -182,9 +186,6 @@ def _open_special(
 ) -> Readable | None:
     if not place.id:
         return None
-    verified = settings.get("annex-verified", "verified")
-    if verified == "manual":
-        raise faults.PLACE_UNVERIFIED(place=name, state=verified)
     source = PlaceId(settings.get("annex-config-uuid", place.id))
     config = logs.parse_remotes(dataset.ledger.policy_file(b"remote.log")).get(source, {})
     kind = config.get("type", "unknown")
