@@ -194,6 +194,11 @@ class Tools:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
 
+    @staticmethod
+    def copy(folder: Path, target: Path) -> None:
+        """A second folder with all of the same in it, times and modes too."""
+        subprocess.run(["cp", "-Rp", folder, target], check=True)
+
     # what they say
 
     def is_clean(self, tool: str, folder: Path) -> bool:

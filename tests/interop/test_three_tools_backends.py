@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +75,7 @@ class Judged:
         self.damaged = {}
         for tool in ("hold", "annex"):
             copy = folder / f"damaged {saver} {tool}"
-            shutil.copytree(self.folder, copy, symlinks=True)
+            tools.copy(self.folder, copy)
             damage(copy)
             self.damaged[tool] = problems(tools, tool, copy)
         tools.settled(self.folder)

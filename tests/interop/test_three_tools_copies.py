@@ -30,6 +30,7 @@ def family(tools: Tools, shelf: Path) -> Path:
     for name in ("second", "third", "here"):
         clone = tools.clone("annex", source, top / name)
         tools.annex(clone, "get", "-q", ".")
+        tools.git(clone, "config", "remote.origin.url", "../source")
     for name in ("second", "third"):
         tools.git(top / "here", "remote", "add", name, f"../{name}")
         tools.git(top / "here", "fetch", "-q", name)
@@ -44,9 +45,7 @@ class Twins:
         self._tools = tools
         self.tops = {tool: folder / tool for tool in TWO}
         for top in self.tops.values():
-            shutil.copytree(family, top, symlinks=True)
-            for clone in ("second", "third", "here"):
-                tools.git(top / clone, "config", "remote.origin.url", str(top / "source"))
+            tools.copy(family, top)
 
     def annex(self, member: str, *words: str) -> None:
         """Set the same up in both."""

@@ -182,7 +182,7 @@ def _keys_of(
         HoldError: An object is missing: what it was, and whether it has a key, nobody can tell.
     """
     links = {oid for _, mode, oid in block if mode == LINK}
-    files = {oid for _, mode, oid in block if mode != LINK}
+    files = {oid for _, mode, oid in block if mode not in (LINK, SUBMODULE)}
     found: dict[bytes, Key] = {}
     reader = repository.git.objects
     for oid, content in zip(links, reader.iter_read(links), strict=True):
