@@ -310,8 +310,8 @@ def kill_after(command: Sequence[str], folder: Path, seconds: float) -> int:
 
 def kill_at(words: Sequence[str], folder: Path, number: int, count_file: Path) -> Ran:
     """Run hold and kill it just before its N-th change to the file system (0: only count them)."""
-    helper = Path(__file__).with_name("kill_at.py")
-    return run(folder, sys.executable, str(helper), str(count_file), str(number), *words)
+    runner = Path(__file__).with_name("kill_at.py")
+    return run(folder, sys.executable, str(runner), str(count_file), str(number), *words)
 
 
 SYSCALLS = (

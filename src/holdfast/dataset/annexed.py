@@ -182,7 +182,9 @@ def _keys_of(
         HoldError: An object is missing: what it was, and whether it has a key, nobody can tell.
     """
     links = {oid for _, mode, oid in block if mode == LINK}
-    files = {oid for _, mode, oid in block if mode not in (LINK, SUBMODULE)}
+    # Changed files of the folder have no object yet: git writes zeros for theirs.
+    regular = (oid for _, mode, oid in block if mode not in (LINK, SUBMODULE))
+    files = {oid for oid in regular if oid.strip(b"0")}
     found: dict[bytes, Key] = {}
     reader = repository.git.objects
     for oid, content in zip(links, reader.iter_read(links), strict=True):
