@@ -30,39 +30,40 @@ def family(tools: Tools, shelf: Path) -> Path:
     for name in ("second", "third", "here"):
         clone = tools.clone("annex", source, top / name)
         tools.annex(clone, "get", "-q", ".")
-        tools.git(clone, "config", "remote.origin.url", "../source")
     for name in ("second", "third"):
-        tools.git(top / "here", "remote", "add", name, f"../{name}")
+        tools.git(top / "here", "remote", "add", name, str(top / name))
         tools.git(top / "here", "fetch", "-q", name)
     tools.annex(top / "here", "merge", "-q")
     return top
 
 
 class Twins:
-    """Two copies of the same family, one for each tool to drop in."""
+    """Two copies of the clone to drop in, one for each tool; the other places are the same."""
 
     def __init__(self, tools: Tools, family: Path, folder: Path) -> None:
         self._tools = tools
-        self.tops = {tool: folder / tool for tool in TWO}
-        for top in self.tops.values():
-            tools.copy(family, top)
+        self.folders = {tool: folder / tool for tool in TWO}
+        for clone in self.folders.values():
+            tools.copy(family / "here", clone)
 
-    def annex(self, member: str, *words: str) -> None:
+    def annex(self, *words: str) -> None:
         """Set the same up in both."""
-        for top in self.tops.values():
-            self._tools.annex(top / member, *words)
+        for folder in self.folders.values():
+            self._tools.annex(folder, *words)
 
-    def git(self, member: str, *words: str) -> None:
-        for top in self.tops.values():
-            self._tools.git(top / member, *words)
+    def git(self, *words: str) -> None:
+        for folder in self.folders.values():
+            self._tools.git(folder, *words)
 
-    def uuid(self, member: str) -> str:
-        return self._tools.uuid(self.tops["hold"] / member)
+    def attributes(self, rules: str) -> None:
+        for folder in self.folders.values():
+            (folder / ".gitattributes").write_text(rules)
+        self.git("add", ".gitattributes")
+        self.git("commit", "-q", "-m", "rules")
 
     def drop(self, path: str, *options: str, allowed: bool) -> None:
         """Each tool is asked to drop; both do, or both refuse, and content is as that says."""
-        for tool, top in self.tops.items():
-            folder = top / "here"
+        for tool, folder in self.folders.items():
             run = self._tools.hold if tool == "hold" else self._tools.annex
             run(folder, "drop", path, *options, exits=0 if allowed else REFUSED[tool])
             assert (folder / path).exists() is not allowed
@@ -82,7 +83,7 @@ def twins(tools: Tools, family: Path, bench: Path) -> Twins:
 def test_numcopies_of_the_data_set_allow_or_refuse(
     twins: Twins, number: int, allowed: bool
 ) -> None:
-    twins.annex("here", "numcopies", str(number))
+    twins.annex("numcopies", str(number))
     twins.drop("scan.dat", allowed=allowed)
 
 
@@ -101,28 +102,22 @@ def test_numcopies_of_the_data_set_allow_or_refuse(
 def test_numcopies_and_mincopies_count_those_that_answer(
     twins: Twins, number: int, least: int, reachable: int, allowed: bool
 ) -> None:
-    twins.annex("here", "numcopies", str(number))
-    twins.annex("here", "mincopies", str(least))
+    twins.annex("numcopies", str(number))
+    twins.annex("mincopies", str(least))
     for name in ("origin", "second", "third")[reachable:]:
-        twins.git("here", "config", f"remote.{name}.url", "/nowhere/at/all")
+        twins.git("config", f"remote.{name}.url", "/nowhere/at/all")
     twins.drop("scan.dat", allowed=allowed)
 
 
 @pytest.mark.parametrize("path", ["scan.dat", "raw/scan.dat"])
 def test_attributes_ask_for_more_copies_of_some_files(twins: Twins, path: str) -> None:
-    for top in twins.tops.values():
-        (top / "here" / ".gitattributes").write_text("raw/* annex.numcopies=4\n")
-    twins.git("here", "add", ".gitattributes")
-    twins.git("here", "commit", "-q", "-m", "rule")
+    twins.attributes("raw/* annex.numcopies=4\n")
     twins.drop(path, allowed=path == "scan.dat")
 
 
 def test_attributes_ask_for_fewer_copies_than_the_data_set(twins: Twins) -> None:
-    twins.annex("here", "numcopies", "4")
-    for top in twins.tops.values():
-        (top / "here" / ".gitattributes").write_text("* annex.numcopies=1\n")
-    twins.git("here", "add", ".gitattributes")
-    twins.git("here", "commit", "-q", "-m", "rule")
+    twins.annex("numcopies", "4")
+    twins.attributes("* annex.numcopies=1\n")
     twins.drop("scan.dat", allowed=True)
 
 
@@ -130,27 +125,21 @@ def test_attributes_ask_for_fewer_copies_than_the_data_set(twins: Twins) -> None
 def test_none_of_them_lets_the_last_copy_go_whatever_is_configured(
     twins: Twins, reachable: int
 ) -> None:
-    for top in twins.tops.values():
-        (top / "here" / ".gitattributes").write_text("* annex.numcopies=0 annex.mincopies=0\n")
-    twins.git("here", "add", ".gitattributes")
-    twins.git("here", "commit", "-q", "-m", "rule")
-    twins.git("here", "config", "annex.numcopies", "0")
+    twins.attributes("* annex.numcopies=0 annex.mincopies=0\n")
+    twins.git("config", "annex.numcopies", "0")
     for name in ("origin", "second", "third")[reachable:]:
-        twins.git("here", "config", f"remote.{name}.url", "/nowhere/at/all")
+        twins.git("config", f"remote.{name}.url", "/nowhere/at/all")
     twins.drop("scan.dat", allowed=reachable > 0)
 
 
 def test_numcopies_of_zero_for_a_call_keep_the_last_copy(twins: Twins) -> None:
     for name in ("origin", "second", "third"):
-        twins.git("here", "config", f"remote.{name}.url", "/nowhere/at/all")
+        twins.git("config", f"remote.{name}.url", "/nowhere/at/all")
     twins.drop("scan.dat", "--numcopies=0", allowed=False)
 
 
 def test_attributes_ask_for_mincopies(twins: Twins) -> None:
-    for top in twins.tops.values():
-        (top / "here" / ".gitattributes").write_text("* annex.mincopies=4\n")
-    twins.git("here", "add", ".gitattributes")
-    twins.git("here", "commit", "-q", "-m", "rule")
+    twins.attributes("* annex.mincopies=4\n")
     twins.drop("scan.dat", allowed=False)
 
 
@@ -158,36 +147,39 @@ def test_attributes_ask_for_mincopies(twins: Twins) -> None:
 def test_numcopies_of_git_config_count_when_the_data_set_says_nothing(
     twins: Twins, number: str
 ) -> None:
-    twins.git("here", "config", "annex.numcopies", number)
+    twins.git("config", "annex.numcopies", number)
     twins.drop("scan.dat", allowed=number == "3")
 
 
 @pytest.mark.parametrize("command", ["untrust", "dead"])
 def test_an_untrusted_or_dead_copy_does_not_count(twins: Twins, command: str) -> None:
-    twins.annex("here", "numcopies", "3")
-    twins.annex("here", command, "--force", "third")
+    twins.annex("numcopies", "3")
+    twins.annex(command, "--force", "third")
     twins.drop("scan.dat", allowed=False)
 
 
 @pytest.mark.parametrize("level", ["untrusted", "dead", "semitrusted"])
 def test_trust_set_for_a_remote_here_goes_over_the_recorded(twins: Twins, level: str) -> None:
-    twins.annex("here", "numcopies", "3")
-    twins.git("here", "config", "remote.third.annex-trustlevel", level)
+    twins.annex("numcopies", "3")
+    twins.git("config", "remote.third.annex-trustlevel", level)
     twins.drop("scan.dat", allowed=level == "semitrusted")
 
 
 @pytest.mark.parametrize("number", ["3", "4"])
 def test_a_trusted_copy_counts_unasked(twins: Twins, number: str) -> None:
-    twins.annex("here", "numcopies", number)
-    twins.annex("here", "trust", "--force", "third")
-    twins.git("here", "config", "remote.third.url", "/nowhere/at/all")
+    twins.annex("numcopies", number)
+    twins.annex("trust", "--force", "third")
+    twins.git("config", "remote.third.url", "/nowhere/at/all")
     twins.drop("scan.dat", allowed=number == "3")
 
 
-def test_a_copy_that_is_gone_does_not_count_though_it_is_recorded(twins: Twins) -> None:
-    twins.annex("here", "numcopies", "3")
-    for top in twins.tops.values():
-        shutil.rmtree(top / "third" / ".git" / "annex" / "objects")
+def test_a_copy_that_is_gone_does_not_count_though_it_is_recorded(
+    tools: Tools, family: Path, bench: Path, twins: Twins
+) -> None:
+    twins.annex("numcopies", "3")
+    tools.copy(family / "third", bench / "third")
+    shutil.rmtree(bench / "third" / ".git" / "annex" / "objects")
+    twins.git("config", "remote.third.url", str(bench / "third"))
     twins.drop("scan.dat", allowed=False)
 
 
@@ -205,13 +197,13 @@ def test_a_copy_that_is_gone_does_not_count_though_it_is_recorded(twins: Twins) 
     ],
 )
 def test_content_that_is_required_here_stays(twins: Twins, rule: str, allowed: bool) -> None:
-    twins.annex("here", "required", ".", rule)
+    twins.annex("required", ".", rule)
     twins.drop("scan.dat", allowed=allowed)
 
 
 def test_a_required_group_counts_members(twins: Twins) -> None:
-    twins.annex("here", "group", "second", "archive")
-    twins.annex("here", "required", ".", "not copies=archive:1")
+    twins.annex("group", "second", "archive")
+    twins.annex("required", ".", "not copies=archive:1")
     twins.drop("scan.dat", allowed=True)
 
 
@@ -219,8 +211,7 @@ def test_a_required_group_counts_members(twins: Twins) -> None:
 def test_content_with_two_names_stays_when_the_other_asks_for_it(
     tools: Tools, twins: Twins, rule: str
 ) -> None:
-    for top in twins.tops.values():
-        folder = top / "here"
+    for folder in twins.folders.values():
         (folder / "raw" / "again.dat").symlink_to("../" + str((folder / "scan.dat").readlink()))
         if rule == "attributes":
             (folder / ".gitattributes").write_text("raw/* annex.numcopies=4\n")
@@ -235,8 +226,8 @@ def test_content_with_two_names_stays_when_the_other_asks_for_it(
 def test_numcopies_of_the_call_stand_in_for_those_configured(
     twins: Twins, tools: Tools, dropper: str, number: str
 ) -> None:
-    twins.annex("here", "numcopies", "2")
-    folder = twins.tops[dropper] / "here"
+    twins.annex("numcopies", "2")
+    folder = twins.folders[dropper]
     run = tools.hold if dropper == "hold" else tools.annex
     run(
         folder,
@@ -250,8 +241,8 @@ def test_numcopies_of_the_call_stand_in_for_those_configured(
 
 
 def test_fsck_of_both_tells_of_too_few_copies(tools: Tools, twins: Twins) -> None:
-    twins.annex("here", "numcopies", "5")
-    for top in twins.tops.values():
-        told = tools.hold(top / "here", "fsck", "--fast", exits=4).all_text
+    twins.annex("numcopies", "5")
+    for folder in twins.folders.values():
+        told = tools.hold(folder, "fsck", "--fast", exits=4).all_text
         assert "4 of the 5 copies" in told
-        assert "4 of 5" in tools.annex(top / "here", "fsck", "--fast", exits=1).all_text
+        assert "4 of 5" in tools.annex(folder, "fsck", "--fast", exits=1).all_text

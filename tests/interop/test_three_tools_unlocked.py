@@ -16,6 +16,7 @@ pytestmark = pytest.mark.interop
 
 TOOLS = ("hold", "annex", "datalad")
 TWO = ("hold", "annex")
+TURNS = list(permutations(TWO))
 OLD, NEW = b"as it was\n" * 100, b"as it is now\n" * 90
 
 
@@ -53,7 +54,7 @@ def test_a_file_unlocked_and_changed_is_saved_as_its_new_content(
     tools.settled(folder)
 
 
-@pytest.mark.parametrize(("unlocker", "locker"), permutations(TWO))
+@pytest.mark.parametrize(("unlocker", "locker"), TURNS)
 def test_what_one_unlocks_another_locks(
     tools: Tools, bench: Path, unlocker: str, locker: str
 ) -> None:
@@ -102,7 +103,7 @@ def test_dropping_leaves_a_pointer_that_getting_fills(
     tools.settled(clone)
 
 
-@pytest.mark.parametrize(("saver", "other"), permutations(TWO))
+@pytest.mark.parametrize(("saver", "other"), TURNS)
 def test_new_files_are_unlocked_where_addunlocked_says_so(
     tools: Tools, bench: Path, saver: str, other: str
 ) -> None:
@@ -118,7 +119,7 @@ def test_new_files_are_unlocked_where_addunlocked_says_so(
     tools.settled(folder)
 
 
-@pytest.mark.parametrize(("saver", "other"), permutations(TWO))
+@pytest.mark.parametrize(("saver", "other"), TURNS)
 def test_the_executable_bit_of_locked_and_unlocked_files_is_kept(
     tools: Tools, bench: Path, saver: str, other: str
 ) -> None:
@@ -147,7 +148,7 @@ def test_the_executable_bit_of_locked_and_unlocked_files_is_kept(
     tools.settled(clone)
 
 
-@pytest.mark.parametrize(("saver", "other"), permutations(TWO))
+@pytest.mark.parametrize(("saver", "other"), TURNS)
 def test_turning_the_executable_bit_of_an_unlocked_file_is_a_change(
     tools: Tools, bench: Path, saver: str, other: str
 ) -> None:
@@ -217,7 +218,7 @@ def test_plain_git_works_where_git_annex_is_not_installed(tools: Tools, bench: P
     tools.settled(folder)
 
 
-@pytest.mark.parametrize(("first", "second"), permutations(TWO))
+@pytest.mark.parametrize(("first", "second"), TURNS)
 def test_a_touched_unlocked_file_is_no_change(
     tools: Tools, bench: Path, first: str, second: str
 ) -> None:
@@ -233,7 +234,7 @@ def test_a_touched_unlocked_file_is_no_change(
     tools.settled(folder)
 
 
-@pytest.mark.parametrize(("unlocker", "mover"), permutations(TWO))
+@pytest.mark.parametrize(("unlocker", "mover"), TURNS)
 def test_an_unlocked_file_may_be_moved_and_copied(
     tools: Tools, bench: Path, unlocker: str, mover: str
 ) -> None:
