@@ -17,6 +17,7 @@ from ..core.progress import Progress, Silence
 from ..dataset import ledger_write
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
 from ..dataset.checking import Checkup, Health, check
+from ..dataset.copies import is_dead
 from ..dataset.fsck_state import FsckState, forget_state, read_state, write_state
 from ..dataset.populate import WorkFiles
 from ..dataset.rules import Rules
@@ -233,6 +234,9 @@ class _Run:
         if result.health is Health.MISSING and here in claims:
             note = "the ledger said it is here; mended"
         if not good and needed > 0:
+            if is_dead(self._dataset.ledger.read(branch_paths.location_log(file.key))):
+                note = "its content was declared dead"
+                return Outcome("fsck", Status.NOT_NEEDED, name, key=file.key, note=note)
             detail = "the ledger names no place that has it"
             error = faults.NO_COPIES(path=name, detail=detail)
             return Outcome("fsck", Status.ERROR, name, key=file.key, error=error, note=error.what)

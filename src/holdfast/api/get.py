@@ -19,6 +19,7 @@ from ..dataset.changes import missing_paths
 from ..dataset.git_folder import link_git_folder
 from ..dataset.packs import sync_file_system
 from ..dataset.populate import WorkFiles
+from ..dataset.room import Room
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..transfer.local import Wanted, iter_bring
 from .datasets import Dataset
@@ -123,6 +124,7 @@ class Getter:
         self, block: list[TrackedFile], note: Unrecorded, work: WorkFiles
     ) -> Iterator[Outcome]:
         missing: dict[Key, list[TrackedFile]] = {}
+        room = Room.of(self._dataset.repository)
         for file in block:
             assert file.key is not None
             if file.key in missing:
@@ -131,7 +133,11 @@ class Getter:
                 filled = not file.locked and work.populate(file)
                 yield _told(file, Status.OK if filled else Status.NOT_NEEDED)
             else:
-                missing[file.key] = [file]
+                refusal = room.take(os.fsdecode(file.path), file.key.size)
+                if refusal is None:
+                    missing[file.key] = [file]
+                else:
+                    yield replace(_told(file, Status.ERROR), error=refusal, note=refusal.why)
         if missing:
             note.add(list(missing))
             for outcome in self._bring(missing):

@@ -72,11 +72,11 @@ def iter_known(ledger: Ledger) -> Iterator[Known]:
         if parsed is None or parsed[1] != branch_paths.LOCATION:
             continue
         places = logs.places_with(content)
-        if places or not _is_dead(content):
+        if places or not is_dead(content):
             yield Known(parsed[0], tuple(p for p in places if p not in dead))
 
 
-def _is_dead(content: bytes) -> bool:
+def is_dead(content: bytes) -> bool:
     """Whether every place that a location log names has declared the key dead."""
     return all(
         state is logs.LocationState.DEAD for _, state in logs.parse_locations(content).values()
