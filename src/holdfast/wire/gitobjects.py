@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from struct import Struct
 from typing import NewType, Protocol
 
 from ..core.errors import LocalProtocolError, ProtocolError
@@ -48,6 +49,8 @@ SHA256 = ObjectFormat("sha256", 32, hashlib.sha256)
 
 _CONCATENATE_MAX = 1 << 16
 _SMALL = 4096
+_TINY = 256
+_STORED = Struct("<HH").pack
 _NOT_NAMES = frozenset((b"", b".", b"..", b".git"))
 _TREE_ENTRY = {
     size: re.compile(rb"([0-7]{5,7}) ([^\0/]+)\0(.{%d})" % size, re.DOTALL) for size in (20, 32)
@@ -68,7 +71,12 @@ def hash_object(kind: bytes, data: bytes, fmt: ObjectFormat) -> Oid:
 
 def deflate(data: bytes, level: int = 1) -> bytes:
     """Compress an object as git keeps it, loose or packed."""
-    if len(data) > _SMALL:
+    size = len(data)
+    if size < _TINY:
+        # Hex digits hardly shrink, and a compressor costs ten times what storing does.
+        checksum = zlib.adler32(data).to_bytes(4, "big")
+        return b"\x78\x01\x01%b%b%b" % (_STORED(size, size ^ 0xFFFF), data, checksum)
+    if size > _SMALL:
         return zlib.compress(data, level)
     # The state of a compressor with zlib's usual window is 256 KiB: setting it up costs ten times
     # what a small object does. This one looks back over 4 KiB, so over all there is.
