@@ -27,7 +27,10 @@ from .datasets import Dataset
 from .get import Getter, iter_unknown
 from .sources import Sources, open_sources
 
-_BLOCK = 256
+_BLOCK = 4096
+_BLOCK_STOPPABLE = 256
+"""Files between two looks at the clock, or two notes of how far an incremental fsck came."""
+_PART = 32
 
 
 def iter_fsck(
@@ -65,7 +68,8 @@ def iter_fsck(
     listener.start(None, None)
     try:
         with unrecorded(repository, dataset.objects) as note, open_sources(dataset) as sources:
-            while block := list(islice(files, _BLOCK)):
+            size = _BLOCK_STOPPABLE if incremental or ends_at is not None else _BLOCK
+            while block := list(islice(files, size)):
                 yield from run.iter_block(block, note, sources if repair else None, listener)
                 if incremental:
                     last = os.fsdecode(block[-1].path)
@@ -124,7 +128,8 @@ class _Run:
         """Check a block of files; those damaged are repaired from ``sources`` if there are any."""
         keys = list(dict.fromkeys(file.key for file in block if file.key is not None))
         claims = self._dataset.ledger.locations(keys)
-        results = dict(zip(keys, self._pool.map(self._check, keys), strict=True))
+        parts = [keys[start : start + _PART] for start in range(0, len(keys), _PART)]
+        results = {c.key: c for part in self._pool.map(self._check_all, parts) for c in part}
         self._mend_ledger(results, claims, note)
         told: set[Key] = set()
         with WorkFiles(self._dataset.repository, self._dataset.objects) as work:
@@ -142,8 +147,8 @@ class _Run:
                     yield self._told(file, result, claims[file.key])
                 told.add(file.key)
 
-    def _check(self, key: Key) -> Checkup:
-        return check(self._dataset.objects, key, fast=self._fast)
+    def _check_all(self, keys: Sequence[Key]) -> list[Checkup]:
+        return [check(self._dataset.objects, key, fast=self._fast) for key in keys]
 
     def _mend_ledger(
         self, results: dict[Key, Checkup], claims: dict[Key, list[PlaceId]], note: Unrecorded
