@@ -116,7 +116,6 @@ class _Run:
         self._pool = ThreadPoolExecutor(jobs)
         self._rules = Rules(dataset.repository)
         self._copies = dataset.ledger.copy_rules()
-        self._checked: dict[Key, Checkup] = {}
 
     def iter_block(
         self,
