@@ -149,6 +149,9 @@ def test_unlocked_files_with_odd_names_are_clean_to_both(
     # git-annex loses bytes that are no UTF-8 when it unlocks.
     names = [name for name in names_for("annex") if name != "not utf-8" or unlocker == "hold"]
     fill(folder, names)
+    # Of a file as young as its index git asks the filter, and git-annex's fails on a newline.
+    for name in names:
+        os.utime(os.path.join(os.fsencode(folder), NAMES[name]), (1_700_000_000, 1_700_000_000))
     tools.save(saver, folder)
     tools.unlock(unlocker, folder, ".")
     tools.save_tracked(unlocker, folder)
