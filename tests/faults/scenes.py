@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from holdfast.transfer.hands import MANY
+
 BIN = Path(sys.executable).parent
 HOLD = str(BIN / "hold")
 KILLED = -signal.SIGKILL
@@ -199,7 +201,7 @@ def fill(folder: Path, chance: random.Random, count: int, *, large: int = 2) -> 
     write("empty.dat", b"")
 
 
-def made(folder: Path, chance: random.Random, count: int) -> None:
+def made(folder: Path, chance: random.Random, count: int, *, unlocked: bool = True) -> None:
     """A data set with that many files, saved; text goes into git, one file in five is unlocked."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     must(folder.parent, HOLD, "create", "-q", "--profile", "all-annexed", str(folder))
@@ -207,6 +209,8 @@ def made(folder: Path, chance: random.Random, count: int) -> None:
         file.write("\n*.txt annex.largefiles=nothing\n")
     fill(folder, chance, count)
     must(folder, HOLD, "save", "-q")
+    if not unlocked:
+        return
     some = [str(p) for p in tracked(folder) if p.suffix in (".dat", ".bin")][::5]
     must(folder, HOLD, "unlock", "-q", *some)
     must(folder, HOLD, "save", "-q")
@@ -235,9 +239,9 @@ def scene_save(base: Path, seed: int = 1, count: int = 40) -> Scene:
     return Scene("save", ("save", "-q", "-m", "more"), base, contents(main), old)
 
 
-def cloned(base: Path, seed: int, count: int) -> Path:
+def cloned(base: Path, seed: int, count: int, *, unlocked: bool = True) -> Path:
     """A data set and a clone of it that has no content yet."""
-    made(base / "origin", random.Random(seed), count)
+    made(base / "origin", random.Random(seed), count, unlocked=unlocked)
     must(base, HOLD, "clone", "-q", str(base / "origin"), str(base / "main"))
     return base / "main"
 
@@ -248,9 +252,9 @@ def scene_get(base: Path, seed: int = 2, count: int = 60) -> Scene:
     return Scene("get", ("get", "-q"), base, contents(base / "origin"))
 
 
-def scene_drop(base: Path, seed: int = 3, count: int = 60) -> Scene:
+def scene_drop(base: Path, seed: int = 3, count: int = 60, *, unlocked: bool = True) -> Scene:
     """A clone that has everything, as its origin does."""
-    main = cloned(base, seed, count)
+    main = cloned(base, seed, count, unlocked=unlocked)
     must(main, HOLD, "get", "-q")
     return Scene(
         "drop", ("drop", "-q", "."), base, contents(base / "origin"), objects_of_digests(main),
@@ -290,6 +294,15 @@ SCENES: dict[str, Callable[[Path], Scene]] = {
     "drop": scene_drop,
     "fsck": scene_fsck,
 }
+
+ENOUGH_FOR_HANDS = MANY + 80
+
+SCENES_OF_MANY: dict[str, Callable[[Path], Scene]] = {
+    "get": lambda base: scene_get(base, count=ENOUGH_FOR_HANDS),
+    "drop": lambda base: scene_drop(base, count=ENOUGH_FOR_HANDS, unlocked=False),
+    "fsck": lambda base: scene_fsck(base, count=ENOUGH_FOR_HANDS),
+}
+"""So many files that forked hands share the work."""
 
 
 # ways to kill

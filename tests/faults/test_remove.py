@@ -157,6 +157,20 @@ def test_content_that_is_only_here_keeps_it(study: Path, clone: Path) -> None:
     assert "origin: does not have it" in error.why
 
 
+def test_of_two_names_the_one_with_the_usual_rule_keeps_it(study: Path, tmp_path: Path) -> None:
+    (study / "raw").mkdir()
+    (study / "raw/scan.dat").write_bytes(b"scan" * 100)
+    with (study / ".gitattributes").open("a") as rules:
+        rules.write("raw/* annex.numcopies=1\n")
+    save(study)
+    hf.clone(study, tmp_path / "clone")
+    with hf.open_dataset(tmp_path / "clone") as dataset:
+        hf.get(dataset)
+        hf.config(dataset, ["annex.numcopies=2"], shared=True)
+    git(tmp_path / "clone", "push", "-q", "origin", "git-annex")
+    assert "1 of its contents are nowhere else" in refused(tmp_path / "clone").what
+
+
 def test_a_copy_that_somebody_relies_on_keeps_it(clone: Path) -> None:
     content = (clone / "scan.dat").resolve()
     content.parent.chmod(0o755)

@@ -83,7 +83,7 @@ class Tools:
     def datalad(self, folder: Path, *words: Word, exits: int = 0, **environment: str) -> Done:
         return self._run("datalad", folder, words, exits, environment)
 
-    def git(self, folder: Path, *words: Word, exits: int = 0, **environment: str) -> Done:
+    def git(self, folder: Path, *words: Word, exits: int | None = 0, **environment: str) -> Done:
         return self._run("git", folder, words, exits, environment)
 
     def _run(

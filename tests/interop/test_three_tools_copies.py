@@ -222,6 +222,68 @@ def test_content_with_two_names_stays_when_the_other_asks_for_it(
     twins.drop("scan.dat", allowed=False)
 
 
+def second_name(tools: Tools, folder: Path, rules: str) -> None:
+    """Give the scan a name in raw/ as well, and the data set these rules."""
+    (folder / "raw" / "again.dat").symlink_to("../" + str((folder / "scan.dat").readlink()))
+    (folder / ".gitattributes").write_text(rules)
+    tools.git(folder, "add", ".")
+    tools.git(folder, "commit", "-q", "-m", "second name")
+
+
+@pytest.mark.parametrize("rule", ["annex.numcopies=4", "annex.mincopies=4", ""])
+@pytest.mark.parametrize(
+    "words",
+    [("drop", "--from", "origin"), ("move", "--from", "origin"), ("move", "--to", "origin")],
+)
+def test_its_other_name_also_counts_where_content_is_elsewhere(
+    tools: Tools, family: Path, bench: Path, twins: Twins, words: tuple[str, ...], rule: str
+) -> None:
+    for tool, folder in twins.folders.items():
+        origin = bench / f"origin {tool}"
+        tools.copy(family / "source", origin)
+        tools.git(folder, "config", "remote.origin.url", str(origin))
+        second_name(tools, folder, f"raw/* {rule}\n" if rule else "")
+        run, front = (tools.hold, ("annex",)) if tool == "hold" else (tools.annex, ())
+        run(folder, *front, *words, "scan.dat", exits=1 if rule else 0)
+        leaves = folder if words == ("move", "--to", "origin") else origin
+        assert (leaves / "scan.dat").exists() is bool(rule)
+
+
+def test_attributes_that_git_does_not_know_count_too(tools: Tools, twins: Twins) -> None:
+    for folder in twins.folders.values():
+        second_name(tools, folder, "")
+        (folder / "raw" / ".gitattributes").write_text("* annex.numcopies=4\n")
+        (folder / ".git" / "info" / "exclude").write_text(".gitattributes\n")
+    twins.drop("raw/scan.dat", allowed=False)
+    twins.drop("scan.dat", allowed=False)
+
+
+def test_numcopies_of_the_call_leave_mincopies_of_attributes_standing(twins: Twins) -> None:
+    twins.attributes("* annex.numcopies=5 annex.mincopies=4\n")
+    twins.drop("scan.dat", "--numcopies=1", allowed=False)
+    twins.attributes("* annex.numcopies=5 annex.mincopies=3\n")
+    twins.drop("scan.dat", "--numcopies=1", allowed=True)
+
+
+@pytest.mark.parametrize(("general", "attribute", "allowed"), [("4", "1", False), ("3", "4", True)])
+def test_for_content_that_no_file_uses_only_the_general_number_counts(
+    tools: Tools, twins: Twins, general: str, attribute: str, allowed: bool
+) -> None:
+    twins.annex("numcopies", general)
+    for tool, folder in twins.folders.items():
+        held = (folder / "scan.dat").resolve()
+        tools.git(folder, "rm", "-q", "scan.dat")
+        (folder / ".gitattributes").write_text(f"* annex.numcopies={attribute}\n")
+        tools.git(folder, "add", ".")
+        tools.git(folder, "commit", "-q", "-m", "gone")
+        for name in ("origin", "second", "third"):
+            tools.git(folder, "branch", "-q", "-r", "-D", f"{name}/main", exits=None)
+        run, front = (tools.hold, ("annex",)) if tool == "hold" else (tools.annex, ())
+        run(folder, *front, "unused")
+        run(folder, *front, "dropunused", "1", exits=0 if allowed else 1)
+        assert held.exists() is not allowed
+
+
 @pytest.mark.parametrize(("dropper", "number"), list(product(TWO, ("3", "4"))))
 def test_numcopies_of_the_call_stand_in_for_those_configured(
     twins: Twins, tools: Tools, dropper: str, number: str

@@ -7,7 +7,7 @@ import pytest
 from holdfast.core.errors import PolicyError
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId, Presence, Trust
-from holdfast.core.policy import CopyRules, Hold, Witness, counts, prove_drop
+from holdfast.core.policy import CopyRules, Hold, Witness, counts, prove_drop, strictest
 
 SCAN = Key(b"SHA256E-s3--aa.nii")
 LAPTOP = PlaceId("laptop")
@@ -108,3 +108,21 @@ def test_a_refusal_tells_what_each_place_answered() -> None:
 def test_the_firmer_witness_of_a_place_is_kept_whatever_the_order() -> None:
     for seen in ([has(TAPE, Hold.LOCKED), has(TAPE)], [has(TAPE), has(TAPE, Hold.LOCKED)]):
         assert prove_drop(SCAN, CLOUD.id, seen, ONE, ours_is_locked=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "rules"),
+    [
+        ([], CopyRules(2, 1)),
+        ([(None, None)], CopyRules(2, 1)),
+        ([(1, None)], CopyRules(1, 1)),
+        ([(1, None), (None, None)], CopyRules(2, 1)),
+        ([(1, None), (3, None)], CopyRules(3, 1)),
+        ([(1, 2), (3, None)], CopyRules(3, 2)),
+        ([(None, 2), (1, 3)], CopyRules(2, 3)),
+    ],
+)
+def test_of_several_files_the_strictest_rules_count(
+    asked: list[tuple[int | None, int | None]], rules: CopyRules
+) -> None:
+    assert strictest(CopyRules(numcopies=2, mincopies=1), asked) == rules

@@ -8,12 +8,13 @@ as many copies stay as there were.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
-from ..core import faults
+from ..core import faults, secure_hashes
 from ..core.errors import HoldError, PolicyError
 from ..core.key import Key
 from ..core.outcome import Outcome, Status
@@ -21,20 +22,22 @@ from ..core.place import Place, PlaceId, Presence, Trust
 from ..core.policy import CopyRules, Hold, Witness, prove_drop
 from ..core.progress import Silence
 from ..dataset.annexed import TrackedFile, iter_annexed
+from ..dataset.ledger import Ledger
 from ..dataset.ledger_write import set_locations
 from ..dataset.objects import Objects, objects_of
 from ..dataset.packs import sync_file_system
 from ..dataset.populate import WorkFiles
 from ..dataset.repository import Repository
-from ..dataset.rules import Rules
 from ..dataset.scratch import using_scratch
+from ..dataset.shared_config import only_secure_hashes
 from ..dataset.unrecorded import unrecorded
 from ..transfer.local import Wanted, iter_bring
 from ..wire import branch_paths, logs
 from .datasets import Dataset
-from .drop import Dropper
-from .get import iter_get, iter_unknown
+from .drop import Dropper, rules_of_keys
+from .get import iter_get
 from .sources import Sources, local_folder, open_sources
+from .unknown import iter_unknown
 from .unlocked import unlocked_by_key
 
 _BLOCK = 512
@@ -235,12 +238,13 @@ class _Sender:
     def send(self, block: Sequence[TrackedFile]) -> Iterator[Outcome]:
         """Bring what is missing there; for a move remove it here."""
         dataset, other = self._dataset, self._other
-        wanted = [
+        missing = [
             Wanted(os.fsdecode(file.path), file.key)
             for file in block
             if file.key is not None and not other.objects.has(file.key)
         ]
-        errors: dict[Key, HoldError] = {}
+        errors = self._refused(missing)
+        wanted = [item for item in missing if item.key not in errors]
         sizes: dict[Key, int] = {}
         scratch = other.repository.annex_dir + b"/othertmp"
         with using_scratch(scratch):
@@ -263,6 +267,19 @@ class _Sender:
             return
         yield from self._leave(block, errors, set(sizes))
 
+    def _refused(self, wanted: Sequence[Wanted]) -> dict[Key, HoldError]:
+        found = ((key, secure_hashes.refusal(path, key.backend)) for path, key in wanted)
+        refusals = {key: refusal for key, refusal in found if refusal is not None}
+        return refusals if refusals and self._secure_only else {}
+
+    @cached_property
+    def _secure_only(self) -> bool:
+        """Whether we, or the other place, keep only what nobody can forge; git-annex asks both."""
+        dataset, other = self._dataset, self._other.repository
+        if only_secure_hashes(dataset.repository, dataset.ledger):
+            return True
+        return only_secure_hashes(other, Ledger(other))
+
     def _leave(
         self, block: Sequence[TrackedFile], errors: dict[Key, HoldError], fresh: set[Key]
     ) -> Iterator[Outcome]:
@@ -274,7 +291,10 @@ class _Sender:
             for file in block:
                 assert file.key is not None
                 error = errors.get(file.key)
-                if error is None and file.key in fresh:
+                if error is not None:
+                    yield _told("move", file, error)
+                    continue
+                if file.key in fresh:
                     note.add([file.key])
                     error = self._remove_here(file.key, unlocked.get(file.key, ()), work)
                 if (error is None and file.key not in fresh) or isinstance(error, PolicyError):
@@ -282,6 +302,7 @@ class _Sender:
                 else:
                     yield _told("move", file, error)
             work.finish()
+            dataset.objects.forget_empty()
         if kept:
             # It was there before, or that place does not count: enough others have to be seen.
             with (
@@ -297,13 +318,13 @@ class _Sender:
         """Remove content here that was just brought there and is locked there."""
         objects, other = self._dataset.objects, self._other
         try:
-            with objects.hold_for_removal(key) as path, other.objects.lock_content(key) as answer:
+            with objects.hold_for_removal(key) as held, other.objects.lock_content(key) as answer:
                 seen = Witness(key, other.place, answer.presence, Hold.LOCKED)
                 prove_drop(key, self._dataset.here, [seen], _MOVED)
                 for file in unlocked:
                     work.depopulate(file)
-                if path is not None:
-                    objects.remove_held(path)
+                if held is not None:
+                    objects.remove(held)
         except HoldError as error:
             return error
         return None
@@ -322,13 +343,13 @@ class Remover:
         self._action = action
         self._removed: list[Key] = []
         self._work = None if other.repository.bare else WorkFiles(other.repository, other.objects)
-        self._rules_of = _rules_for(dataset, numcopies)
+        self._rules = rules_of_keys(dataset, numcopies)
 
     def remove(self, file: TrackedFile, *, moved: bool = False) -> Outcome:
         """Remove the content of one file; ``moved`` says that it has just been brought here."""
         assert file.key is not None
         try:
-            self._remove(file.key, _MOVED if moved else self._rules_of(file.path), moved=moved)
+            self._remove(file.key, _MOVED if moved else self._rules.of(file.key), moved=moved)
         except HoldError as error:
             return _told(self._action, file, error)
         return _told(self._action, file, None)
@@ -336,7 +357,7 @@ class Remover:
     def _remove(self, key: Key, rules: CopyRules, *, moved: bool) -> None:
         objects = self._other.objects
         with ExitStack() as stack:
-            path = stack.enter_context(objects.hold_for_removal(key))
+            held = stack.enter_context(objects.hold_for_removal(key))
             witnesses = [self._here(stack, key)]
             if not moved or witnesses[0].answer is not Presence.PRESENT:
                 witnesses += self._others(stack, key)
@@ -345,8 +366,8 @@ class Remover:
                 found = unlocked_by_key(self._other.repository, {key})
                 for file in found.get(key, ()):
                     self._work.depopulate(file)
-            if path is not None:
-                objects.remove_held(path)
+            if held is not None:
+                objects.remove(held)
         self._removed.append(key)
 
     def _here(self, stack: ExitStack, key: Key) -> Witness:
@@ -374,23 +395,8 @@ class Remover:
         """Tell both ledgers."""
         if self._work is not None:
             self._work.finish()
+        self._other.objects.forget_empty()
         _record(self._dataset, self._other, self._removed, present=False)
-
-
-def _rules_for(dataset: Dataset, numcopies: int | None) -> Callable[[bytes], CopyRules]:
-    rules = Rules(dataset.repository)
-    usual = dataset.ledger.copy_rules(numcopies)
-
-    def rules_of(path: bytes) -> CopyRules:
-        number, least = rules.copies(path)
-        if numcopies is not None:
-            return usual
-        return CopyRules(
-            usual.numcopies if number is None else number,
-            usual.mincopies if least is None else least,
-        )
-
-    return rules_of
 
 
 def _record(dataset: Dataset, other: Other, keys: Sequence[Key], *, present: bool) -> None:

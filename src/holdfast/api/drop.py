@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 
 from ..core import faults
 from ..core.errors import HoldError, PolicyError
@@ -15,19 +16,20 @@ from ..core.facts import Facts
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import Place, PlaceId, Presence, Trust
-from ..core.policy import CopyRules, DropProof, Waiver, Witness
+from ..core.policy import DropProof, Waiver, Witness
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
 from ..dataset.objects import Held
 from ..dataset.populate import WorkFiles
-from ..dataset.rules import Rules
+from ..dataset.rules_of_keys import RulesOfKeys
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..dataset.waivers import note_waiver
+from ..transfer.hands import Hands, are_many, open_hands, usable_cores
 from ..transfer.prove import prove_many
 from ..wire import branch_paths, logs
 from .datasets import Dataset
-from .get import iter_unknown
 from .sources import Sources, open_sources
+from .unknown import iter_unknown
 from .unlocked import unlocked_by_key
 
 _BLOCK = 8192
@@ -36,6 +38,11 @@ _HELD_MAX = 256
 
 Claims = dict[Key, list[PlaceId]]
 Leave = DropProof | Waiver | HoldError
+Item = Outcome | TrackedFile
+"""What is already known of a file, or the file."""
+
+Task = tuple[Sequence[Item], Claims]
+"""A part of the files, and what the ledger says of them."""
 
 
 def iter_drop(
@@ -102,9 +109,10 @@ class Dropper:
         self._dataset = dataset
         self._sources = sources
         self._reason = force_reason
-        self._numcopies = numcopies
-        self._rules = Rules(dataset.repository)
-        self._all_files = dataset.ledger.copy_rules(numcopies)
+        self._jobs = usable_cores()
+        self._stack = ExitStack()
+        self._hands: Hands[Task, list[Outcome]] | None = None
+        self._rules = rules_of_keys(dataset, numcopies)
         self._required = _Required(dataset)
         ledger = dataset.ledger
         self._trusted = [
@@ -125,52 +133,99 @@ class Dropper:
         try:
             while block := list(islice(source, _BLOCK)):
                 claims = self._dataset.ledger.locations(f.key for f in block if f.key)
-                for start in range(0, len(block), _HELD_MAX):
-                    part = block[start : start + _HELD_MAX]
-                    for outcome in self._drop_part(part, seen, claims, note):
-                        progress.advance(1, outcome.size or 0)
-                        yield outcome
+                items = [_unless_seen(file, seen) for file in block]
+                parts = [items[n : n + _HELD_MAX] for n in range(0, len(items), _HELD_MAX)]
+                for outcome in self._drop_parts(parts, claims, note):
+                    progress.advance(1, outcome.size or 0)
+                    yield outcome
         finally:
+            self._stack.close()
+            self._dataset.objects.forget_empty()
             progress.stop()
 
-    def _drop_part(
-        self, files: list[TrackedFile], seen: set[Key], claims: Claims, note: Unrecorded
+    def _drop_parts(
+        self, parts: Sequence[Sequence[Item]], claims: Claims, note: Unrecorded
     ) -> Iterator[Outcome]:
+        hands = self._find_hands(parts, claims)
+        if hands is None:
+            for part in parts:
+                yield from self._drop_part(part, claims, note)
+            return
+        for outcome in chain.from_iterable(hands.map(_tasks(parts, claims, note))):
+            if outcome.status is Status.OK and outcome.key is not None:
+                note.ended(outcome.key, present=False)
+            elif outcome.key is not None:
+                note.forget(outcome.key)
+            yield outcome
+
+    def _find_hands(
+        self, parts: Sequence[Sequence[Item]], claims: Claims
+    ) -> Hands[Task, list[Outcome]] | None:
+        """Others to share the work, where only files of this machine are asked and changed."""
+        if self._reason is not None or not are_many(sum(map(len, parts))):
+            return None
+        near = {r.place.id for r in self._sources.readers if hasattr(r, "content_path")}
+        far = {reader.place.id for reader in self._sources.readers} - near
+        if any(not far.isdisjoint(places) for places in claims.values()):
+            return None
+        if self._required.is_set or not self._unlocked.keys().isdisjoint(claims):
+            return None
+        if self._hands is None:
+            self._rules.prepare()
+            opened = open_hands(
+                self._drop_in_hand, self._jobs,
+                begin=self._dataset.repository.git.abandon,
+                end=self._dataset.objects.forget_empty,
+            )  # fmt: skip
+            self._hands = self._stack.enter_context(opened)
+        return self._hands
+
+    def _drop_in_hand(self, task: Task) -> list[Outcome]:
+        part, claims = task
+        return list(self._drop_part(part, claims, None))
+
+    def _drop_part(
+        self, part: Sequence[Item], claims: Claims, note: Unrecorded | None
+    ) -> Iterator[Outcome]:
+        """Drop a part; ``note`` None where somebody else keeps it."""
         held: dict[Key, Held] = {}
-        told: list[Outcome | TrackedFile] = []
+        told: list[Item] = []
         try:
-            for file in files:
-                told.append(self._hold(file, seen, held))
+            for given in part:
+                told.append(given if isinstance(given, Outcome) else self._hold(given, held))
             waiting = [file for file in told if isinstance(file, TrackedFile)]
             leave = self._leave(waiting, claims)
-            note.add([key for key, given in leave.items() if not isinstance(given, HoldError)])
+            if note is not None:
+                note.add([key for key, given in leave.items() if not isinstance(given, HoldError)])
             with WorkFiles(self._dataset.repository, self._dataset.objects) as work:
                 for item in told:
-                    yield item if isinstance(item, Outcome) else self._end(item, leave, held, work)
+                    if isinstance(item, Outcome):
+                        yield item
+                    else:
+                        yield self._end(item, leave, held, work, note)
         finally:
             for left in held.values():
                 self._dataset.objects.release(left)
 
-    def _hold(
-        self, file: TrackedFile, seen: set[Key], held: dict[Key, Held]
-    ) -> Outcome | TrackedFile:
+    def _hold(self, file: TrackedFile, held: dict[Key, Held]) -> Item:
         """Lock the content of a file; the file when that went well, else what to tell of it."""
         assert file.key is not None
-        not_needed = Outcome("drop", Status.NOT_NEEDED, os.fsdecode(file.path), key=file.key)
-        if file.key in seen:
-            return not_needed
-        seen.add(file.key)
         try:
             found = self._dataset.objects.hold(file.key)
         except HoldError as error:
             return _refused(file, error)
         if found is None:
-            return not_needed
+            return _not_needed(file)
         held[file.key] = found
         return file
 
     def _end(
-        self, file: TrackedFile, leave: dict[Key, Leave], held: dict[Key, Held], work: WorkFiles
+        self,
+        file: TrackedFile,
+        leave: dict[Key, Leave],
+        held: dict[Key, Held],
+        work: WorkFiles,
+        note: Unrecorded | None,
     ) -> Outcome:
         assert file.key is not None
         given = leave[file.key]
@@ -179,6 +234,8 @@ class Dropper:
         for other in self._unlocked.get(file.key, ()):
             work.depopulate(other)
         self._dataset.objects.remove(held.pop(file.key))
+        if note is not None:
+            note.ended(file.key, present=False)
         return _dropped(file, given)
 
     def _leave(self, files: list[TrackedFile], claims: Claims) -> dict[Key, Leave]:
@@ -193,7 +250,7 @@ class Dropper:
             if refusal is not None:
                 leave[key] = refusal
         rest = [key for key in paths if key not in leave]
-        rules = {key: self._rules_of(paths[key]) for key in rest}
+        rules = {key: self._rules.of(key) for key in rest}
         proofs = prove_many(
             rest, self._dataset.here, claims, self._sources.readers, self._trusted,
             rules.__getitem__, self._unreached(claims),
@@ -215,32 +272,10 @@ class Dropper:
             if self._dataset.ledger.trust.get(uuid) is not Trust.TRUSTED
         ]  # fmt: skip
 
-    def _rules_of(self, paths: Collection[bytes]) -> CopyRules:
-        """What has to stay for the strictest of a key's files."""
-        if self._numcopies is not None:
-            return self._all_files
-        rules = self._all_files
-        asked = [self._rules.copies(path) for path in paths]
-        return CopyRules(
-            max(rules.numcopies if number is None else number for number, _ in asked),
-            max(rules.mincopies if least is None else least for _, least in asked),
-        )
-
     def _names_of(self, file: TrackedFile) -> Collection[bytes]:
         """The file, and those that share its content, as far as a rule may tell them apart."""
         assert file.key is not None
-        return {file.path, *self._names.get(file.key, ())}
-
-    @cached_property
-    def _names(self) -> dict[Key, list[bytes]]:
-        """The files of each key, where rules are not the same for all files; empty elsewhere."""
-        repository = self._dataset.repository
-        found: dict[Key, list[bytes]] = {}
-        if not repository.bare and (self._required.is_set or self._rules.copies_differ):
-            for file in iter_annexed(repository):
-                assert file.key is not None
-                found.setdefault(file.key, []).append(file.path)
-        return found
+        return {file.path, *(self._rules.files_of(file.key) if self._required.is_set else ())}
 
     def _waiver(self, key: Key) -> Waiver:
         assert self._reason is not None
@@ -249,11 +284,37 @@ class Dropper:
         return waiver
 
 
+def rules_of_keys(dataset: Dataset, numcopies: int | None) -> RulesOfKeys:
+    """How many copies must stay; ``numcopies`` stands in for the number that is configured."""
+    usual = dataset.ledger.copy_rules(numcopies)
+    return RulesOfKeys(dataset.repository, usual, number_is_given=numcopies is not None)
+
+
 class _Everything:
     """Holds every key."""
 
     def __contains__(self, key: object) -> bool:
         return True
+
+
+def _unless_seen(file: TrackedFile, seen: set[Key]) -> Item:
+    assert file.key is not None
+    if file.key in seen:
+        return _not_needed(file)
+    seen.add(file.key)
+    return file
+
+
+def _not_needed(file: TrackedFile) -> Outcome:
+    return Outcome("drop", Status.NOT_NEEDED, os.fsdecode(file.path), key=file.key)
+
+
+def _tasks(parts: Sequence[Sequence[Item]], claims: Claims, note: Unrecorded) -> Iterator[Task]:
+    """The parts, each with what it has to know; noted before they are given away."""
+    for part in parts:
+        keys = [item.key for item in part if isinstance(item, TrackedFile) and item.key]
+        note.add(keys)
+        yield part, {key: claims[key] for key in keys}
 
 
 def _refused(file: TrackedFile, error: HoldError) -> Outcome:

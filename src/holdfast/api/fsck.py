@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 
 from ..core import faults
@@ -14,6 +16,7 @@ from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import PlaceId, Trust
 from ..core.progress import Progress, Silence
+from ..core.secure_hashes import SETTING, is_secure_to_git_annex, weakness
 from ..dataset import ledger_write
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
 from ..dataset.checking import Checkup, Health, check
@@ -21,11 +24,14 @@ from ..dataset.copies import is_dead
 from ..dataset.fsck_state import FsckState, forget_state, read_state, write_state
 from ..dataset.populate import WorkFiles
 from ..dataset.rules import Rules
+from ..dataset.shared_config import only_secure_hashes
 from ..dataset.unrecorded import Unrecorded, unrecorded
+from ..transfer.hands import Hands, are_many, are_small, open_hands, usable_cores
 from ..wire import branch_paths, logs
 from .datasets import Dataset
-from .get import Getter, iter_unknown
+from .get import Getter
 from .sources import Sources, open_sources
+from .unknown import iter_unknown
 
 _BLOCK = 4096
 _BLOCK_STOPPABLE = 256
@@ -61,7 +67,7 @@ def iter_fsck(
     if state is not None:
         after = os.fsencode(state.after)
         files = (file for file in files if file.path > after)
-    run = _Run(dataset, fast=fast, jobs=jobs or min(os.cpu_count() or 1, 8))
+    run = _Run(dataset, fast=fast, jobs=jobs or usable_cores())
     ends_at = time.monotonic() + time_limit_s if time_limit_s is not None else None
     finished = True
     listener = progress or Silence()
@@ -78,6 +84,7 @@ def iter_fsck(
                     finished = False
                     break
     finally:
+        run.close()
         listener.stop()
     if finished and incremental:
         forget_state(repository)
@@ -113,9 +120,12 @@ class _Run:
         self._dataset = dataset
         self._fast = fast
         self._jobs = jobs
-        self._pool = ThreadPoolExecutor(jobs)
+        self._stack = ExitStack()
+        self._pool = self._stack.enter_context(ThreadPoolExecutor(jobs))
+        self._hands: Hands[Sequence[Key], list[Checkup]] | None = None
         self._rules = Rules(dataset.repository)
         self._copies = dataset.ledger.copy_rules()
+        self._secure_only = only_secure_hashes(dataset.repository, dataset.ledger)
 
     def iter_block(
         self,
@@ -128,7 +138,9 @@ class _Run:
         keys = list(dict.fromkeys(file.key for file in block if file.key is not None))
         claims = self._dataset.ledger.locations(keys)
         parts = [keys[start : start + _PART] for start in range(0, len(keys), _PART)]
-        results = {c.key: c for part in self._pool.map(self._check_all, parts) for c in part}
+        hands = self._find_hands(keys)
+        checked = hands.map(parts) if hands else self._pool.map(self._check_all, parts)
+        results = {c.key: c for part in checked for c in part}
         self._mend_ledger(results, claims, note)
         told: set[Key] = set()
         with WorkFiles(self._dataset.repository, self._dataset.objects) as work:
@@ -143,8 +155,22 @@ class _Run:
                 else:
                     if not file.locked:
                         work.populate(file)
-                    yield self._told(file, result, claims[file.key])
+                    yield self._warned(self._told(file, result, claims[file.key]), result)
                 told.add(file.key)
+
+    def close(self) -> None:
+        """Let go of who shared the work."""
+        self._stack.close()
+
+    def _find_hands(self, keys: Sequence[Key]) -> Hands[Sequence[Key], list[Checkup]] | None:
+        """Others to share the work, where there are many small files."""
+        if not are_small([key.size for key in keys]):
+            return None
+        if self._hands is None and are_many(len(keys)):
+            begin = self._dataset.repository.git.abandon
+            opened = open_hands(self._check_all, self._jobs, begin=begin)
+            self._hands = self._stack.enter_context(opened)
+        return self._hands
 
     def _check_all(self, keys: Sequence[Key]) -> list[Checkup]:
         return [check(self._dataset.objects, key, fast=self._fast) for key in keys]
@@ -254,6 +280,22 @@ class _Run:
         if result.health is Health.UNCHECKED:
             note = "its key holds no hash; only the size was looked at"
         return Outcome("fsck", Status.OK, name, key=file.key, size=result.size, note=note)
+
+    def _warned(self, outcome: Outcome, result: Checkup) -> Outcome:
+        """The same with a warning, if content is here that would not be let in any more.
+
+        It stays, and is no failure to git-annex either.
+        """
+        backend = result.key.backend
+        if (
+            not self._secure_only
+            or result.health is Health.MISSING
+            or is_secure_to_git_annex(backend)
+        ):
+            return outcome
+        name = backend.decode("utf-8", "replace")
+        warning = f"here despite {SETTING}: {name} {weakness(backend)}"
+        return replace(outcome, facts={**outcome.facts, "warning": warning})
 
     def _trust(self, place: PlaceId) -> Trust:
         return self._dataset.ledger.trust.get(place, Trust.SEMITRUSTED)

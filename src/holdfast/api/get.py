@@ -7,23 +7,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from ..core import faults
+from ..core import secure_hashes
 from ..core.abilities import Readable
-from ..core.errors import AccessError, PlaceFullError
+from ..core.errors import AccessError, HoldError, PlaceFullError, PolicyError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import PlaceId
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
-from ..dataset.changes import missing_paths
 from ..dataset.git_folder import link_git_folder
 from ..dataset.packs import sync_file_system
 from ..dataset.populate import WorkFiles
 from ..dataset.room import Room
+from ..dataset.shared_config import only_secure_hashes
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..transfer.local import Wanted, iter_bring
 from .datasets import Dataset
 from .sources import Sources, open_sources
+from .unknown import iter_unknown
 from .unlocked import unlocked_by_key
 
 _BLOCK = 8192
@@ -67,13 +68,6 @@ def get(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Rep
     return complete(iter_get(dataset, paths, **options))  # type: ignore[arg-type]
 
 
-def iter_unknown(dataset: Dataset, paths: Sequence[bytes], action: str) -> Iterator[Outcome]:
-    """Tell of paths that nothing here knows."""
-    for path in missing_paths(dataset.repository, paths):
-        error = faults.NO_SUCH_PATH(path=os.fsdecode(path))
-        yield Outcome(action, Status.IMPOSSIBLE, os.fsdecode(path), error=error, note=error.what)
-
-
 def _iter_files(
     dataset: Dataset, paths: Sequence[bytes], *, all_versions: bool
 ) -> Iterator[TrackedFile]:
@@ -96,6 +90,7 @@ class Getter:
         self._jobs = jobs
         self._scratch = dataset.repository.annex_dir + b"/othertmp"
         self._refusals: dict[Key, list[str]] = {}
+        self._secure_only = only_secure_hashes(dataset.repository, dataset.ledger)
 
     def iter_get(self, files: Iterable[TrackedFile], note: Unrecorded) -> Iterator[Outcome]:
         """Bring what is missing; outcomes come in the order in which things are done."""
@@ -125,25 +120,35 @@ class Getter:
     ) -> Iterator[Outcome]:
         missing: dict[Key, list[TrackedFile]] = {}
         room = Room.of(self._dataset.repository)
+        absent = set(self._dataset.objects.missing([file.key for file in block if file.key]))
         for file in block:
             assert file.key is not None
             if file.key in missing:
                 missing[file.key].append(file)
-            elif self._dataset.objects.has(file.key):
+            elif file.key not in absent:
                 filled = not file.locked and work.populate(file)
                 yield _told(file, Status.OK if filled else Status.NOT_NEEDED)
             else:
-                refusal = room.take(os.fsdecode(file.path), file.key.size)
+                name = os.fsdecode(file.path)
+                refusal = self._refusal(name, file.key) or room.take(name, file.key.size)
                 if refusal is None:
                     missing[file.key] = [file]
                 else:
-                    yield replace(_told(file, Status.ERROR), error=refusal, note=refusal.why)
+                    status = Status.ERROR
+                    if isinstance(refusal, PolicyError):
+                        status = Status.IMPOSSIBLE
+                    yield replace(_told(file, status), error=refusal, note=refusal.why)
         if missing:
             note.add(list(missing))
             for outcome in self._bring(missing):
+                if outcome.status is Status.OK and outcome.key is not None:
+                    note.ended(outcome.key, present=True)
                 yield outcome
                 for file in missing[outcome.key][1:] if outcome.key else ():
                     yield _told(file, outcome.status, outcome)
+
+    def _refusal(self, name: str, key: Key) -> HoldError | None:
+        return secure_hashes.refusal(name, key.backend) if self._secure_only else None
 
     def _bring(self, missing: Mapping[Key, list[TrackedFile]]) -> Iterator[Outcome]:
         places = self._dataset.ledger.locations(missing)

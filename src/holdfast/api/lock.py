@@ -12,7 +12,7 @@ from ..dataset.annexed import TrackedFile, iter_annexed
 from ..dataset.index_file import update_entries
 from ..dataset.locking import Locker
 from .datasets import Dataset
-from .get import iter_unknown
+from .unknown import iter_unknown
 
 
 def iter_unlock(
@@ -62,14 +62,10 @@ def _iter_changed(dataset: Dataset, paths: Sequence[bytes], action: str) -> Iter
             wanted = file.locked if action == "unlock" else not file.locked
             status = Status.NOT_NEEDED
             if wanted:
-                status = Status.OK if _change(locker, file, action) else Status.IMPOSSIBLE
+                status = locker.unlock(file) if action == "unlock" else locker.lock(file)
             outcomes.append(_told(action, file, status))
         update_entries(dataset.repository, locker.finish())
     yield from outcomes
-
-
-def _change(locker: Locker, file: TrackedFile, action: str) -> bool:
-    return locker.unlock(file) if action == "unlock" else locker.lock(file)
 
 
 def _told(action: str, file: TrackedFile, status: Status) -> Outcome:

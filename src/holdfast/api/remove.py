@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,16 +15,17 @@ from ..core.errors import HoldError, PolicyError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import Presence, Trust
-from ..core.policy import CopyRules, Witness
+from ..core.policy import Witness
 from ..core.progress import Progress, Silence
 from ..dataset import removing
-from ..dataset.annexed import SUBMODULE, iter_annexed
+from ..dataset.annexed import SUBMODULE
 from ..dataset.repository import Repository
-from ..dataset.rules import Rules
 from ..dataset.siblings import ask_siblings, only_here
 from ..dataset.status import iter_status
+from ..dataset.waivers import append_record
 from ..transfer.prove import prove_many
 from .datasets import Dataset
+from .drop import rules_of_keys
 from .sources import Sources, open_sources
 
 _BLOCK = 512
@@ -172,7 +172,7 @@ class _Check:
             self._sources = self._stack.enter_context(open_sources(self._dataset))
             self.keys = [key for key, _ in self._dataset.objects.iter_keys()]
             self._claims = self._dataset.ledger.locations(self.keys)
-            self._rules = self._copy_rules() if self.keys else {}
+            self._rules = rules_of_keys(self._dataset, None)
             self._check_content()
 
     def check_content_again(self, top: bytes) -> None:
@@ -239,26 +239,10 @@ class _Check:
             Witness(nobody, ledger.place(p), Presence.UNKNOWN, remark=why.get(p, "no way to it"))
             for p in sorted(named)
         ]
-        everything = ledger.copy_rules()
         return prove_many(
             keys, here, self._claims, self._sources.readers, trusted,
-            lambda key: self._rules.get(key, everything), unreached,
+            self._rules.of, unreached,
         )  # fmt: skip
-
-    def _copy_rules(self) -> dict[Key, CopyRules]:
-        """The rules of files that have their own; the strictest where files share content."""
-        rules, all_files = Rules(self.repository), self._dataset.ledger.copy_rules()
-        found: dict[Key, CopyRules] = {}
-        for file in iter_annexed(self.repository) if not self.repository.bare else ():
-            number, least = rules.copies(file.path)
-            if file.key is None or (number is None and least is None):
-                continue
-            known = found.get(file.key, CopyRules(0, 0))
-            found[file.key] = CopyRules(
-                max(known.numcopies, all_files.numcopies if number is None else number),
-                max(known.mincopies, all_files.mincopies if least is None else least),
-            )
-        return found
 
 
 def _some(names: Sequence[str]) -> str:
@@ -288,6 +272,5 @@ def _write_waiver(repository: Repository, top: bytes, reason: str) -> str:
         "why": reason,
     }
     log = os.path.join(folder, "waivers.jsonl")
-    with open(log, "a", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(json.dumps(record) + "\n")
+    append_record(os.fsencode(log), record)
     return f"forced by {who}: {reason} (kept in {log})"

@@ -124,6 +124,7 @@ def show_outcome(front: Front, outcome: Outcome) -> None:
         front.show.missing(outcome.path)
         return
     fsck = front.words.verb == "fsck"
+    warning = _despite(front, outcome) if "warning" in outcome.facts else ""
     if outcome.status is Status.NOT_NEEDED and not fsck:
         return
     note = outcome.note if outcome.good else ""
@@ -135,4 +136,20 @@ def show_outcome(front: Front, outcome: Outcome) -> None:
         note = ""
     if "--from" in front.words.values and outcome.good:
         note = f"from {front.words.values['--from']}..."
-    front.show.item(outcome.path, key=outcome.key, good=outcome.good, note=note, error=error)
+    front.show.item(
+        outcome.path, key=outcome.key, good=outcome.good, note=note, error=error, warning=warning
+    )
+
+
+def _despite(front: Front, outcome: Outcome) -> str:
+    """What git-annex says of content that is here under an insecure key."""
+    import os
+
+    assert outcome.key is not None
+    held = front.dataset.objects.content_path(outcome.key) or b""
+    where = front.show.path(os.fsdecode(os.path.relpath(held, front.dataset.top)))
+    backend = outcome.key.backend.decode("utf-8", "replace")
+    return (
+        f"** Despite annex.securehashesonly being set, {where} has content present in the annex "
+        f"using an insecure {backend} key"
+    )

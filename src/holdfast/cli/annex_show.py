@@ -39,19 +39,27 @@ class Show:
         error: HoldError | None = None,
         facts: Mapping[str, object] | None = None,
         number: int | None = None,
+        warning: str = "",
     ) -> None:
         """Tell what became of a file, or, without a path, of a key or of what has a number."""
         self.failed += not good
         name = self.path(path) if path else key.text if key is not None else ""
         if self._words.json:
-            self._json(path, name, key, good, note, error, facts or {})
+            messages = [warning, *_messages(error)] if warning else _messages(error)
+            self._json(path, name, key, good, note, messages, facts or {})
         elif not self._quiet:
             self.text(f"{self._words.verb} {quoted(name) if number is None else number} ")
+            if warning:
+                self.text("\n")
+                self._warn(warning)
             if note:
                 self.text(f"({note}) ")
             self.text("ok\n" if good else "\n" + _indented(error) + "failed\n")
-        if not good and error is not None and not self._words.json and self._quiet:
-            self.complain(str(error))
+        if self._quiet and not self._words.json:
+            if warning:
+                self._warn(warning)
+            if not good and error is not None:
+                self.complain(str(error))
 
     def _json(
         self,
@@ -60,12 +68,12 @@ class Show:
         key: Key | None,
         good: bool,  # noqa: FBT001
         note: str,
-        error: HoldError | None,
+        messages: Sequence[str],
         facts: Mapping[str, object],
     ) -> None:
         record: dict[str, object] = {
             "command": self._words.verb,
-            "error-messages": _messages(error),
+            "error-messages": messages,
             "file": name if path else None,
             "input": self._input(path),
             "success": good,
@@ -98,6 +106,10 @@ class Show:
         """Write a line for people on standard error."""
         sys.stdout.buffer.flush()
         sys.stderr.write(f"git-annex: {text}\n".encode("utf-8", "backslashreplace").decode())
+
+    def _warn(self, text: str) -> None:
+        sys.stdout.buffer.flush()
+        sys.stderr.write(f"  {text}\n".encode("utf-8", "backslashreplace").decode())
 
     def missing(self, path: str) -> None:
         """Tell of a path that nothing here knows."""

@@ -18,13 +18,13 @@ from ..core import faults
 from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, watch
 from ..core.progress import Progress, Silence
+from ..core.system_errors import foreseen
 from ..settings import Settings, read_settings, terminal_width
 from .errors import (
     EXIT_STOPPED,
     as_json,
     bug,
     four_lines,
-    from_system,
     print_traceback,
     unknown_command,
 )
@@ -249,7 +249,7 @@ def _fail(command: str, words: Sequence[str], error: Exception) -> int:
         return EXIT_STOPPED
     known = error if isinstance(error, HoldError) else None
     if isinstance(error, OSError):
-        known = from_system(error)
+        known = foreseen(error)
     if known is None or _asked(words, "--debug") or _settings_for_talk().debug:
         print_traceback(error)
     known = known or bug(error)

@@ -1,12 +1,7 @@
-"""Errors for people and programs: four lines or one JSON object, and an exit code.
-
-The one place where what the system says (OSError) becomes one of our faults.
-"""
+"""Errors for people and programs: four lines or one JSON object, and an exit code."""
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from collections.abc import Sequence
 
@@ -16,29 +11,6 @@ from .paint import Paint
 from .text import printable, quote
 
 EXIT_STOPPED = 130
-
-_SYSTEM = {
-    errno.ENOSPC: faults.NO_ROOM,
-    errno.EDQUOT: faults.NO_ROOM,
-    errno.EACCES: faults.NO_PERMISSION,
-    errno.EPERM: faults.NO_PERMISSION,
-    errno.EROFS: faults.NO_PERMISSION,
-    errno.EIO: faults.DISK_ERROR,
-    errno.ESTALE: faults.DISK_ERROR,
-    errno.EMFILE: faults.DISK_ERROR,
-    errno.ENFILE: faults.DISK_ERROR,
-    errno.ENOMEM: faults.DISK_ERROR,
-}
-
-
-def from_system(error: OSError) -> HoldError | None:
-    """The fault behind a system error; None when it is none of these, which makes it a bug."""
-    fault = _SYSTEM.get(error.errno) if error.errno is not None else None
-    if fault is None:
-        return None
-    name = error.filename if error.filename is not None else "this machine"
-    path = os.fsdecode(name) if isinstance(name, bytes | str) else str(name)
-    return fault(path=path, detail=error.strerror or str(error))
 
 
 def four_lines(error: HoldError, paint: Paint, *, more: int = 0) -> str:

@@ -15,7 +15,7 @@ from .paint import Paint
 from .text import duration, number, printable, quote, size
 
 ITEMS_MAX = 100
-"""So many good items are listed without -v; failures always are."""
+"""So many good items are listed without -v; failures and warnings always are."""
 HOLD_BACK_S = 0.1
 """Lines of the first moment are kept back, so that they are aligned with each other."""
 PATH_WIDTH_MAX = 60
@@ -122,6 +122,8 @@ class TableView:
             return True
         if self._verbosity < 0 or outcome.status is Status.NOT_NEEDED:
             return False
+        if "warning" in outcome.facts:
+            return True
         if self._listed < ITEMS_MAX:
             self._listed += 1
             return True
@@ -146,6 +148,8 @@ class TableView:
 
     def _cells(self, outcome: Outcome) -> tuple[str, str, str, str]:
         note = outcome.note or (outcome.error.what if outcome.error else "")
+        if "warning" in outcome.facts:
+            note = "; ".join(filter(None, (note, str(outcome.facts["warning"]))))
         path = self._display(outcome.path) if outcome.path else ""
         if not path and outcome.key is not None:
             path = quote(outcome.key.text)

@@ -264,10 +264,10 @@ NO_BACKEND = Fault(
 )  # fmt: skip
 INSECURE_HASH = Fault(
     "H211", errors.PolicyError,
-    "{key} is not kept: only secure hashes are allowed here",
-    "annex.securehashesonly is set and {backend} can be forged",
+    "{name} is not kept: only secure hashes are allowed here",
+    "annex.securehashesonly is set, and {backend} {weakness}",
     NOTHING_CHANGED,
-    "use a SHA2, SHA3, SKEIN, BLAKE2 or BLAKE3 backend",
+    "set annex.backend=SHA256E (.gitattributes, hold config); git annex migrate what is saved",
 )  # fmt: skip
 NOT_PRESENT = Fault(
     "H212", errors.NotFoundError,
@@ -422,6 +422,20 @@ CONTENT_ONLY_HERE = Fault(
     "first: {answers}",
     NOTHING_CHANGED,
     "hold drop --all says which; --force REASON removes it for good",
+)  # fmt: skip
+NAME_TOO_LONG = Fault(
+    "H407", errors.AccessError,
+    "{path} cannot be made here: a name in it is too long",
+    "{detail}",
+    "nothing was changed there",
+    "give it a shorter name, or use a file system that allows longer ones",
+)  # fmt: skip
+HAND_KILLED = Fault(
+    "H408", errors.PlaceUnavailableError,
+    "a process that helped with this was killed",
+    "the system does so when memory is short; a person may have done it",
+    "what was done before is recorded, and nothing is half made",
+    "run the same again; it goes on from there (--jobs 1 takes less memory)",
 )  # fmt: skip
 
 INCOMPLETE = Fault(

@@ -8,6 +8,7 @@ Format: git-annex's "key format" page, checked against the program (see docs/for
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import md5
 
 from .errors import ProtocolError
@@ -18,6 +19,9 @@ _KEY = re.compile(
     rb"--([^\n]*)",
     re.DOTALL,
 )
+RECENT = 16384
+"""For so many keys the paths made of them are remembered: each verb asks for them a few times."""
+
 _CHUNK_FIELDS = re.compile(rb"^([^-]+(?:-s[0-9]+)?(?:-m[0-9]+)?)(?:-S[0-9]+)?(?:-C[0-9]+)?--")
 _MIXED = b"0123456789zqjxkmvwgpfZQJXKMVWGPF"
 
@@ -175,12 +179,14 @@ def hash_dir_mixed(key: Key) -> bytes:
     )
 
 
+@lru_cache(maxsize=RECENT)
 def object_path(key: Key) -> bytes:
     """Where content lies below ``annex/objects`` of a repository with a work tree."""
     name = encode_file_name(key)
     return b"%b/%b/%b" % (hash_dir_mixed(key), name, name)
 
 
+@lru_cache(maxsize=RECENT)
 def object_path_lower(key: Key) -> bytes:
     """Where content lies below ``annex/objects`` of a bare repository."""
     name = encode_file_name(key)

@@ -33,6 +33,19 @@ class CopyRules:
     mincopies: int = 1
 
 
+def strictest(usual: CopyRules, asked: Iterable[tuple[int | None, int | None]]) -> CopyRules:
+    """The rules for content of several files: of what each asks for, or has as usual, the most.
+
+    ``asked`` are numcopies and mincopies of each file, None where it says nothing. Content of no
+    file has the usual rules.
+    """
+    files = list(asked) or [(None, None)]
+    return CopyRules(
+        max(usual.numcopies if number is None else number for number, _ in files),
+        max(usual.mincopies if least is None else least for _, least in files),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Witness:
     """What one place answered when asked for a copy, just now."""

@@ -14,6 +14,7 @@ from typing import Any
 from .facts import NO, OPPOSITE, UNKNOWN, YES, Facts, Verdict
 from .globs import Matches, compile_glob
 from .place import Place, Trust
+from .secure_hashes import is_secure_to_git_annex
 from .sizes import parse_size
 
 Test = Callable[[Facts], Verdict]
@@ -149,17 +150,12 @@ def _secure_hash(value: str) -> Test:
         key = facts.key()
         if key is None or (key.backend.startswith(b"X") and key.backend not in _XXH):
             return UNKNOWN
-        return _verdict(_SECURE.fullmatch(key.backend) is not None)
+        return _verdict(is_secure_to_git_annex(key.backend))
 
     return test
 
 
 _XXH = (b"XXH3", b"XXH3E")
-_SECURE = re.compile(
-    rb"(?:SHA(?:224|256|384|512)|SHA3_(?:224|256|384|512)|SKEIN(?:256|512)"
-    rb"|BLAKE2B(?:160|224|256|384|512)|BLAKE2BP512|BLAKE2S(?:160|224|256)|BLAKE2SP(?:224|256)"
-    rb"|BLAKE3_256)E?|VURL|GITBUNDLE"
-)
 
 
 def _in_all_group(group: str) -> Test:

@@ -22,7 +22,7 @@ from .objects import objects_of
 from .packs import BLOB, ObjectWriter, sync_file_system
 from .repository import Repository
 from .rules import Rules
-from .save import BLOCK, Taken, _failed, _finish_block, _spread, _Taker
+from .save import BLOCK, Taken, Taker, finish_block, spread, told_failure
 
 
 def iter_add(
@@ -46,11 +46,11 @@ def iter_add(
     changes = _iter_present(repository, paths, updated=updated)
     ingester = Ingester(repository.top, scratch, objects, rules.limits)
     with closing(ingester), ThreadPoolExecutor(jobs) as pool:
-        taker = _Taker(repository, rules, ingester)
+        taker = Taker(repository, rules, ingester)
         stored: set[Key] = set()
         while block := list(islice(changes, BLOCK)):
-            wait: Callable[[], list[Taken]] = _spread(pool, taker.take, block, jobs)
-            taken = list(_finish_block(repository, wait()))
+            wait: Callable[[], list[Taken]] = spread(pool, taker.take, block, jobs)
+            taken = list(finish_block(repository, wait()))
             _stage(repository, [one for one in taken if one.error is None])
             stored.update(one.key for one in taken if one.stored and one.key is not None)
             yield from map(_told, taken)
@@ -87,6 +87,5 @@ def _stage(repository: Repository, block: Sequence[Taken]) -> None:
 
 def _told(taken: Taken) -> Outcome:
     if taken.error is not None:
-        failed = _failed(taken)
-        return Outcome("add", failed.status, failed.path, error=failed.error, note=failed.note)
+        return told_failure(taken, "add")
     return Outcome("add", Status.OK, os.fsdecode(taken.path), key=taken.key, size=taken.size)

@@ -42,6 +42,10 @@ class Change(NamedTuple):
     in_folder: bool | None
 
 
+_Found = Iterator[tuple[bytes, int, bytes]]
+"""Paths, sorted; which of the three looks found each; and what it says of it."""
+
+
 class Scan:
     """One look at a repository, at all of it or below some paths (relative to its top)."""
 
@@ -53,14 +57,18 @@ class Scan:
         self._specs = specs if self._few else []
 
     def iter_changes(self, *, untracked: bool = True) -> Iterator[Change]:
-        """Every path that differs, sorted.
+        """Every path that differs, sorted; git begins to look at once.
 
         Raises:
             ConflictError: A merge is not finished.
         """
-        streams: list[Iterator[tuple[bytes, int, bytes]]] = [self._staged(), self._modified()]
+        streams = [self._modified()]
         if untracked:
             streams.append(self._untracked())
+        streams.append(self._staged())
+        return self._join_all(streams)
+
+    def _join_all(self, streams: Sequence[_Found]) -> Iterator[Change]:
         for path, group in groupby(merge(*streams), key=lambda item: item[0]):
             if self._wanted(path):
                 yield _join(path, {source: facts for _, source, facts in group})
@@ -70,7 +78,7 @@ class Scan:
             return True
         return any(path == p or path.startswith(p + b"/") for p in self._paths)
 
-    def _staged(self) -> Iterator[tuple[bytes, int, bytes]]:
+    def _staged(self) -> _Found:
         repository = self._repository
         base = "HEAD"
         if repository.git.line("rev-parse", "--verify", "--quiet", "HEAD") is None:
@@ -82,14 +90,14 @@ class Scan:
         )  # fmt: skip
         return ((next(fields), _STAGED, facts) for facts in fields)
 
-    def _modified(self) -> Iterator[tuple[bytes, int, bytes]]:
+    def _modified(self) -> _Found:
         fields = self._repository.git.iter_fields(
             *NO_FILTER, "diff-files", "--raw", "-z", "--no-renames", "--no-abbrev",
             "--ignore-submodules=dirty", *self._specs,
         )  # fmt: skip
         return _without_conflicts(fields)
 
-    def _untracked(self) -> Iterator[tuple[bytes, int, bytes]]:
+    def _untracked(self) -> _Found:
         fields = self._repository.git.iter_fields(
             "ls-files", "--others", "--exclude-standard", "-z", *self._specs
         )
@@ -97,7 +105,7 @@ class Scan:
         return ((path.rstrip(b"/"), _UNTRACKED, b"") for path in fields)
 
 
-def _without_conflicts(fields: Iterator[bytes]) -> Iterator[tuple[bytes, int, bytes]]:
+def _without_conflicts(fields: Iterator[bytes]) -> _Found:
     last = b""
     for facts in fields:
         path = next(fields)

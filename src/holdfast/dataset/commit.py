@@ -5,11 +5,10 @@ any moment leaves either the old version, or the new one staged for the same com
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..core.key import Key
-from ..wire.branch_paths import location_log
 from ..wire.gitindex import encode_cache_tree, encode_entry, parse_cache_tree, stat_facts
 from ..wire.gitobjects import Oid
 from .git import from_hex, hex_oid
@@ -18,11 +17,12 @@ from .ledger_write import (
     LedgerWriter,
     commit_object,
     location_edits,
-    set_locations,
+    set_location_logs,
     tree_of,
 )
 from .packs import COMMIT, TREE, ObjectWriter, sync_file_system
 from .repository import Repository
+from .sorted_spill import SortedSpill
 from .trees import TreeEditor
 
 
@@ -77,7 +77,7 @@ def commit(
     repository: Repository,
     writer: ObjectWriter,
     batch: Iterable[Recorded],
-    keys: Sequence[Key],
+    here: SortedSpill,
     message: str,
     *,
     seen: IndexState | None,
@@ -85,9 +85,9 @@ def commit(
 ) -> Oid | None:
     """Make a version of a batch (sorted by path, read several times) over the one checked out.
 
-    ``keys`` are those whose content is here now. ``seen`` is the index as it was when the changes
-    were found, ``whole`` says that they were all there are. Gives the commit, None when the
-    version would be the same.
+    ``here`` has the location logs of content that is here now. ``seen`` is the index as it was
+    when the changes were found, ``whole`` says that they were all there are. Gives the commit,
+    None when the version would be the same.
     """
     by_git = _needs_git(repository)
     with locked_index(repository) as index:
@@ -107,9 +107,9 @@ def commit(
             parents = [old.commit] if old.commit else []
             made = writer.add(COMMIT, commit_object(repository, tree, parents, message))
             updates.append(("HEAD", made, old.commit))
-        if keys:
+        if here:
             sync_file_system(repository.annex_dir)
-        _record(repository, writer, keys, updates, message, index)
+        _record(repository, writer, here, updates, message, index)
     if by_git and tree != old.tree:
         made = _commit_by_git(repository, message, None if whole else [r.path for r in batch])
     return made
@@ -153,21 +153,18 @@ def _index_changes(batch: Iterable[Recorded]) -> Iterator[IndexChange]:
 def _record(
     repository: Repository,
     writer: ObjectWriter,
-    keys: Sequence[Key],
+    here: SortedSpill,
     updates: list[tuple[str, Oid, Oid | None]],
     message: str,
     index: LockedIndex,
 ) -> None:
     """Ledger and refs, with the index published between objects and refs."""
-    here = repository.here
     reason = "commit: " + message.splitlines()[0]
-    if repository.private:
-        set_locations(repository, keys, here, present=True)
-        keys = ()
+    if repository.private and here:
+        set_location_logs(repository, here, repository.here, present=True)
     with LedgerWriter(repository, writer) as ledger:
-        if keys:
-            edits = location_edits(sorted(set(keys), key=location_log), here, present=True)
-            ledger.apply(edits)
+        if here and not repository.private:
+            ledger.apply(location_edits(here, repository.here, present=True))
         ledger.finish(updates, reason=reason, before_refs=index.publish)
 
 

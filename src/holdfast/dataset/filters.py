@@ -115,7 +115,7 @@ class Filters:
         status: os.stat_result | None,
     ) -> Iterator[bytes]:
         key = known.key if known is not None else None
-        backend = bytes(key.backend) if key is not None else self._rules.backend(path)
+        backend = self._rules.backend(path, key)
         self._repository.check_writable()
         self._repository.check_plain_content()
         if status is None:

@@ -25,6 +25,8 @@ NO_FILTER = (
 """Options with which git reads files as they are, annexed or not."""
 
 _BLOCK = 1 << 16
+_abandoned: list[ObjectReader] = []
+"""Kept from being ended by Python: they belong to another process."""
 
 
 class Git:
@@ -108,6 +110,12 @@ class Git:
         if self._reader is None:
             self._reader = ObjectReader(self)
         return self._reader
+
+    def abandon(self) -> None:
+        """In a forked copy of this process: leave those of git's that were kept to the original."""
+        if self._reader is not None:
+            _abandoned.append(self._reader)
+            self._reader = None
 
     def close(self) -> None:
         """End the processes that were kept."""

@@ -6,10 +6,11 @@ import os
 import sys
 
 from ..core.place import PlaceId
-from ..wire import logs
+from ..wire import branch_paths, logs
 from . import ledger_write
 from .config import append_settings
 from .git_folder import link_git_folder
+from .ledger import Ledger
 from .repository import ANNEX_VERSION, Repository
 
 ATTRIBUTES = b"\n* filter=annex\n"
@@ -34,6 +35,7 @@ def initialise(repository: Repository, description: str) -> PlaceId:
     _write_hooks(repository)
     link_git_folder(repository)
     ledger_write.merge_refs(repository)
+    _take_over_rule(repository)
     _record_place(repository, place, description)
     return place
 
@@ -55,6 +57,21 @@ def _configure(repository: Repository, place: PlaceId) -> None:
         sections.append(("filter.annex", filter_settings()))
     if sections:
         append_settings(os.path.join(repository.common_dir, b"config"), sections)
+        repository.forget_config()
+
+
+def _take_over_rule(repository: Repository) -> None:
+    """Set here that only secure hashes are kept, where the data set says so.
+
+    git-annex looks at the clone's own setting only, once it was initialised.
+    """
+    from ..core.secure_hashes import SETTING, is_demanded  # late: only a new clone needs it
+
+    shared = logs.parse_config(Ledger(repository).policy_file(branch_paths.CONFIG_LOG))
+    if repository.config.get(SETTING) is None and is_demanded(None, shared.get(SETTING)):
+        section, _, variable = SETTING.partition(".")
+        path = os.path.join(repository.common_dir, b"config")
+        append_settings(path, [(section, [(variable, "true")])])
         repository.forget_config()
 
 

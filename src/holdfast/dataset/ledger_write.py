@@ -27,6 +27,7 @@ from .git import from_hex, hex_oid
 from .ledger import BRANCH, read_journal
 from .packs import BLOB, COMMIT, TREE, ObjectWriter
 from .repository import Repository
+from .sorted_spill import SortedSpill
 from .trees import TreeEditor, TreeFinder
 
 Edit = Callable[[bytes], bytes]
@@ -139,6 +140,7 @@ class LedgerWriter:
             lambda data: self._writer.add(TREE, data),
             self._repository.object_format,
             base,
+            counted=False,
         )
 
     def _blob(self, content: bytes) -> Oid:
@@ -220,12 +222,17 @@ def _objects_to_read(block: Sequence[tuple[bytes, Sequence[Edit | Listed]]]) -> 
 
 
 def record(repository: Repository, edits: Iterable[tuple[bytes, Edit]]) -> None:
-    """Make a batch of changes, in any order, in one commit; none when nothing changes."""
+    """Make a few changes, in any order, in one commit; none when nothing changes."""
+    record_sorted(repository, sorted(edits, key=_path_of))
+
+
+def record_sorted(repository: Repository, edits: Iterable[tuple[bytes, Edit]]) -> None:
+    """Make a batch of changes, in the order of their paths, in one commit."""
     with (
         ObjectWriter(repository.common_dir, repository.object_format) as writer,
         LedgerWriter(repository, writer) as ledger,
     ):
-        ledger.apply(sorted(edits, key=lambda edit: edit[0]))
+        ledger.apply(edits)
         ledger.finish()
 
 
@@ -233,16 +240,25 @@ def set_locations(
     repository: Repository, keys: Iterable[Key], place: PlaceId, *, present: bool
 ) -> None:
     """Write down that a place has, or no longer has, each of these keys."""
+    with SortedSpill(repository.annex_dir) as paths:
+        paths.update(map(branch_paths.location_log, keys))
+        set_location_logs(repository, paths, place, present=present)
+
+
+def set_location_logs(
+    repository: Repository, paths: SortedSpill, place: PlaceId, *, present: bool
+) -> None:
+    """As `set_locations`, told by the location logs of the keys."""
     if repository.private and place == repository.uuid:
-        _set_private_locations(repository, keys, place, present=present)
-        return
-    record(repository, location_edits(keys, place, present=present))
+        _set_private_locations(repository, paths, place, present=present)
+    else:
+        record_sorted(repository, location_edits(paths, place, present=present))
 
 
 def location_edits(
-    keys: Iterable[Key], place: PlaceId, *, present: bool
+    paths: Iterable[bytes], place: PlaceId, *, present: bool
 ) -> Iterator[tuple[bytes, Edit]]:
-    """The changes that say so, in the order of the keys given."""
+    """The changes of these location logs that say so, in the order given."""
     moment = now()
     state = LocationState.PRESENT if present else LocationState.MISSING
     fresh = logs.set_location(b"", place, state, moment)
@@ -255,16 +271,16 @@ def location_edits(
             last[:] = old, logs.set_location(old, place, state, moment)
         return last[1]
 
-    for key in keys:
-        yield branch_paths.location_log(key), edit
+    for path in paths:
+        yield path, edit
 
 
 def _set_private_locations(
-    repository: Repository, keys: Iterable[Key], place: PlaceId, *, present: bool
+    repository: Repository, paths: Iterable[bytes], place: PlaceId, *, present: bool
 ) -> None:
     with journal_lock(repository):
         journal = read_journal(repository.annex_dir + b"/journal-private")
-        for path, edit in location_edits(keys, place, present=present):
+        for path, edit in location_edits(paths, place, present=present):
             new = edit(journal.get(path, b""))
             write_journal_file(repository, b"journal-private", path, new)
 

@@ -6,6 +6,8 @@ import os
 import stat
 from types import TracebackType
 
+from ..core.key import Key
+from ..core.outcome import Status
 from ..wire.gitindex import encode_entry, stat_facts
 from ..wire.gitobjects import EXECUTABLE_MODE, FILE_MODE, SYMLINK_MODE
 from ..wire.pointer import key_of_link, link_target, pointer
@@ -31,15 +33,15 @@ class Locker:
         self._scratch = Scratch(repository.annex_dir + b"/othertmp", b"lock")
         self._folder = self._scratch.path
 
-    def unlock(self, file: TrackedFile) -> bool:
-        """Put content, or its pointer, in the place of a link; False when no such link is there."""
+    def unlock(self, file: TrackedFile) -> Status:
+        """Put content, or its pointer, in the place of a link.
+
+        Not needed where a run that was killed did so already; impossible where something else is.
+        """
         assert file.key is not None
         path = os.path.join(self._repository.top, file.path)
-        try:
-            if key_of_link(os.readlink(path)) != file.key:
-                return False
-        except OSError:
-            return False
+        if not _links_to(path, file.key) and not self._work.holds_pointer(file):
+            return self._unlocked_before(file, path)
         temporary = self._folder + b"/file"
         source = self._objects.content_path(file.key)
         executable = False
@@ -51,22 +53,33 @@ class Locker:
                 out.write(pointer(file.key))
         os.chmod(temporary, 0o755 if executable else 0o644)
         os.rename(temporary, path)
-        mode = EXECUTABLE_MODE if executable else FILE_MODE
-        self._stage(file.path, mode, pointer(file.key))
-        return True
+        self._stage_pointer(file, executable=executable)
+        return Status.OK
 
-    def lock(self, file: TrackedFile) -> bool:
-        """Put a link in the place of content or pointer; False when the file was changed."""
+    def _unlocked_before(self, file: TrackedFile, path: bytes) -> Status:
+        if not self._work.is_unchanged(file):
+            return Status.IMPOSSIBLE
+        self._stage_pointer(file, executable=bool(os.stat(path).st_mode & stat.S_IXUSR))
+        return Status.NOT_NEEDED
+
+    def lock(self, file: TrackedFile) -> Status:
+        """Put a link in the place of content or pointer.
+
+        Not needed where a run that was killed did so already; impossible where it was changed.
+        """
         assert file.key is not None
         path = os.path.join(self._repository.top, file.path)
-        if not self._work.holds_pointer(file) and not self._keep(file, path):
-            return False
         target = link_target(file.key, file.path.count(b"/"))
+        if _read_link(path) == target:
+            self._stage(file.path, SYMLINK_MODE, target)
+            return Status.NOT_NEEDED
+        if not self._work.holds_pointer(file) and not self._keep(file, path):
+            return Status.IMPOSSIBLE
         temporary = self._folder + b"/link"
         os.symlink(target, temporary)
         os.rename(temporary, path)
         self._stage(file.path, SYMLINK_MODE, target)
-        return True
+        return Status.OK
 
     def _keep(self, file: TrackedFile, path: bytes) -> bool:
         """Make sure the annex has the content of an unlocked file; False when it was changed."""
@@ -81,6 +94,10 @@ class Locker:
                 return False
             self._objects.commit(file.key, temporary)
         return True
+
+    def _stage_pointer(self, file: TrackedFile, *, executable: bool) -> None:
+        assert file.key is not None
+        self._stage(file.path, EXECUTABLE_MODE if executable else FILE_MODE, pointer(file.key))
 
     def _stage(self, path: bytes, mode: bytes, content: bytes) -> None:
         oid = self._writer.add(BLOB, content)
@@ -104,3 +121,16 @@ class Locker:
     ) -> None:
         self._work.finish()
         self._scratch.close()
+
+
+def _links_to(path: bytes, key: Key) -> bool:
+    target = _read_link(path)
+    return target is not None and key_of_link(target) == key
+
+
+def _read_link(path: bytes) -> bytes | None:
+    """What a link says; None when there is no link."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None

@@ -47,6 +47,15 @@ def try_exclusive(path: bytes) -> tuple[int, int] | None:
     Raises:
         FileNotFoundError: Its folder does not exist.
     """
+    # A file that is new is in nobody's table. It is opened under the lock of the table all the
+    # same: a thread that looks at it must not close it after we have locked it.
+    with _table:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            pass
+        else:
+            return _keep(path, descriptor, fcntl.LOCK_EX)
     return _try(path, fcntl.LOCK_EX, create=True)
 
 
@@ -114,20 +123,24 @@ def _try(path: bytes, kind: int, *, create: bool) -> tuple[int, int] | None:
                 return known
             return None
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
-        descriptor = os.open(path, flags, 0o644)
-        try:
-            fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return None
-        status = os.fstat(descriptor)
-        identity = (status.st_dev, status.st_ino)
-        # A remover unlinks the file it has locked: then ours is a ghost, and we look again.
-        if _identity(path) != identity:
-            os.close(descriptor)
-            return None
-        _held[identity] = (descriptor, -1 if kind == fcntl.LOCK_EX else 1)
-        return identity
+        return _keep(path, os.open(path, flags, 0o644), kind)
+
+
+def _keep(path: bytes, descriptor: int, kind: int) -> tuple[int, int] | None:
+    """Lock a file that was just opened and note it; None, and closed, when that fails."""
+    try:
+        fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    status = os.fstat(descriptor)
+    identity = (status.st_dev, status.st_ino)
+    # A remover unlinks the file it has locked: then ours is a ghost, and we look again.
+    if _identity(path) != identity:
+        os.close(descriptor)
+        return None
+    _held[identity] = (descriptor, -1 if kind == fcntl.LOCK_EX else 1)
+    return identity
 
 
 def _identity(path: bytes) -> tuple[int, int] | None:
@@ -136,6 +149,12 @@ def _identity(path: bytes) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
+
+
+def is_held(identity: tuple[int, int]) -> bool:
+    """Whether a lock is still ours."""
+    with _table:
+        return identity in _held
 
 
 def release(identity: tuple[int, int]) -> None:

@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import NamedTuple
 
 from ..core import faults
@@ -48,6 +49,7 @@ class Objects:
             (object_path_lower, object_path) if bare else (object_path, object_path_lower)
         )
         self._lock_down = not group
+        self._perhaps_empty: set[bytes] = set()
 
     # reading
 
@@ -66,6 +68,20 @@ class Objects:
     def has(self, key: Key) -> bool:
         """Whether content of this key is here."""
         return self.content_path(key) is not None
+
+    def missing(self, keys: Sequence[Key]) -> list[Key]:
+        """Those of these whose content is not here; cheap where little is here."""
+        try:
+            folders = set(os.listdir(self._root))
+        except FileNotFoundError:
+            return list(keys)
+
+        def is_missing(key: Key) -> bool:
+            paths = [layout(key) for layout in self._layouts]
+            near = [path for path in paths if path[: path.find(b"/")] in folders]
+            return not any(os.access(self._root + path, os.F_OK) for path in near)
+
+        return list(filter(is_missing, keys))
 
     def ask(self, keys: Sequence[Key]) -> list[Answer]:
         """Which of these are here and not about to be removed."""
@@ -210,17 +226,17 @@ class Objects:
                 self.protect(path)
 
     @contextmanager
-    def hold_for_removal(self, key: Key) -> Iterator[bytes | None]:
-        """Hold content exclusively while its removal is decided; gives its file, or None.
+    def hold_for_removal(self, key: Key) -> Iterator[Held | None]:
+        """Hold content exclusively while its removal is decided; None when it is not here.
 
         Raises:
             PlaceUnavailableError: Somebody keeps it.
         """
         held = self.hold(key)
         try:
-            yield held.path if held is not None else None
+            yield held
         finally:
-            if held is not None:
+            if held is not None and locks.is_held(held.lock):
                 self.release(held)
 
     def hold(self, key: Key) -> Held | None:
@@ -229,15 +245,21 @@ class Objects:
         Raises:
             PlaceUnavailableError: Somebody keeps it.
         """
-        path = self.content_path(key)
-        if path is None:
-            return None
+        for layout in self._layouts:
+            path = self._root + layout(key)
+            try:
+                self.unprotect(path)
+                identity = locks.try_exclusive(path + b".lck")
+            except FileNotFoundError:
+                continue
+            held = self._keep(key, path, identity)
+            if held is not None:
+                return held
+        return None
+
+    def _keep(self, key: Key, path: bytes, identity: tuple[int, int] | None) -> Held | None:
+        """What we hold, once its lock was tried; None when there is nothing to hold."""
         lock = path + b".lck"
-        self.unprotect(path)
-        try:
-            identity = locks.try_exclusive(lock)
-        except FileNotFoundError:
-            return None
         if identity is None:
             self.protect(path)
             raise faults.IN_USE(key=key.text, lock=os.fsdecode(lock))
@@ -247,6 +269,7 @@ class Objects:
             raise faults.IN_USE(key=key.text, lock=os.fsdecode(path + b".rtm"))
         if not os.access(path, os.F_OK):
             self.release(held)
+            self.forget_folders(path)
             return None
         return held
 
@@ -259,28 +282,41 @@ class Objects:
             self.protect(path)
 
     def remove(self, held: Held) -> None:
-        """Remove content that we hold, and let go of it."""
-        os.unlink(held.path)
-        _unlink(held.path + b".lck")
+        """Remove content that we hold, and let go of it; `forget_empty` once all is removed."""
+        path = held.path
+        os.unlink(path)
+        os.unlink(path + b".lck")
         locks.release(held.lock)
-        folder = os.path.dirname(held.path)
+        if self._has_bad:
+            # A damaged copy that was set aside would look like one still to be repaired.
+            _unlink(self.bad_path(held.key))
+        folder = path[: path.rfind(b"/")]
         try:
             os.rmdir(folder)
         except OSError:
             for ending in (b".rtm", b".rtl"):
-                _unlink(held.path + ending)
-            self.forget_folders(held.path)
-        else:
-            self.forget_folders(folder)
+                _unlink(path + ending)
+            with suppress(OSError):
+                os.rmdir(folder)
+        self._perhaps_empty.add(folder[: folder.rfind(b"/")])
 
-    def remove_held(self, path: bytes) -> None:
-        """Remove content that `hold_for_removal` gave, its companions and empty directories."""
-        os.unlink(path)
-        for ending in (b".lck", b".rtm", b".rtl"):
-            _unlink(path + ending)
-        # A damaged copy that was set aside would look like one still to be repaired.
-        _unlink(self._annex_dir + b"/bad/" + os.path.basename(path))
-        self.forget_folders(path)
+    def forget_empty(self) -> None:
+        """Remove the directories that removals left empty; together, as most share the upper."""
+        for _ in range(2):
+            above: set[bytes] = set()
+            for folder in self._perhaps_empty:
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    continue
+                above.add(folder[: folder.rfind(b"/")])
+            self._perhaps_empty = above
+        self._perhaps_empty = set()
+
+    @cached_property
+    def _has_bad(self) -> bool:
+        """Whether damaged content was ever set aside here."""
+        return os.path.isdir(self._annex_dir + b"/bad")
 
     def tidy(self, key: Key) -> None:
         """Set right what a killed process left around a key: modes, its lock, empty folders."""

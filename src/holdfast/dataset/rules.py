@@ -10,8 +10,8 @@ import os
 import stat
 from functools import cached_property, lru_cache
 
-from ..core import faults
-from ..core.backends import USUAL_BACKEND
+from ..core import faults, secure_hashes
+from ..core.backends import USUAL_BACKEND, is_secure
 from ..core.expressions import UNKNOWN, YES, Dialect, Expression, evaluate, parse
 from ..core.extensions import ExtensionLimits
 from ..core.facts import Facts
@@ -67,6 +67,9 @@ class Rules:
         self._trust_mode = config.flag("core.filemode", default=True)
         self._text_filters = config.get("core.autocrlf") in ("true", "input")
         self._attributes = WorkTreeAttributes(repository)
+        self._secure_only = secure_hashes.is_demanded(
+            config.get(secure_hashes.SETTING), self._shared.get(secure_hashes.SETTING)
+        )
         self.limits = ExtensionLimits(
             int(self._setting("annex.maxextensionlength") or 4),
             int(self._setting("annex.maxextensions") or 2),
@@ -118,11 +121,26 @@ class Rules:
             raise faults.BAD_RULE(rule=rule, detail=detail, where="annex.largefiles")
         return code == 0
 
-    def backend(self, path: bytes) -> bytes:
-        """The backend that names new content of a file.
+    def backend(self, path: bytes, known: Key | None = None) -> bytes:
+        """The backend that names new content of a file; that of the key it has, where it may be.
 
-        Here .gitattributes go over git configuration, which only a setting of this call tops.
+        Raises:
+            PolicyError: It is not secure, and only those that are may be used here.
         """
+        if known is not None and self.allows(known):
+            return bytes(known.backend)
+        chosen = self._chosen_backend(path)
+        refusal = secure_hashes.refusal(os.fsdecode(path), chosen) if self._secure_only else None
+        if refusal is not None:
+            raise refusal
+        return chosen
+
+    def allows(self, key: Key) -> bool:
+        """Whether new content may be kept under keys like this one."""
+        return not self._secure_only or is_secure(key.backend)
+
+    def _chosen_backend(self, path: bytes) -> bytes:
+        """Here .gitattributes go over git configuration, which only a setting of this call tops."""
         given = self._repository.settings.get("annex.backend")
         if given:
             return os.fsencode(given)
@@ -157,8 +175,9 @@ class Rules:
     @cached_property
     def copies_differ(self) -> bool:
         """Whether any .gitattributes asks for copies, so that not all files are alike."""
+        # Git heeds those files that it does not know, too.
         names = self._repository.git.run(
-            "ls-files", "-z", "--", ":(glob)**/.gitattributes",
+            "ls-files", "-z", "--cached", "--others", "--", ":(glob)**/.gitattributes",
             environment={"GIT_LITERAL_PATHSPECS": "0"},
         )  # fmt: skip
         folders = {os.path.dirname(name) for name in names.split(b"\0") if name} | {b""}

@@ -7,6 +7,7 @@ is on the disk.
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import stat
@@ -26,8 +27,11 @@ from ..core.key import Key
 from ..core.outcome import Outcome, Status
 from ..core.place import Place
 from ..core.progress import Progress
+from ..core.system_errors import as_fault
+from ..wire.branch_paths import location_log
 from ..wire.gitobjects import Oid
 from ..wire.pointer import key_of_link, link_target, pointer
+from .annexed import TrackedFile
 from .changes import SUBMODULE_MODE, Change, IndexState, Scan
 from .commit import Recorded, commit
 from .filtered import iter_filtered_blobs
@@ -36,9 +40,11 @@ from .index_file import clear_dead_locks, index_state
 from .ingest import Ingester
 from .objects import objects_of
 from .packs import BLOB, ObjectWriter
+from .populate import matches
 from .repository import Repository
 from .rules import Rules
 from .scratch import using_scratch
+from .sorted_spill import SortedSpill
 from .submodules import head_of, register
 
 FILE, EXECUTABLE, LINK = b"100644", b"100755", b"120000"
@@ -85,7 +91,8 @@ class _Batch:
     """What was taken so far, spilled to disk when it is much."""
 
     file: IO[bytes]
-    keys: list[Key] = field(default_factory=list)
+    here: SortedSpill
+    """The location logs of content that is here now."""
     verbs: Counter[str] = field(default_factory=Counter)
     _open: list[tuple[object, ...]] = field(default_factory=list)
     _late: Recorded | None = None
@@ -151,14 +158,15 @@ def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Ite
     with (
         using_scratch(scratch),
         tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=os.fsdecode(scratch)) as file,
+        SortedSpill(scratch) as here,
         ObjectWriter(repository.common_dir, repository.object_format) as writer,
     ):
         seen = index_state(repository)
-        batch = _Batch(file)
+        batch = _Batch(file, here)
         registered = False
         for taken in _iter_taken(repository, plan, progress):
             if taken.error is not None:
-                failures.append(_failed(taken))
+                failures.append(told_failure(taken))
             else:
                 _keep(taken, batch, writer)
                 registered |= taken.mode == SUBMODULE_MODE and taken.verb == "add"
@@ -167,7 +175,7 @@ def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Ite
         if batch.count:
             message = plan.message or batch.message()
             whole = not plan.paths and not plan.updated and not failures
-            commit(repository, writer, batch, batch.keys, message, seen=seen, whole=whole)
+            commit(repository, writer, batch, batch.here, message, seen=seen, whole=whole)
         yield from failures
         for record in batch:
             yield _saved(record)
@@ -176,7 +184,7 @@ def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Ite
 def _keep(taken: Taken, batch: _Batch, writer: ObjectWriter) -> None:
     oid = writer.add(BLOB, taken.blob) if taken.blob is not None else taken.oid
     if taken.stored and taken.key is not None:
-        batch.keys.append(taken.key)
+        batch.here.add(location_log(taken.key))
     batch.add(
         Recorded.of(taken.path, taken.mode, oid, taken.status, taken.key, taken.size, taken.verb)
     )
@@ -194,27 +202,15 @@ def _list_of_modules(repository: Repository, writer: ObjectWriter) -> Recorded:
     return Recorded.of(path, FILE, oid, status, None, status.st_size, verb)
 
 
-def _failed(taken: Taken) -> Outcome:
+def told_failure(taken: Taken, action: str = "save") -> Outcome:
+    """What to say of a change that could not be taken in."""
     error = taken.error
     if not isinstance(error, HoldError):
         assert isinstance(error, OSError)
-        error = from_os_error(error, taken.path)
-    return Outcome("save", Status.ERROR, os.fsdecode(taken.path), error=error, note=str(error))
-
-
-def from_os_error(error: OSError, path: bytes) -> HoldError:
-    """What the system said, in our four lines."""
-    import errno
-
-    detail = f"{error.strerror} (errno {error.errno})"
-    name = os.fsdecode(path)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return faults.NO_ROOM(path=name, detail=detail)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return faults.NO_PERMISSION(path=name, detail=detail)
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-        return faults.CHANGED_WHILE_READ(path=name)
-    return faults.DISK_ERROR(path=name, detail=detail)
+        name = os.fsdecode(taken.path)
+        vanished = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+        error = faults.CHANGED_WHILE_READ(path=name) if vanished else as_fault(error, name)
+    return Outcome(action, Status.ERROR, os.fsdecode(taken.path), error=error, note=str(error))
 
 
 def _saved(record: Recorded) -> Outcome:
@@ -230,26 +226,26 @@ def _saved(record: Recorded) -> Outcome:
 def _iter_taken(repository: Repository, plan: SavePlan, progress: Progress) -> Iterator[Taken]:
     """Take in every change, in the order of the paths; hashing runs ahead in threads."""
     place = Place(repository.here, "here")
+    changes = Scan(repository, plan.paths).iter_changes(untracked=not plan.updated)
     objects = objects_of(repository, place)
     rules = Rules(repository, to_git=plan.to_git)
-    changes = Scan(repository, plan.paths).iter_changes(untracked=not plan.updated)
     ingester = Ingester(repository.top, repository.annex_dir + b"/othertmp", objects, rules.limits)
-    taker = _Taker(repository, rules, ingester)
+    taker = Taker(repository, rules, ingester)
     with closing(ingester), ThreadPoolExecutor(plan.jobs) as pool:
         ahead: list[Callable[[], list[Taken]]] = []
         while True:
             block = list(islice(changes, BLOCK))
             if block:
-                ahead.append(_spread(pool, taker.take, block, plan.jobs))
+                ahead.append(spread(pool, taker.take, block, plan.jobs))
             if ahead and (len(ahead) > 1 or not block):
-                for taken in _finish_block(repository, ahead.pop(0)()):
+                for taken in finish_block(repository, ahead.pop(0)()):
                     progress.advance(1, taken.size)
                     yield taken
             if not block and not ahead:
                 return
 
 
-def _spread(
+def spread(
     pool: ThreadPoolExecutor, take: Callable[[Change], Taken], block: list[Change], jobs: int
 ) -> Callable[[], list[Taken]]:
     """Start taking a block in the pool; the result waits for it, in order."""
@@ -259,7 +255,7 @@ def _spread(
     return lambda: [taken for future in futures for taken in future.result()]
 
 
-def _finish_block(repository: Repository, block: list[Taken]) -> Iterator[Taken]:
+def finish_block(repository: Repository, block: list[Taken]) -> Iterator[Taken]:
     """Let git read those files that its own filters apply to."""
     filtered = [taken.path for taken in block if taken.filtered]
     oids = dict(iter_filtered_blobs(repository, filtered)) if filtered else {}
@@ -267,7 +263,7 @@ def _finish_block(repository: Repository, block: list[Taken]) -> Iterator[Taken]
         yield taken._replace(oid=oids[taken.path]) if taken.filtered else taken
 
 
-class _Taker:
+class Taker:
     """Decides what one change is, and takes it in."""
 
     def __init__(self, repository: Repository, rules: Rules, ingester: Ingester) -> None:
@@ -352,8 +348,18 @@ class _Taker:
             return Taken(
                 path, mode, blob=pointer(named), status=status, key=named, verb=_verb(change)
             )
-        backend = known.backend if known is not None else self._rules.backend(path)
-        key = self._ingester.copy_in(path, status, bytes(backend))
+        # A hash that may not be used any more stays with content that was only touched.
+        if (
+            known is not None
+            and not self._rules.allows(known)
+            and matches(self._top + path, TrackedFile(path, mode, b"", known))
+        ):
+            return Taken(
+                path, mode, blob=pointer(known), status=status, key=known, size=status.st_size,
+                stored=self._ingester.has(known), verb=_verb(change),
+            )  # fmt: skip
+        backend = self._rules.backend(path, known)
+        key = self._ingester.copy_in(path, status, backend)
         return Taken(
             path, mode, blob=pointer(key), status=status, key=key, size=status.st_size,
             stored=True, verb=_verb(change),

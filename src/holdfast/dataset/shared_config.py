@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..core import faults
+from ..core import faults, secure_hashes
 from ..wire import branch_paths, logs
 from .config import Config
 from .ledger import Ledger
@@ -46,6 +46,14 @@ def iter_settings(repository: Repository, ledger: Ledger) -> Iterator[Setting]:
     others = [setting for setting in shared if setting.name not in COPIES]
     # The numbers of the ledger win over git's configuration; of all else git's wins.
     yield from sorted([*copies, *here, *others, *file], key=lambda setting: setting.name)
+
+
+def only_secure_hashes(repository: Repository, ledger: Ledger) -> bool:
+    """Whether content may be kept here only under keys that nobody can forge."""
+    shared = logs.parse_config(ledger.policy_file(branch_paths.CONFIG_LOG))
+    return secure_hashes.is_demanded(
+        repository.config.get(secure_hashes.SETTING), shared.get(secure_hashes.SETTING)
+    )
 
 
 def _iter_ledger(ledger: Ledger) -> Iterator[Setting]:
@@ -101,6 +109,9 @@ def set_shared(repository: Repository, name: str, value: str) -> str:
             repository,
             [(branch_paths.CONFIG_LOG, lambda old: logs.set_map_log(old, *raw, now()))],
         )
+        if name == secure_hashes.SETTING:
+            # git-annex looks at the clone's own setting only, and sets it along.
+            set_here(repository, name, value)
         return "ledger"
     if repository.bare:
         raise faults.BAD_USAGE(

@@ -46,13 +46,19 @@ class TreeEditor:
         object_format: ObjectFormat,
         base: Oid | None = None,
         known: CacheTree | None = None,
+        *,
+        counted: bool = True,
     ) -> None:
-        """Begin with the tree ``base``; ``known`` tells how many files its subtrees hold."""
+        """Begin with the tree ``base``; ``known`` tells how many files its subtrees hold.
+
+        ``counted`` False leaves `cache_tree` out, which takes memory for each directory.
+        """
         self._read = read
         self._add_tree = add_tree
         self._format = object_format
         self._stack = [_Level(b"", base, known)]
         self._folder = b""
+        self._counted = counted
         self.cache_tree: CacheTree | None = None
 
     def set(self, path: bytes, mode: bytes, oid: Oid) -> None:
@@ -127,7 +133,8 @@ class TreeEditor:
         oid = self._add_tree(
             encode_tree((mode, name, oid) for name, (mode, oid) in entries.items())
         )
-        level.nodes[b""] = _count(level, entries, oid)
+        if self._counted:
+            level.nodes[b""] = _count(level, entries, oid)
         return oid
 
 

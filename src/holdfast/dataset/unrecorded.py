@@ -12,14 +12,16 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from ..core.errors import PlaceUnavailableError, ProtocolError
 from ..core.key import Key
+from ..wire.branch_paths import location_log
 from . import locks
 from .annexed import iter_unlocked
 from .index_file import clear_dead_locks
-from .ledger_write import set_locations
+from .ledger_write import set_location_logs
 from .objects import Objects
 from .populate import WorkFiles
 from .repository import Repository
 from .scratch import using_scratch
+from .sorted_spill import SortedSpill
 
 _LOCK = b".lck"
 
@@ -38,7 +40,9 @@ class Unrecorded:
         self._stack = ExitStack()
         self._stack.enter_context(locks.exclusive(self._path + _LOCK, wait_s=0))
         self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115
-        self._keys: list[Key] = []
+        self._open: set[Key] = set()
+        self._here = self._stack.enter_context(SortedSpill(repository.annex_dir))
+        self._gone = self._stack.enter_context(SortedSpill(repository.annex_dir))
 
     def add(self, keys: Sequence[Key]) -> None:
         """Write down keys whose content is about to come or go."""
@@ -46,14 +50,24 @@ class Unrecorded:
         # On a disk that is nearly full a write may take a part only, and say no more than that.
         while rest:
             rest = rest[self._file.write(rest) :]
-        self._keys += keys
+        self._open.update(keys)
+
+    def ended(self, key: Key, *, present: bool) -> None:
+        """Say how it ended for one of them; where this is not called, the end looks for itself."""
+        self._open.discard(key)
+        (self._here if present else self._gone).add(location_log(key))
+
+    def forget(self, key: Key) -> None:
+        """Take one back: nothing was done to its content."""
+        self._open.discard(key)
 
     def record(self) -> None:
         """Tell the ledger how it ended for each, and forget the note."""
-        tell(self._repository, self._objects, self._keys)
+        for key in self._open:
+            (self._here if self._objects.has(key) else self._gone).add(location_log(key))
+        tell(self._repository, self._here, self._gone)
         os.unlink(self._path)
         os.unlink(self._path + _LOCK)
-        self._keys = []
 
     def close(self) -> None:
         """Let go of the note; what was not recorded is left to the next one."""
@@ -77,15 +91,11 @@ def unrecorded(repository: Repository, objects: Objects) -> Iterator[Unrecorded]
             note.close()
 
 
-def tell(repository: Repository, objects: Objects, keys: Iterable[Key]) -> None:
-    """Make the ledger say of each key whether it is here, as it is."""
-    here: list[Key] = []
-    gone: list[Key] = []
-    for key in dict.fromkeys(keys):
-        (here if objects.has(key) else gone).append(key)
+def tell(repository: Repository, here: SortedSpill, gone: SortedSpill) -> None:
+    """Make the ledger say so, of the keys with these location logs."""
     for found, present in ((here, True), (gone, False)):
         if found:
-            set_locations(repository, found, repository.here, present=present)
+            set_location_logs(repository, found, repository.here, present=present)
 
 
 def recover(repository: Repository, objects: Objects) -> int:
@@ -107,11 +117,19 @@ def recover(repository: Repository, objects: Objects) -> int:
                 os.unlink(path + _LOCK)
                 continue
             _tidy(repository, objects, keys)
-            tell(repository, objects, keys)
+            _tell_of(repository, objects, keys)
             os.unlink(path)
             os.unlink(path + _LOCK)
             count += len(keys)
     return count
+
+
+def _tell_of(repository: Repository, objects: Objects, keys: Iterable[Key]) -> None:
+    """Make the ledger say of each key whether it is here, as it is."""
+    with SortedSpill(repository.annex_dir) as here, SortedSpill(repository.annex_dir) as gone:
+        for key in keys:
+            (here if objects.has(key) else gone).add(location_log(key))
+        tell(repository, here, gone)
 
 
 def _tidy(repository: Repository, objects: Objects, keys: Sequence[Key]) -> None:

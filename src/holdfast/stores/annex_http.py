@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..core import faults
 from ..core.abilities import Answer
@@ -11,8 +12,10 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, Presence
 from ..wire.remote_urls import RemoteConfig, annex_object_urls, parse_remote_config
-from .http import HttpClient
 from .url_store import UrlStore
+
+if TYPE_CHECKING:
+    from .http import HttpClient
 
 _CONFIG_MAX = 1 << 20
 
@@ -33,8 +36,10 @@ class AnnexHttp(UrlStore):
         client: HttpClient | None = None,
     ) -> None:
         """Nothing is asked yet; ``bare`` is remote.NAME.annex-bare, when that is known."""
-        client = client or HttpClient(allowed_addresses="all")
-        super().__init__(place, self._object_urls, client, cost=cost, same_layout=True)
+        super().__init__(
+            place, self._object_urls, client,
+            allowed_addresses="all", cost=cost, same_layout=True,
+        )  # fmt: skip
         self._url = url.rstrip("/")
         self._bare = bare
         self._found: RemoteConfig | None = None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ..core.key import Key
 from ..core.place import Place
 from ..wire.remote_urls import exported_urls, http_also_urls
-from .http import HttpClient
 from .url_store import UrlStore
+
+if TYPE_CHECKING:
+    from .http import HttpClient
 
 
 class HttpAlso(UrlStore):
@@ -25,11 +28,13 @@ class HttpAlso(UrlStore):
         client: HttpClient | None = None,
     ) -> None:
         """``paths_of`` gives the files that hold a key, when the other store holds a tree."""
-        client = client or HttpClient(allowed_addresses=allowed_addresses)
 
         def urls_of(keys: Sequence[Key]) -> list[list[str]]:
             if paths_of is None:
                 return [http_also_urls(url, key) for key in keys]
             return [exported_urls(url, paths_of(key)) for key in keys]
 
-        super().__init__(place, urls_of, client, cost=cost, same_layout=paths_of is None)
+        super().__init__(
+            place, urls_of, client,
+            allowed_addresses=allowed_addresses, cost=cost, same_layout=paths_of is None,
+        )  # fmt: skip

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ..core.key import Key
 from ..core.place import Place
 from ..wire.metadata import place_values
 from ..wire.remote_urls import s3_public_urls
-from .http import HttpClient
 from .url_store import UrlStore
+
+if TYPE_CHECKING:
+    from .http import HttpClient
 
 VERSION_FIELD = "V"
 
@@ -32,8 +35,9 @@ class S3Public(UrlStore):
 
         ``paths_of`` gives the files of the exported tree that hold a key.
         """
-        client = client or HttpClient(allowed_addresses=allowed_addresses)
-        super().__init__(place, self._bucket_urls, client, cost=cost)
+        super().__init__(
+            place, self._bucket_urls, client, allowed_addresses=allowed_addresses, cost=cost
+        )
         self._config = config
         self._versions = versions
         self._paths_of = paths_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..core import faults
@@ -12,10 +13,11 @@ from ..core.abilities import Answer, RemarkedStream, Stream
 from ..core.errors import HoldError, NotFoundError
 from ..core.key import Key
 from ..core.place import Place, Presence
-from .http import HttpAnswer, HttpClient
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+    from .http import HttpAnswer, HttpClient
 
 ASKERS = 6
 """How many questions are on their way at a time."""
@@ -33,16 +35,21 @@ class UrlStore:
         self,
         place: Place,
         urls_of: UrlsOf,
-        client: HttpClient,
+        client: HttpClient | None = None,
         *,
+        allowed_addresses: str = "",
         cost: float = 200.0,
         same_layout: bool = False,
     ) -> None:
-        """``same_layout`` says that URLs are guesses, and which one is right is so for all keys."""
+        """``same_layout`` says that URLs are guesses, and which one is right is so for all keys.
+
+        ``allowed_addresses``, for a client of its own, is annex.security.allowed-ip-addresses.
+        """
         self.place = place
         self.cost = cost
         self._urls_of = urls_of
-        self._client = client
+        self._given_client = client
+        self._allowed_addresses = allowed_addresses
         self._same_layout = same_layout
         self._likely = 0
         self._pool: ThreadPoolExecutor | None = None
@@ -73,9 +80,17 @@ class UrlStore:
             )
             yield RemarkedStream(answer.offset, answer.size, answer.chunks, remark)
 
+    @cached_property
+    def _client(self) -> HttpClient:
+        """Made when first needed: to load it takes longer than to drop a file."""
+        from .http import HttpClient
+
+        return self._given_client or HttpClient(allowed_addresses=self._allowed_addresses)
+
     def close(self) -> None:
         """End connections; streams that are still read end with an error."""
-        self._client.close()
+        if self._given_client is not None or "_client" in self.__dict__:
+            self._client.close()
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ..core.abilities import Readable
 from ..core.key import Key
 from ..core.place import Place
-from .http import HttpClient
 from .url_store import UrlStore
+
+if TYPE_CHECKING:
+    from .http import HttpClient
 
 
 class Web(UrlStore):
@@ -24,10 +27,10 @@ class Web(UrlStore):
         client: HttpClient | None = None,
     ) -> None:
         """``allowed_addresses`` is the setting annex.security.allowed-ip-addresses."""
-        client = client or HttpClient(allowed_addresses=allowed_addresses)
         super().__init__(
-            place, lambda keys: [_usable(urls_of(key)) for key in keys], client, cost=cost
-        )
+            place, lambda keys: [_usable(urls_of(key)) for key in keys], client,
+            allowed_addresses=allowed_addresses, cost=cost,
+        )  # fmt: skip
 
     def ways(self, key: Key) -> list[Readable]:
         """Each URL by itself."""

@@ -12,14 +12,17 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..core import faults
 from ..core.abilities import LocalFiles
 from ..core.backends import checker, is_verifiable
 from ..core.errors import HoldError
 from ..core.key import Key
+from ..core.system_errors import as_fault
+from .hands import Hands, are_many, are_small, open_hands
 
 _CHUNK = 1 << 20
 BATCH_FILES = 1024
@@ -50,6 +53,10 @@ class Brought(NamedTuple):
     error: HoldError | None
 
 
+Spread = Callable[[Callable[[Any], Sequence[Any]], Iterable[Any]], Iterator[Sequence[Any]]]
+"""Does one kind of work for parts of a batch side by side; results in order."""
+
+
 class _Staged(NamedTuple):
     wanted: Wanted
     temporary: bytes
@@ -73,9 +80,10 @@ def iter_bring(
     folder = tempfile.mkdtemp(prefix=b"get", dir=scratch)
     carrier = _Carrier(source, target, folder, source_name)
     try:
-        with ThreadPoolExecutor(jobs) as pool:
+        with ExitStack() as stack:
+            sharing = _Sharing(carrier, stack, jobs)
             while batch := _take(items):
-                yield from _bring_batch(pool, carrier, target, folder, batch, sync, jobs)
+                yield from _bring_batch(sharing, carrier, folder, batch, sync, jobs)
     finally:
         for name in os.listdir(folder):
             os.unlink(folder + b"/" + name)
@@ -94,9 +102,8 @@ def _take(items: Iterator[Wanted]) -> list[Wanted]:
 
 
 def _bring_batch(
-    pool: ThreadPoolExecutor,
+    sharing: _Sharing,
     carrier: _Carrier,
-    target: BulkTarget,
     folder: bytes,
     batch: Sequence[Wanted],
     sync: Callable[[bytes], None],
@@ -104,12 +111,39 @@ def _bring_batch(
 ) -> Iterator[Brought]:
     size = max(1, min(32, len(batch) // jobs or 1))
     parts = [batch[start : start + size] for start in range(0, len(batch), size)]
-    staged = [item for part in pool.map(carrier.stage_all, parts) for item in part]
+    spread = sharing.choose(batch)
+    staged = [item for part in spread(carrier.stage_all, parts) for item in part]
     if any(item.temporary for item in staged):
         sync(folder)
     parts_done = [staged[start : start + size] for start in range(0, len(staged), size)]
-    for part in pool.map(carrier.put_all, parts_done):
+    for part in spread(carrier.put_all, parts_done):
         yield from part
+
+
+class _Sharing:
+    """Spreads a batch: over threads, which hash side by side; over hands where files are small."""
+
+    def __init__(self, carrier: _Carrier, stack: ExitStack, jobs: int) -> None:
+        self._carrier = carrier
+        self._stack = stack
+        self._jobs = jobs
+        self._pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        self._hands: Hands[Any, Any] | None = None
+
+    def choose(self, batch: Sequence[Wanted]) -> Spread:
+        """What spreads the parts of this batch."""
+        if are_small([item.key.size for item in batch]):
+            if self._hands is None and are_many(len(batch)):
+                self._hands = self._stack.enter_context(open_hands(self._carrier.do, self._jobs))
+            if self._hands is not None:
+                return self._by_hands
+        return self._pool.map
+
+    def _by_hands(
+        self, work: Callable[[Any], Sequence[Any]], parts: Iterable[Any]
+    ) -> Iterator[Sequence[Any]]:
+        assert self._hands is not None
+        return self._hands.map((work.__name__, part) for part in parts)
 
 
 class _Carrier:
@@ -122,6 +156,12 @@ class _Carrier:
         self._name = source_name
         self._local = threading.local()
         self._taken: set[Key] = set()
+
+    def do(self, task: tuple[str, Any]) -> Sequence[Any]:
+        """One of the two below, by name: for a hand, to which no method can be sent."""
+        name, part = task
+        work: Callable[[Any], Sequence[Any]] = getattr(self, name)
+        return work(part)
 
     def stage_all(self, batch: Sequence[Wanted]) -> list[_Staged]:
         """Write and check a part of a batch."""
@@ -149,9 +189,7 @@ class _Carrier:
         if isinstance(error, HoldError):
             return error
         if error.errno in _OURS or self._is_here(error.filename):
-            from ..dataset.save import from_os_error
-
-            return from_os_error(error, os.fsencode(path))
+            return as_fault(error, path)
         return faults.UNREACHABLE(place=self._name, detail=str(error.strerror or error))
 
     def _is_here(self, name: object) -> bool:
@@ -160,7 +198,7 @@ class _Carrier:
 
     def _copy(self, key: Key, path: bytes) -> tuple[bytes, int]:
         check = checker(key, self._name) if is_verifiable(key.backend) else None
-        temporary = self._folder + b"/%d-%d" % (threading.get_ident(), self._next())
+        temporary = self._folder + b"/%d-%d-%d" % (os.getpid(), threading.get_ident(), self._next())
         buffer = self._buffer()
         view = memoryview(buffer)
         reader = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -210,9 +248,7 @@ class _Carrier:
         try:
             self._target.put(item.wanted.key, item.temporary)
         except OSError as error:
-            from ..dataset.save import from_os_error
-
-            return Brought(item.wanted, 0, from_os_error(error, os.fsencode(item.wanted.path)))
+            return Brought(item.wanted, 0, as_fault(error, item.wanted.path))
         return Brought(item.wanted, item.size, None)
 
 

@@ -6,7 +6,6 @@ asked again for that key. What a broken transfer left is taken up, after it was 
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from ..core.backends import Checker, checker, is_verifiable
 from ..core.errors import HoldError, IntegrityError, PlaceUnavailableError
 from ..core.key import Key
 from ..core.place import Place, PlaceId
+from ..core.system_errors import as_fault
 
 ROUNDS_MAX = 5
 """How often a source that breaks off is asked again, as long as it brings us further."""
@@ -300,9 +300,4 @@ def _system_errors(path: bytes) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        shown, detail = os.fsdecode(path), (error.strerror or str(error)).lower()
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise faults.NO_ROOM(path=shown, detail=detail) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise faults.NO_PERMISSION(path=shown, detail=detail) from error
-        raise faults.DISK_ERROR(path=shown, detail=detail) from error
+        raise as_fault(error, os.fsdecode(path)) from error

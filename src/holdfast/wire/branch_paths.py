@@ -7,9 +7,10 @@ Format: docs/formats/annex.md.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ..core.errors import ProtocolError
-from ..core.key import Key, encode_file_name, hash_dir_lower
+from ..core.key import RECENT, Key, encode_file_name, hash_dir_lower
 
 UUID_LOG = b"uuid.log"
 REMOTE_LOG = b"remote.log"
@@ -48,6 +49,7 @@ def key_log(key: Key, suffix: bytes) -> bytes:
     return b"%b/%b%b" % (hash_dir_lower(key), encode_file_name(key), suffix)
 
 
+@lru_cache(maxsize=RECENT)
 def location_log(key: Key) -> bytes:
     """Which places have a copy."""
     return key_log(key, LOCATION)

@@ -133,6 +133,8 @@ class RemoteConfig:
     uuid: PlaceId | None
     bare: bool
     annex_url: str | None
+    tuned: bool = False
+    """Whether content lies in other places than the standard layout says."""
 
 
 _SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\](.*)')
@@ -165,4 +167,5 @@ def parse_remote_config(text: str) -> RemoteConfig | None:
         PlaceId(uuid) if uuid else None,
         values.get("core.bare", "false").lower() in ("true", "yes", "on", "1"),
         values.get("annex.url"),
+        any(name.startswith("annex.tune.") for name in values),
     )
