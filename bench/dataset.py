@@ -283,10 +283,18 @@ def _git_status(bench: Bench, folder: Path) -> float:
 
 def bench_clone(bench: Bench) -> Iterator[Row]:
     """Make a clone of a data set by its path, ready to get content."""
-    count = bench.scale.files
+    yield _clone(bench, bench.scale.files, FILE_SIZE, ())
+    yield _clone(bench, bench.scale.many, MANY_SIZE, (HOLD,))
+
+
+def _clone(bench: Bench, count: int, size: int, only: Sequence[str]) -> Row:
     row = Row(f"clone {count:,} files", count, floor="`git clone`", bars=(Within(1.3),))
-    dataset = bench.dataset(count, FILE_SIZE)
-    measure(bench, row, "clone", lambda who, _: _clone_once(bench, who, str(dataset), dataset))
+    dataset = bench.dataset(count, size)
+
+    def once(who: Contender, _: int) -> Run:
+        return _clone_once(bench, who, str(dataset), dataset)
+
+    measure(bench, row, "clone", once, only)
 
     def floor() -> float:
         folder = bench.spare()
@@ -295,7 +303,7 @@ def bench_clone(bench: Bench) -> Iterator[Row]:
         return command_floor(bench, [command], folder.parent)
 
     measure_floor(bench, row, floor)
-    yield row
+    return row
 
 
 def _clone_once(bench: Bench, who: Contender, source: str, dataset: Path) -> Run:
