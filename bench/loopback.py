@@ -81,6 +81,7 @@ def _write_server_settings(folder: Path, port: int, environment: Mapping[str, st
         "UsePAM no",
         "PermitRootLogin prohibit-password",
         "MaxStartups 100",
+        "Subsystem sftp internal-sftp",
         f'SetEnv "PATH={path}" "HOME={home}"',
     )
     (folder / "sshd_config").write_text("\n".join(lines) + "\n")

@@ -2,9 +2,11 @@
 
     import holdfast as hf
 
-    hf.get(dataset, [b"sub-07"])            # carried through; raises IncompleteError
-    for outcome in hf.iter_get(dataset, [b"sub-07"]): ...
+    with hf.open_dataset(".") as dataset:
+        hf.get(dataset, ["sub-07"])         # carried through; raises IncompleteError
+        for outcome in hf.iter_get(dataset, ["sub-07"]): ...
 
+Paths are text, bytes or path-like, and relative to the top of the data set.
 Everything offered here is fetched when it is first used: importing the package costs nothing.
 """
 
@@ -108,6 +110,10 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(f".{home}", __name__), name)
+    if name not in _VALUES and callable(value):
+        from .api.calls import for_people
+
+        value = for_people(value)
     globals()[name] = value
     return value
 

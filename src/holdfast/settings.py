@@ -13,6 +13,7 @@ from .core import faults
 
 WIDTH_DEFAULT = 80
 WIDTH_MIN = 40
+JOBS = "annex.jobs"
 
 ENVIRONMENT = {
     "HOLDFAST_DATASET": "the data set to work in, like -d",
@@ -38,6 +39,12 @@ class Settings:
     dataset: str | None = None
     values: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def jobs(self) -> int | None:
+        """How many things to do at a time, if anybody said so for this call."""
+        words = self.values.get(JOBS, "")
+        return int(words) if words.isdecimal() else None
+
 
 def read_settings(
     environ: Mapping[str, str],
@@ -54,8 +61,10 @@ def read_settings(
     """
     values = {}
     if jobs := environ.get("HOLDFAST_JOBS"):
-        values["annex.jobs"] = jobs
-    values.update(parse_assignment(word) for word in assignments)
+        values[JOBS] = _checked_jobs(jobs, f"HOLDFAST_JOBS={jobs}")
+    for word in assignments:
+        name, value = parse_assignment(word)
+        values[name] = _checked_jobs(value, f"-c {word}") if name == JOBS else value
     dumb = environ.get("TERM") == "dumb"
     return Settings(
         color=_choice(
@@ -69,6 +78,14 @@ def read_settings(
         dataset=environ.get("HOLDFAST_DATASET") or None,
         values=values,
     )
+
+
+def _checked_jobs(words: str, given: str) -> str:
+    # git-annex takes "cpus" for one a processor, which is what we do when nothing is said.
+    number = words.isascii() and words.isdigit() and int(words) > 0
+    if not number and words not in ("cpus", "cpu"):
+        raise faults.BAD_USAGE(what=f"{given}: say a number, 1 or more, or cpus", command="help")
+    return words
 
 
 def parse_assignment(word: str) -> tuple[str, str]:

@@ -18,12 +18,18 @@ from holdfast.stores.http import HttpClient
 from holdfast.stores.http_also import HttpAlso
 from holdfast.stores.http_connection import Limits
 from holdfast.stores.s3_public import S3Public
+from holdfast.stores.sftp import SftpAnnex
 from holdfast.stores.ssh import SshAnnex
 from holdfast.stores.web import Web
+from holdfast.testing import lying_sftp
 from holdfast.testing.lying_server import LyingServer
+from holdfast.testing.lying_sftp import Lie
 from holdfast.testing.store_contract import OpenStore, ReadableContract
 
 PLACE = Place(PlaceId("8c0a2b1e-0000-4000-8000-000000000001"), "there")
+SFTP_SERVER = shutil.which(
+    "sftp-server", path="/usr/lib/openssh:/usr/libexec/openssh:/usr/libexec:/usr/lib/ssh"
+)
 Serve = Callable[[Mapping[str, bytes]], str]
 
 
@@ -121,15 +127,79 @@ class TestS3Public(ReadableContract):
         return make
 
 
+class SftpContract(ReadableContract):
+    """A repository of plain files behind an SFTP server of ours, honest or odd."""
+
+    lie = Lie.HONEST
+    bare = False
+    layout = staticmethod(object_path)
+
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Iterator[OpenStore]:
+        made: list[SftpAnnex] = []
+
+        def make(contents: Mapping[Key, bytes]) -> Readable:
+            folder = tmp_path / ("there" if self.bare else "there/.git")
+            config = f"[core]\n\tbare = {self.bare}\n[annex]\n\tuuid = {PLACE.id}\n"
+            for key, content in contents.items():
+                path = folder / "annex/objects" / os.fsdecode(self.layout(key))
+                path.parent.mkdir(parents=True)
+                path.write_bytes(content)
+            (folder / "config").write_text(config)
+            made.append(SftpAnnex(PLACE, self.command(), str(tmp_path / "there"), stall_s=10))
+            return made[-1]
+
+        yield make
+        for store in made:
+            store.close()
+
+    def command(self) -> list[str]:
+        return lying_sftp.command(self.lie)
+
+
+class TestSftpOfAWorkTree(SftpContract):
+    pass
+
+
+class TestSftpOfABareRepository(SftpContract):
+    bare = True
+    layout = staticmethod(object_path_lower)
+
+
+class TestSftpOfABareRepositoryInTheOldLayout(SftpContract):
+    bare = True
+
+
+class TestSftpWithoutExtensions(SftpContract):
+    lie = Lie.PLAIN
+
+
+class TestSftpOutOfOrder(SftpContract):
+    lie = Lie.BACKWARDS
+
+
+class TestSftpInShortReads(SftpContract):
+    lie = Lie.SHORT
+
+
+@pytest.mark.interop
+@pytest.mark.skipif(SFTP_SERVER is None, reason="OpenSSH's sftp-server is not installed")
+class TestSftpOfOpenSsh(SftpContract):
+    def command(self) -> list[str]:
+        return [SFTP_SERVER or ""]
+
+
 @pytest.mark.interop
 @pytest.mark.skipif(shutil.which("git-annex-shell") is None, reason="git-annex is not installed")
 class TestSsh(ReadableContract):
+    sftp_command: list[str] | None = None
+
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> Iterator[OpenStore]:
         made: list[SshAnnex] = []
 
         def make(contents: Mapping[Key, bytes]) -> Readable:
-            made.append(_annex_with(tmp_path / "there", contents))
+            made.append(_annex_with(tmp_path / "there", contents, self.sftp_command))
             return made[-1]
 
         yield make
@@ -137,7 +207,17 @@ class TestSsh(ReadableContract):
             store.close()
 
 
-def _annex_with(folder: Path, contents: Mapping[Key, bytes]) -> SshAnnex:
+class TestSshThatReadsBySftp(TestSsh):
+    sftp_command = lying_sftp.command()
+
+
+class TestSshWhereSftpIsNotSpoken(TestSsh):
+    sftp_command = lying_sftp.command(Lie.BANNER)
+
+
+def _annex_with(
+    folder: Path, contents: Mapping[Key, bytes], sftp_command: list[str] | None
+) -> SshAnnex:
     def git(*words: str) -> str:
         done = subprocess.run(
             ["git", "-C", str(folder), *words], check=True, capture_output=True, text=True
@@ -153,4 +233,10 @@ def _annex_with(folder: Path, contents: Mapping[Key, bytes]) -> SshAnnex:
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
     place = Place(PlaceId(git("config", "annex.uuid")), "there")
-    return SshAnnex(place, command=["git-annex-shell"], path=str(folder), stall_s=10)
+    return SshAnnex(
+        place,
+        command=["git-annex-shell"],
+        sftp_command=sftp_command,
+        path=str(folder),
+        stall_s=10,
+    )

@@ -349,3 +349,30 @@ def test_two_at_once_do_not_meet(clone: Path) -> None:
     finally:
         other.communicate()
     assert clone.exists()
+
+
+def test_what_git_ignores_keeps_it(clone: Path) -> None:
+    exclude = clone / ".git" / "info" / "exclude"
+    exclude.write_text("*.o\ncache/\n")
+    (clone / "cache").mkdir()
+    (clone / "cache" / "deep").write_text("made")
+    (clone / "result.o").write_text("a result")
+    error = refused(clone)
+    assert error.code == "H409"
+    assert "cache/" in error.why
+    assert "result.o" in error.why
+    assert "--force REASON" in error.hint
+
+
+def test_an_empty_folder_that_git_ignores_keeps_nothing(clone: Path) -> None:
+    (clone / ".git" / "info" / "exclude").write_text("cache/\n")
+    (clone / "cache").mkdir()
+    hf.remove(clone)
+    assert not clone.exists()
+
+
+def test_what_git_ignores_goes_when_forced(clone: Path) -> None:
+    (clone / ".git" / "info" / "exclude").write_text("*.o\n")
+    (clone / "result.o").write_text("a result")
+    hf.remove(clone, force_reason="made again in a minute")
+    assert not clone.exists()

@@ -6,14 +6,18 @@ tests that need it, with the reason.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
 import shlex
 import shutil
+import signal
+import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,6 +275,63 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
     if programs["git-annex"] is None:
         pytest.skip("git-annex is neither beside python nor on PATH")
     return Tools(home, programs)
+
+
+@pytest.fixture(scope="session")
+def ssh_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """What to call for ssh to reach a real sshd on this machine, with its SFTP."""
+    yield from sshd(tmp_path_factory.mktemp("sshd"), "Subsystem sftp internal-sftp")
+
+
+@pytest.fixture(scope="session")
+def ssh_command_without_sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same of a server that has no SFTP."""
+    yield from sshd(tmp_path_factory.mktemp("sshd"))
+
+
+def sshd(folder: Path, *settings: str) -> Iterator[str]:
+    """Run an sshd for the one who runs the tests; skips where that cannot be."""
+    server = "/usr/sbin/sshd"
+    if not (os.path.exists(server) and shutil.which("ssh") and shutil.which("ssh-keygen")):
+        pytest.skip("sshd is not installed (package openssh-server)")
+    for name in ("host", "id"):
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(words, check=True)
+    shutil.copy(folder / "id.pub", folder / "authorized")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    lines = [
+        f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host",
+        f"PidFile {folder}/pid", f"AuthorizedKeysFile {folder}/authorized", "StrictModes no",
+        "PasswordAuthentication no", "KbdInteractiveAuthentication no", "UsePAM no",
+        "PermitRootLogin yes", f"SetEnv PATH={os.environ['PATH']}", *settings,
+    ]  # fmt: skip
+    (folder / "sshd_config").write_text("\n".join(lines) + "\n")
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)
+    process = subprocess.Popen(
+        [server, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=subprocess.DEVNULL
+    )
+    command = (
+        f"ssh -p {port} -i {folder}/id -o BatchMode=yes -o IdentitiesOnly=yes "
+        f"-o StrictHostKeyChecking=no -o UserKnownHostsFile={folder}/known -o LogLevel=ERROR"
+    )
+    try:
+        if not _answers(f"{command} {getpass.getuser()}@127.0.0.1 true"):
+            pytest.skip("sshd runs, but this account cannot log in")
+        yield command
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(5)
+
+
+def _answers(call: str) -> bool:
+    for _ in range(20):
+        if subprocess.run(["sh", "-c", call], capture_output=True).returncode == 0:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @pytest.fixture

@@ -98,6 +98,8 @@ CALLS = (
     ("get", "--json", "sub"),
     ("find",),
     ("find", "--json", "one"),
+    ("find", "sub", "one"),
+    ("whereis", "sub", "one"),
     ("find", "--not", "--in", "here"),
     ("find", "--in=origin", "--and", "--include=sub/*"),
     ("whereis", "sub/two"),

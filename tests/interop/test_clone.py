@@ -226,6 +226,20 @@ def test_a_server_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
+def test_what_ssh_says_of_a_failed_clone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = tmp_path / "home/ssh"
+    line = "ssh: connect to host there port 1: Connection refused"
+    ssh.write_text(f"#!/bin/sh\necho '{line}' >&2\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH", str(ssh))
+    with pytest.raises(HoldError, match="git clone failed") as caught:
+        hf.clone("ssh://there:1/study")
+    assert caught.value.why.count(line) == 1
+    assert "Please make sure" not in caught.value.why
+
+
 def test_a_source_without_a_name_needs_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="which folder"):
         hf.clone(".")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -222,52 +220,6 @@ def test_a_mute_program_is_given_up(repository: Path) -> None:
 
 
 # through sshd
-
-
-@pytest.fixture(scope="module")
-def ssh_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = "/usr/sbin/sshd"
-    if not (os.path.exists(server) and shutil.which("ssh") and shutil.which("ssh-keygen")):
-        pytest.skip("sshd is not installed (package openssh-server)")
-    folder = tmp_path_factory.mktemp("sshd")
-    for name in ("host", "id"):
-        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
-        subprocess.run(words, check=True)
-    shutil.copy(folder / "id.pub", folder / "authorized")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    lines = [
-        f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host",
-        f"PidFile {folder}/pid", f"AuthorizedKeysFile {folder}/authorized", "StrictModes no",
-        "PasswordAuthentication no", "KbdInteractiveAuthentication no", "UsePAM no",
-        "PermitRootLogin yes", f"SetEnv PATH={os.environ['PATH']}",
-    ]  # fmt: skip
-    (folder / "sshd_config").write_text("\n".join(lines) + "\n")
-    if os.geteuid() == 0:
-        os.makedirs("/run/sshd", exist_ok=True)
-    process = subprocess.Popen(
-        [server, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=subprocess.DEVNULL
-    )
-    command = (
-        f"ssh -p {port} -i {folder}/id -o BatchMode=yes -o IdentitiesOnly=yes "
-        f"-o StrictHostKeyChecking=no -o UserKnownHostsFile={folder}/known -o LogLevel=ERROR"
-    )
-    try:
-        if not _answers(f"{command} {getpass.getuser()}@127.0.0.1 true"):
-            pytest.skip("sshd runs, but this account cannot log in")
-        yield command
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(5)
-
-
-def _answers(call: str) -> bool:
-    for _ in range(20):
-        if subprocess.run(["sh", "-c", call], capture_output=True).returncode == 0:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_all_of_it_works_through_sshd(ssh_command: str, repository: Path, tmp_path: Path) -> None:

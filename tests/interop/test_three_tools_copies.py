@@ -61,7 +61,7 @@ class Twins:
         self.git("add", ".gitattributes")
         self.git("commit", "-q", "-m", "rules")
 
-    def drop(self, path: str, *options: str, allowed: bool) -> None:
+    def drop(self, path: str, *options: str, allowed: bool, gone: tuple[str, ...] = ()) -> None:
         """Each tool is asked to drop; both do, or both refuse, and content is as that says."""
         for tool, folder in self.folders.items():
             run = self._tools.hold if tool == "hold" else self._tools.annex
@@ -71,7 +71,7 @@ class Twins:
             assert where[0] == where[1]
             assert (self._tools.uuid(folder) in where[0]) is not allowed
             self._tools.git(folder, "fsck", "--no-dangling", "--no-progress")
-            assert self._tools.porcelain(folder) == []
+            assert self._tools.porcelain(folder) == [f" D {name}" for name in gone]
 
 
 @pytest.fixture
@@ -113,6 +113,25 @@ def test_numcopies_and_mincopies_count_those_that_answer(
 def test_attributes_ask_for_more_copies_of_some_files(twins: Twins, path: str) -> None:
     twins.attributes("raw/* annex.numcopies=4\n")
     twins.drop(path, allowed=path == "scan.dat")
+
+
+@pytest.mark.parametrize("where", ["", "raw/"])
+@pytest.mark.parametrize("version", ["2", "4"])
+def test_attributes_that_only_the_index_still_has_are_heeded(
+    twins: Twins, where: str, version: str
+) -> None:
+    name = f"{where}.gitattributes"
+    for folder in twins.folders.values():
+        (folder / name).write_text("* annex.numcopies=5\n")
+    twins.git("add", name)
+    twins.git("commit", "-q", "-m", "rules")
+    twins.git("update-index", "--index-version", version)
+    for folder in twins.folders.values():
+        (folder / name).unlink()
+    twins.drop("raw/scan.dat", allowed=False, gone=(name,))
+    twins.git("rm", "-q", "--cached", name)
+    twins.git("commit", "-q", "-m", "no rules")
+    twins.drop("raw/scan.dat", allowed=True)
 
 
 def test_attributes_ask_for_fewer_copies_than_the_data_set(twins: Twins) -> None:

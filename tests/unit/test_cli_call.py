@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from holdfast.cli.main import run
 from holdfast.core import faults
 from holdfast.core.key import Key
 from holdfast.core.outcome import Outcome, Status
+from holdfast.dataset.profiles import PROFILES
 
 KEY = Key(b"SHA256E-s12--00.nii.gz")
 UNDECODABLE = b"caf\xe9".decode("utf-8", "surrogateescape")
@@ -196,6 +198,25 @@ def test_ctrl_c_says_what_was_kept_and_ends_with_130(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["error"]["code"] == "H404"
 
 
+def test_ctrl_c_before_anything_was_done_says_only_that(
+    api: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    api("fsck", KeyboardInterrupt())
+    assert run(["fsck"]) == 130
+    shown = capsys.readouterr()
+    assert shown.err.startswith("Stopped. 0 items done")
+    assert "nothing to do" not in shown.out + shown.err
+
+
+def test_the_help_of_create_has_a_phrase_for_each_profile(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with suppress(SystemExit):
+        run(["create", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(f"{name}: " in shown for name in PROFILES)
+
+
 def test_options_of_every_command_may_stand_before_or_after_it(
     api: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -264,7 +285,7 @@ def test_data_alone_goes_to_standard_output_and_failures_to_the_other(
 ) -> None:
     api("status", Outcome("status", Status.OK, "a", facts={"state": "modified"}),
         Outcome("status", Status.IMPOSSIBLE, "b", error=faults.NO_SUCH_PATH(path="b")))  # fmt: skip
-    assert run(["status"]) == 3
+    assert run(["status"]) == 1
     shown = capsys.readouterr()
     assert shown.out == "modified   a\n"
     assert shown.err.startswith("✗ H104  b is not known here")
@@ -459,3 +480,75 @@ def test_a_wrong_setting_is_told_of_and_not_tripped_over(
     monkeypatch.setenv("HOLDFAST_COLOR", "blue")
     assert run(["get"]) == 2
     assert "auto, always or never" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["drop", "--force", "tidy up", ""],
+        ["drop", "a", ""],
+        ["save", ""],
+        ["get", "", "a"],
+        ["get", "--", ""],
+        ["status", ""],
+        ["remove", ""],
+        ["remove", "-d", "study", ""],
+        ["remove", "-d", ""],
+        ["create", ""],
+        ["get", "-d", "", "a"],
+    ],
+)
+def test_an_empty_word_names_nothing_and_not_all(
+    api: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    called = api(words[0], got("a"))
+    assert run(words) == 2
+    assert "an empty" in capsys.readouterr().err
+    assert "args" not in called
+
+
+def test_force_takes_a_reason_in_words(
+    api: Callable[..., dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "1.dat").symlink_to("nowhere")
+    for verb in ("drop", "remove"):
+        called = api(verb, got("a"))
+        for reason in ("", "  ", "1.dat", "./1.dat"):
+            assert run([verb, "--force", reason, "2.dat"]) == 2
+            assert f'hold {verb} --force "why it may go" ' in capsys.readouterr().err
+        assert run([verb, "--force", "1.dat"]) == 2
+        assert "1.dat names a file" in capsys.readouterr().err
+        assert "args" not in called
+        assert run([verb, "--force", "1.dat is a test", "2.dat"]) == 0
+        assert called["force_reason"] == "1.dat is a test"
+        called.pop("args")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["save", "-J", odd] for odd in ("-1", "0", "x", "1.5", "")),
+        *(["get", "-J", odd] for odd in ("-1", "0")),
+        *(["drop", "a", "-N", odd] for odd in ("-1", "x")),
+    ],
+)
+def test_a_number_that_means_nothing_is_refused(
+    api: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    called = api(words[0], got("a"))
+    assert run(words) == 2
+    assert "is not a whole number" in capsys.readouterr().err
+    assert "args" not in called
+
+
+def test_how_many_at_a_time_may_be_said_in_three_ways(
+    api: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_JOBS", "3")
+    for verb in ("get", "save"):
+        called = api(verb, got("a"))
+        for words, jobs in ((["-J", "5"], 5), (["-c", "annex.jobs=4"], 4), ([], 3)):
+            assert run([verb, *words]) == 0
+            assert called["jobs"] == jobs
+    monkeypatch.setenv("HOLDFAST_JOBS", "abc")
+    assert run(["get"]) == 2

@@ -14,7 +14,7 @@ def test_an_error_has_four_lines_and_its_code() -> None:
     assert four_lines(error, PLAIN).splitlines() == [
         "✗ H205  bold could not be had",
         "  why   tape: could not be asked",
-        "  safe  what had arrived of it is kept and goes on from there",
+        "  safe  what is here stays; if a part of it has come, that is kept and goes on from there",
         "  next  hold get bold",
     ]
 

@@ -43,3 +43,15 @@ def test_a_width_that_is_no_number_or_too_small_is_not_used() -> None:
     assert read_settings({"COLUMNS": "wide"}, width=120).width == 120
     assert read_settings({"COLUMNS": "1"}).width == 40
     assert read_settings({"COLUMNS": "100"}, width=120).width == 100
+
+
+def test_how_many_at_a_time_is_a_number_or_one_for_each_processor() -> None:
+    assert read_settings({"HOLDFAST_JOBS": "4"}).jobs == 4
+    assert read_settings({"HOLDFAST_JOBS": "4"}, ["annex.jobs=8"]).jobs == 8
+    assert read_settings({"HOLDFAST_JOBS": "cpus"}).jobs is None
+    assert read_settings({"HOLDFAST_JOBS": ""}).jobs is None
+    for odd in ("abc", "0", "-1", "1.5", "٣"):
+        with pytest.raises(UsageError, match="1 or more"):
+            read_settings({"HOLDFAST_JOBS": odd})
+        with pytest.raises(UsageError, match="1 or more"):
+            read_settings({}, [f"annex.jobs={odd}"])

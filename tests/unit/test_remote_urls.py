@@ -8,7 +8,7 @@ from holdfast.core.errors import PolicyError
 from holdfast.core.key import Key
 from holdfast.stores.addresses import AddressRule
 from holdfast.stores.http_urls import safe_url
-from holdfast.stores.ssh_command import SshAddress, parse_ssh_address, ssh_argv
+from holdfast.stores.ssh_command import SshAddress, parse_ssh_address, sftp_argv, ssh_argv
 from holdfast.wire import remote_urls
 
 KEY = Key(b"SHA256E-s31390--f50d7ac4c6b9031379986bc362fcefb65f1e52621ce1708d537e740fefc59cc0.mp3")
@@ -139,7 +139,15 @@ def test_what_ssh_would_misread_is_refused(url: str) -> None:
 
 def test_words_for_the_other_side_are_quoted() -> None:
     argv = ssh_argv(SshAddress("h", "/a", "me", 22), ["git-annex-shell", "p2pstdio", "/it's; x"])
-    assert argv == ["ssh", "-p", "22", "me@h", "git-annex-shell 'p2pstdio' '/it'\\''s; x'"]
+    assert argv == ["ssh", "-p", "22", "me@h", "git-annex-shell 'p2pstdio' '/it'\"'\"'s; x'"]
+
+
+def test_sftp_is_asked_for_as_a_subsystem() -> None:
+    address = SshAddress("h", "/a", "me", 22)
+    assert sftp_argv(address) == ["ssh", "-p", "22", "-s", "me@h", "sftp"]
+    assert sftp_argv(address, shell_command="ssh -i k")[2:] == [
+        'ssh -i k "$@"', "ssh -i k", "-p", "22", "-s", "me@h", "sftp"
+    ]  # fmt: skip
 
 
 def test_a_path_cannot_pass_for_a_command() -> None:

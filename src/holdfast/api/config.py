@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..core import faults
 from ..core.outcome import Outcome, Report, Status, complete
 from ..dataset.shared_config import Setting, iter_settings, set_here, set_shared
 from .datasets import Dataset
@@ -39,8 +40,9 @@ def iter_config(
         if found:
             yield _show(found[0])
         else:
-            note = f"{name} is not set"
-            yield Outcome("config", Status.IMPOSSIBLE, note=note, facts={"name": name})
+            error = faults.NOT_SET(name=name)
+            facts = {"name": name}
+            yield Outcome("config", Status.IMPOSSIBLE, note=error.what, error=error, facts=facts)
 
 
 def _set(dataset: Dataset, name: str, value: str, *, shared: bool) -> Outcome:

@@ -24,8 +24,11 @@ def iter_create(
 ) -> Iterator[Outcome]:
     """Make a data set of a folder, new or full; nothing in it is moved or changed.
 
+    A bare git repository gets an annex and an identity, and nothing else.
+
     Raises:
-        UsageError: There is no such profile or backend.
+        UsageError: There is no such profile or backend, or a bare repository cannot have it;
+            or the folder is inside of one of git's own.
         ConflictError: It is a repository already, and ``force`` is not given.
     """
     del progress
@@ -33,8 +36,12 @@ def iter_create(
         os.path.abspath(os.fsencode(path)), profile=profile, backend=backend,
         description=description, annex=annex, force=force, settings=settings or {},
     )  # fmt: skip
-    facts = {"profile": profile, "uuid": repository.uuid} if annex else {"annex": False}
-    yield Outcome("create", Status.OK, os.fsdecode(repository.top), facts=facts)
+    facts: dict[str, object] = {"annex": False}
+    if annex:
+        facts = {} if repository.bare else {"profile": profile}
+        facts["uuid"] = repository.uuid
+    note = "" if annex else "plain git: record files with git add and git commit, not hold save"
+    yield Outcome("create", Status.OK, os.fsdecode(repository.top), note=note, facts=facts)
     repository.close()
 
 

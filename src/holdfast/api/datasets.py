@@ -49,6 +49,18 @@ class Dataset:
         """The content that is here."""
         return objects_of(self.repository, Place(self.here, "here"))
 
+    def need_files(self, command: str) -> None:
+        """Refuse what works on files where there are none.
+
+        Raises:
+            UsageError: The repository is bare.
+        """
+        if self.repository.bare:
+            raise faults.BAD_USAGE(
+                what=f"a bare repository has no files to {command}; do it in a clone of it",
+                command=command,
+            )
+
     def relative(self, paths: Sequence[bytes | str | os.PathLike[str]]) -> list[bytes]:
         """Paths, as somebody in the current folder names them, relative to the data set.
 
@@ -91,7 +103,7 @@ def open_dataset(
     repository = Repository(os.path.abspath(os.fsencode(path)), settings)
     if repository.uuid is None:
         if not ledger_write.unmerged_refs(repository):
-            raise faults.NO_ANNEX(path=os.fsdecode(repository.top))
+            raise _no_annex(repository)
         if repository.adjusted_branch:
             raise faults.ADJUSTED(branch=repository.adjusted_branch)
         from ..dataset.enabling import enable_special_remotes  # late: only a fresh clone needs it
@@ -100,6 +112,14 @@ def open_dataset(
         enable_special_remotes(repository)
         repository.forget_config()
     return Dataset(repository)
+
+
+def _no_annex(repository: Repository) -> Exception:
+    error = faults.NO_ANNEX(path=os.fsdecode(repository.top))
+    if os.path.lexists(os.path.join(repository.top, b".noannex")):
+        error.why = "its file .noannex says that it is to have no annex, which hold works on"
+        error.hint = "git status; git add; git commit    (git alone keeps what is in it)"
+    return error
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from ..dataset.removing import delete_tree
 from .demo_study import Made, copy_folder, lay_out_study
 
 EXIT_REFUSED = 4
-EXIT_INCOMPLETE = 3
+EXIT_DAMAGED = 1
 NIFTI_DESCRIPTION_AT = 148
 """Where a NIfTI-1 header has its 80 bytes of free text."""
 CHANGE = b"changed by hold demo"
@@ -340,7 +340,7 @@ class _Demo:
 
     def _fsck(self) -> None:
         before = {str(file["path"]) for file in self._annexed("study")}
-        self._run("-C", "study", "fsck", *self._names, expect=EXIT_INCOMPLETE)
+        self._run("-C", "study", "fsck", *self._names, expect=EXIT_DAMAGED)
         gone = before - {str(file["path"]) for file in self._annexed("study")}
         _must(gone == {self._scene.damaged}, f"it put aside {sorted(gone)}")
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from ..core import faults
 from ..core.outcome import Outcome, Report, Status, complete
+from ..dataset.changes import missing_paths
 from ..dataset.differences import Change, Difference, iter_differences
-from ..dataset.versions import commit_of
+from ..dataset.versions import commit_of, has_path
 from .datasets import Dataset
+from .unknown import iter_refused, refused_in_versions
 
 
 def iter_diff(
@@ -17,7 +19,8 @@ def iter_diff(
 ) -> Iterator[Outcome]:
     """List what differs from one version to another, or to the files as they are, by path.
 
-    Tells keys and sizes of both sides. Files that git does not know yet are not looked at.
+    Tells keys and sizes of both sides. Files that git does not know yet are not looked at; paths
+    that neither version nor the folder knows are told as such.
 
     Raises:
         NotFoundError: A name stands for no version.
@@ -31,8 +34,20 @@ def iter_diff(
         )
     before = commit_of(repository, old)
     after = None if new is None else commit_of(repository, new)
+    sides = [before] if after is None else [before, after]
+
+    def is_known(path: bytes) -> bool:
+        return any(has_path(repository, side, path) for side in sides) or (
+            after is None and not missing_paths(repository, [path])
+        )
+
+    refused = refused_in_versions(dataset, paths, "diff", is_known)
+    yield from iter_refused(refused, "diff")
+    wanted = [path for path in paths if path not in refused]
+    if paths and not wanted:
+        return
     objects = dataset.objects if repository.uuid else None
-    for difference in iter_differences(repository, objects, before, after, paths):
+    for difference in iter_differences(repository, objects, before, after, wanted):
         yield _outcome(difference)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import islice
 
 from ..core import faults
 from ..core.errors import PlaceFullError
@@ -34,8 +34,10 @@ from .sources import Sources, open_sources
 from .unknown import iter_unknown
 
 _BLOCK = 4096
-_BLOCK_STOPPABLE = 256
+_BLOCK_STOPPABLE = 64
 """Files between two looks at the clock, or two notes of how far an incremental fsck came."""
+_BYTES_STOPPABLE = 64 << 20
+"""So many bytes too, or one file: what is read between two such looks."""
 _PART = 32
 
 
@@ -54,8 +56,9 @@ def iter_fsck(
     """Check the content of files below some paths; an outcome for each.
 
     ``fast`` looks at sizes only. ``incremental`` goes on where the last such fsck stopped, which
-    ``time_limit_s`` makes it do. Damaged content is set aside; ``repair`` brings it again from
-    other places. The ledger is made to say what is really here.
+    ``time_limit_s`` makes it do; a failure at the end says so when files were left. Damaged
+    content is set aside; ``repair`` brings it again from other places, and what was lost here. The
+    ledger is made to say what is really here.
     """
     repository = dataset.repository
     repository.check_writable()
@@ -74,15 +77,15 @@ def iter_fsck(
     listener.start(None, None)
     try:
         with unrecorded(repository, dataset.objects) as note, open_sources(dataset) as sources:
-            size = _BLOCK_STOPPABLE if incremental or ends_at is not None else _BLOCK
-            while block := list(islice(files, size)):
-                yield from run.iter_block(block, note, sources if repair else None, listener)
-                if incremental:
-                    last = os.fsdecode(block[-1].path)
-                    write_state(repository, FsckState(began_at, scope, last))
-                if ends_at is not None and time.monotonic() >= ends_at:
+            last = b""
+            for block in _iter_blocks(files, stoppable=incremental or ends_at is not None):
+                if last and ends_at is not None and time.monotonic() >= ends_at:
                     finished = False
                     break
+                yield from run.iter_block(block, note, sources if repair else None, listener)
+                last = block[-1].path
+                if incremental:
+                    write_state(repository, FsckState(began_at, scope, os.fsdecode(last)))
     finally:
         run.close()
         listener.stop()
@@ -91,6 +94,11 @@ def iter_fsck(
     if finished and not paths:
         _record_activity(dataset)
     dataset.forget()
+    if not finished:
+        options = (("--fast", fast), ("--repair", repair), ("--all", all_versions))
+        again = ["hold fsck --incremental", *(name for name, given in options if given)]
+        again += [shlex.quote(os.fsdecode(path)) for path in paths]
+        yield _time_is_up(last, " ".join(again), incremental=incremental)
 
 
 def fsck(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Report:
@@ -115,6 +123,29 @@ def _iter_files(
     return iter(sorted(files, key=lambda file: file.path))
 
 
+def _iter_blocks(files: Iterable[TrackedFile], *, stoppable: bool) -> Iterator[list[TrackedFile]]:
+    """Files in parts; small parts, also by bytes, if it has to be possible to stop in between."""
+    count_max = _BLOCK_STOPPABLE if stoppable else _BLOCK
+    block: list[TrackedFile] = []
+    size = 0
+    for file in files:
+        more = (file.key.size or 0) if file.key is not None else 0
+        if len(block) == count_max or (stoppable and block and size + more > _BYTES_STOPPABLE):
+            yield block
+            block, size = [], 0
+        block.append(file)
+        size += more
+    if block:
+        yield block
+
+
+def _time_is_up(last: bytes, again: str, *, incremental: bool) -> Outcome:
+    """The failure that says where the time limit ended the work."""
+    after = "goes on from there" if incremental else "each one goes on where the last one stopped"
+    error = faults.TIME_IS_UP(last=os.fsdecode(last), next=f"{again}    ({after})")
+    return Outcome("fsck", Status.ERROR, error=error, note=f"{error.what}; {error.why}")
+
+
 class _Run:
     def __init__(self, dataset: Dataset, *, fast: bool, jobs: int) -> None:
         self._dataset = dataset
@@ -126,6 +157,8 @@ class _Run:
         self._rules = Rules(dataset.repository)
         self._copies = dataset.ledger.copy_rules()
         self._secure_only = only_secure_hashes(dataset.repository, dataset.ledger)
+        self._ended: dict[Key, Outcome] = {}
+        """What was said of damaged or repaired content: it goes for each file that has it."""
 
     def iter_block(
         self,
@@ -137,7 +170,8 @@ class _Run:
         """Check a block of files; those damaged are repaired from ``sources`` if there are any."""
         keys = list(dict.fromkeys(file.key for file in block if file.key is not None))
         claims = self._dataset.ledger.locations(keys)
-        parts = [keys[start : start + _PART] for start in range(0, len(keys), _PART)]
+        part = min(_PART, -(-len(keys) // self._jobs)) or 1
+        parts = [keys[start : start + part] for start in range(0, len(keys), part)]
         hands = self._find_hands(keys)
         checked = hands.map(parts) if hands else self._pool.map(self._check_all, parts)
         results = {c.key: c for part in checked for c in part}
@@ -148,14 +182,15 @@ class _Run:
                 assert file.key is not None
                 result = results[file.key]
                 progress.advance(1, result.size if file.key not in told else 0)
-                if result.health is Health.BAD and file.key not in told:
-                    yield from self._damaged(file, result, claims[file.key], sources, note)
-                elif sources and file.key not in told and self._was_set_aside(file, result):
-                    yield from self._repair_later(file, result, claims[file.key], sources, note)
+                if file.key in self._ended:
+                    yield _told_again(self._ended[file.key], file)
+                elif result.health is Health.BAD:
+                    ended = self._damaged(file, result, claims[file.key], sources, note)
+                    yield self._ended.setdefault(file.key, ended)
                 else:
                     if not file.locked:
                         work.populate(file)
-                    yield self._warned(self._told(file, result, claims[file.key]), result)
+                    yield self._verdict(file, result, claims[file.key], sources, note)
                 told.add(file.key)
 
     def close(self) -> None:
@@ -196,7 +231,7 @@ class _Run:
         claims: list[PlaceId],
         sources: Sources | None,
         note: Unrecorded,
-    ) -> Iterator[Outcome]:
+    ) -> Outcome:
         assert file.key is not None
         objects = self._dataset.objects
         path = objects.content_path(file.key)
@@ -210,45 +245,61 @@ class _Run:
         if sources is not None:
             repaired = self._repaired(file, sources, note)
             if repaired.error is None:
-                yield repaired
-                return
+                return repaired
             error.why += f"; not repaired: {repaired.error.what} ({repaired.error.why})"
             if isinstance(repaired.error, PlaceFullError):
                 error = repaired.error
-        yield Outcome(
+        return Outcome(
             "fsck", Status.ERROR, os.fsdecode(file.path), key=file.key, error=error,
             note=f"damaged: {result.detail}", facts={"damaged": os.fsdecode(bad)},
         )  # fmt: skip
 
-    def _was_set_aside(self, file: TrackedFile, result: Checkup) -> bool:
-        """Whether an earlier fsck found content damaged that was not brought again since."""
-        assert file.key is not None
-        bad = self._dataset.objects.bad_path(file.key)
-        return result.health is Health.MISSING and os.path.exists(bad)
-
-    def _repair_later(
+    def _verdict(
         self,
         file: TrackedFile,
         result: Checkup,
         claims: list[PlaceId],
-        sources: Sources,
+        sources: Sources | None,
         note: Unrecorded,
-    ) -> Iterator[Outcome]:
+    ) -> Outcome:
+        """What to say of a file that is not damaged; what was lost here may be brought again."""
+        assert file.key is not None
+        told = self._warned(self._told(file, result, claims), result)
+        if sources is None or not self._is_lost(result, claims, told):
+            return told
+        others = any(place != self._dataset.here for place in claims)
+        if not others and not _is_near(sources, file.key):
+            return told
         repaired = self._repaired(file, sources, note)
-        yield repaired if repaired.error is None else self._told(file, result, claims)
+        if repaired.error is not None:
+            return told
+        return self._ended.setdefault(file.key, repaired)
+
+    def _is_lost(self, result: Checkup, claims: list[PlaceId], told: Outcome) -> bool:
+        """Whether content is missing that was here by the ledger, was set aside, or is nowhere."""
+        if result.health is not Health.MISSING:
+            return False
+        return (
+            self._dataset.here in claims
+            or (told.error is not None and told.error.code == faults.NO_COPIES.code)
+            or os.path.exists(self._dataset.objects.bad_path(result.key))
+        )
 
     def _repaired(self, file: TrackedFile, sources: Sources, note: Unrecorded) -> Outcome:
-        """Bring content that was set aside from another place; with an error when none gave it."""
+        """Bring content that is not here any more; with an error when no place gave it."""
         assert file.key is not None
-        bad = os.fsdecode(self._dataset.objects.bad_path(file.key))
+        bad = self._dataset.objects.bad_path(file.key)
         getter = Getter(self._dataset, sources, Silence(), self._jobs)
         (outcome,) = getter.iter_get([file], note)
         if outcome.error is not None:
             return outcome
+        facts: dict[str, object] = {"repaired": True}
+        was = "missing"
+        if os.path.exists(bad):
+            was, facts["damaged"] = "damaged", os.fsdecode(bad)
         return Outcome(
             "fsck", Status.OK, os.fsdecode(file.path), key=file.key, size=outcome.size,
-            note=f"was damaged; repaired {outcome.note}",
-            facts={"repaired": True, "damaged": bad},
+            note=f"was {was}; repaired {outcome.note}", facts=facts,
         )  # fmt: skip
 
     def _told(self, file: TrackedFile, result: Checkup, claims: list[PlaceId]) -> Outcome:
@@ -299,6 +350,25 @@ class _Run:
 
     def _trust(self, place: PlaceId) -> Trust:
         return self._dataset.ledger.trust.get(place, Trust.SEMITRUSTED)
+
+
+def _told_again(outcome: Outcome, file: TrackedFile) -> Outcome:
+    """What was said of one file, said of another that has the same content."""
+    name, error = os.fsdecode(file.path), outcome.error
+    if error is not None and error.code == faults.DAMAGED.code:
+        same = faults.DAMAGED(path=name, detail=error.why, bad="", others="")
+        same.safe = error.safe
+        error = same
+    return replace(outcome, path=name, size=None, error=error)
+
+
+def _is_near(sources: Sources, key: Key) -> bool:
+    """Whether a place whose files we can open has content, whatever the ledger says."""
+    return any(
+        reader.content_path(key) is not None
+        for reader in sources.readers
+        if hasattr(reader, "content_path")
+    )
 
 
 def _places(dataset: Dataset, places: Iterable[PlaceId]) -> str:

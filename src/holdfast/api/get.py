@@ -199,6 +199,7 @@ class Getter:
     ) -> Iterator[Outcome]:
         from ..transfer.carry import iter_carry
         from ..transfer.plan import Attempts, SourceFacts, plan_attempts
+        from ..transfer.staging import open_staging
 
         readers = {r.place.id: r for r in self._sources.readers if not hasattr(r, "content_path")}
         facts = [
@@ -209,12 +210,15 @@ class Getter:
         def plan(key: Key) -> Attempts:
             return plan_attempts(key, places.get(key, ()), facts)
 
-        outcomes = iter_carry(
-            [(path, key) for key, path in left.items()], plan, readers, self._dataset.objects,
-            jobs=self._jobs, progress=self._progress,
-        )  # fmt: skip
-        for outcome in outcomes:
-            yield outcome if outcome.good else self._explained(outcome)
+        objects, unfinished = self._dataset.objects, self._dataset.repository.annex_dir + b"/tmp"
+        with open_staging(objects, self._scratch, unfinished, sync_file_system) as staging:
+            outcomes = iter_carry(
+                [(path, key) for key, path in left.items()], plan, readers, objects,
+                jobs=self._jobs, progress=self._progress, staging=staging,
+                are_missing=True,
+            )  # fmt: skip
+            for outcome in outcomes:
+                yield outcome if outcome.good else self._explained(outcome)
 
     def _explained(self, outcome: Outcome) -> Outcome:
         """A failure, with what the places nearby answered and those that could not be asked."""

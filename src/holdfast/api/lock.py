@@ -54,6 +54,7 @@ def lock(dataset: Dataset, paths: Sequence[bytes] = ()) -> Report:
 
 
 def _iter_changed(dataset: Dataset, paths: Sequence[bytes], action: str) -> Iterator[Outcome]:
+    dataset.need_files(action)
     dataset.repository.check_writable()
     yield from iter_unknown(dataset, paths, action)
     outcomes: list[Outcome] = []

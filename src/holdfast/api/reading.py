@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from ..core import faults
 from ..core.errors import ConflictError
-from ..core.outcome import Outcome, Status
+from ..core.outcome import Outcome
 from ..dataset.annexed import TrackedFile, iter_current, iter_in_folder
-from ..dataset.changes import missing_paths
 from ..dataset.ledger import Ledger
 from .datasets import Dataset
+from .unknown import iter_refused, refused_paths
 
 
 def readable_ledger(dataset: Dataset) -> Ledger:
@@ -34,19 +33,15 @@ class Wanted:
 
     def __init__(self, dataset: Dataset, action: str, paths: Sequence[bytes]) -> None:
         given = [path for path in paths if path] if b"" not in paths else []
-        absent = [] if dataset.repository.bare else missing_paths(dataset.repository, given)
         self._action = action
-        self._absent = absent
-        self.paths = [path for path in given if path not in absent]
+        self._refused = {} if dataset.repository.bare else refused_paths(dataset, given, action)
+        self.paths = [path for path in given if path not in self._refused]
         self.nothing = bool(given) and not self.paths
         """True when none of the paths is known: an empty list would mean all."""
 
     def iter_failures(self) -> Iterator[Outcome]:
-        """An outcome for each path that is not known here."""
-        for path in self._absent:
-            name = os.fsdecode(path)
-            error = faults.NO_SUCH_PATH(path=name)
-            yield Outcome(self._action, Status.IMPOSSIBLE, name, error=error, note=error.what)
+        """An outcome for each path that is not known here, or lies in another data set."""
+        return iter_refused(self._refused, self._action)
 
 
 def iter_wanted_files(dataset: Dataset, wanted: Wanted) -> Iterator[TrackedFile]:

@@ -19,6 +19,7 @@ from ..core.policy import Witness
 from ..core.progress import Progress, Silence
 from ..dataset import removing
 from ..dataset.annexed import SUBMODULE
+from ..dataset.condition import iter_ignored
 from ..dataset.repository import Repository
 from ..dataset.siblings import ask_siblings, only_here
 from ..dataset.status import iter_status
@@ -41,9 +42,10 @@ def iter_remove(
 ) -> Iterator[Outcome]:
     """Remove the data set in a folder, with all data sets in it; one outcome for the whole.
 
-    Refused unless all is saved, a sibling that answers has every revision, and other places that
-    answer have enough copies of all content. ``force_reason`` goes without; who and why is kept.
-    Killed while it deletes, the same call finishes. In a data set an empty folder stays.
+    Refused unless all is saved, git ignores nothing in it, a sibling that answers has every
+    revision, and other places that answer have enough copies of all content. ``force_reason`` goes
+    without; who and why is kept. Killed while it deletes, the same call finishes. In a data set an
+    empty folder stays.
 
     Raises:
         PolicyError: Something of it is nowhere else; nothing was changed.
@@ -202,6 +204,11 @@ class _Check:
             )
             error.hint = "hold save, then git push to a sibling; --force removes it for good"
             raise error
+        ignored = [os.fsdecode(path) for path in iter_ignored(self.repository)]
+        if ignored:
+            raise faults.IGNORED_ONLY_HERE(
+                path=self._name, count=len(ignored), names=_some(ignored)
+            )
 
     def _check_revisions(self) -> None:
         siblings = ask_siblings(self.repository)

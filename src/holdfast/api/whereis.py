@@ -10,8 +10,9 @@ from itertools import islice
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import WEB
+from ..dataset.annexed import iter_all_keys, iter_current
 from ..dataset.copies import Places as Copies
-from ..dataset.copies import Urls, has_urls, iter_known, iter_located, web_urls
+from ..dataset.copies import Urls, has_urls, iter_known, iter_known_of, iter_located, web_urls
 from ..dataset.places import Places
 from .datasets import Dataset
 from .reading import Wanted, iter_wanted_files, readable_ledger
@@ -26,8 +27,9 @@ def iter_whereis(
 ) -> Iterator[Outcome]:
     """Tell of each annexed file which places are said to have its content.
 
-    ``all_versions``, and a bare repository without paths: of every key the ledger knows. Untrusted
-    places are told apart, dead ones not at all. No place is asked.
+    ``all_versions``: of every key some version of these files had. Without paths that, and in a
+    bare repository too, is every key the ledger knows. Untrusted places are told apart, dead ones
+    not at all. No place is asked.
     """
     ledger = readable_ledger(dataset)
     wanted = Wanted(dataset, "whereis", paths)
@@ -36,7 +38,10 @@ def iter_whereis(
         return
     items: Iterable[_Item]
     most = not wanted.paths
-    if all_versions or (dataset.repository.bare and most):
+    if all_versions and wanted.paths:
+        keys = _iter_keys_below(dataset, wanted.paths)
+        items = (("", known.key, known.places) for known in iter_known_of(ledger, keys))
+    elif all_versions or (dataset.repository.bare and most):
         most = True
         items = (("", known.key, known.places) for known in iter_known(ledger))
     else:
@@ -46,6 +51,16 @@ def iter_whereis(
             for located in iter_located(ledger, files, most=most)
         )
     yield from _iter_told(items, Places(dataset.repository, ledger), Urls(ledger, most=most))
+
+
+def _iter_keys_below(dataset: Dataset, paths: Sequence[bytes]) -> Iterator[Key]:
+    """Every key that a file below some paths has or had, each once."""
+    current = iter_current(dataset.repository, paths)
+    now = dict.fromkeys(file.key for file in current if file.key is not None)
+    yield from now
+    for key, path in iter_all_keys(dataset.repository):
+        if key not in now and any(path == p or path.startswith(p + b"/") for p in paths):
+            yield key
 
 
 def _iter_told(items: Iterable[_Item], places: Places, urls: Urls) -> Iterator[Outcome]:

@@ -56,7 +56,22 @@ def _iter_files(front: Front) -> Iterator[TrackedFile]:
             for file in iter_annexed(repository, below(paths))
             if repository.bare or os.path.lexists(top + file.path)
         )
-        yield from iter_matching(front.dataset, files, front.words.terms)
+        yield from iter_matching(front.dataset, _as_named(files, paths), front.words.terms)
+
+
+def _as_named(files: Iterable[TrackedFile], paths: list[bytes]) -> Iterable[TrackedFile]:
+    """The files of the first path that was named, then those of the second; as git-annex does."""
+    if len(paths) < 2:
+        return files
+
+    def place(file: TrackedFile) -> int:
+        return next(
+            number
+            for number, path in enumerate(paths)
+            if not path or file.path == path or file.path.startswith(path + b"/")
+        )
+
+    return sorted(files, key=place)
 
 
 def _found(front: Front, file: TrackedFile) -> None:

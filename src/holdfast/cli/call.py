@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from argparse import Namespace
+from argparse import Action, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from time import monotonic
@@ -78,6 +78,26 @@ class Call:
         found = self.dataset.relative(self.options.paths)
         return () if b"" in found else tuple(found)
 
+    @property
+    def reason(self) -> str | None:
+        """Why --force may go without proof, in somebody's words; None without --force.
+
+        Raises:
+            UsageError: It says nothing, or it is a file that was meant to be a PATH.
+        """
+        reason: str | None = self.options.force
+        if reason is None or (reason.strip() and not os.path.lexists(reason)):
+            return reason
+        empty = not reason.strip()
+        error = faults.BAD_USAGE(
+            what="--force says no reason" if empty else f"--force {quote(reason)} names a file",
+            command=self.command,
+        )
+        error.why = "it takes a REASON, in words, which is kept with who forced it"
+        paths = "PATH" if empty else quote(reason)
+        error.hint = f'hold {self.command} --force "why it may go" {paths}'
+        raise error
+
     def close(self) -> None:
         """Let go of the data set, if it was opened."""
         if "dataset" in self.__dict__:
@@ -124,17 +144,19 @@ class Call:
         """
         report = Report()
         began = monotonic()
+        stopped = False
         view = self._view(tell, end, "" if self.options.quiet else empty)
         try:
             for outcome in watch(outcomes, report):
                 view.show(outcome)
         except KeyboardInterrupt:
+            stopped = True
             self.progress.stop()
             return self._stopped(report, monotonic() - began)
         finally:
             self.progress.stop()
             # When the verb could not even begin, its error says all there is to say.
-            if report.counts or sys.exc_info()[0] is None:
+            if report.counts or not (stopped or sys.exc_info()[0]):
                 view.close(report, monotonic() - began)
         return report.exit_code
 
@@ -189,7 +211,7 @@ def _run(module: str | None, command: str, words: Sequence[str]) -> int:
     if module is None:
         raise _no_command(command, words)
     from .pages import load, page
-    from .parser import make_parser
+    from .parser import make_parser, own_actions
 
     found: Any = load(module)
     if _asked(words, "--version"):
@@ -201,7 +223,9 @@ def _run(module: str | None, command: str, words: Sequence[str]) -> int:
         settings = read_settings(os.environ, width=terminal_width(1))
         sys.stdout.write(page(command, found, min(settings.width, PAGE_WIDTH_MAX)))
         return 0
-    options = make_parser(command, found).read(words)
+    parser = make_parser(command, found)
+    options = parser.read(words)
+    _refuse_empty(command, options, own_actions(parser)[0])
     if options.folder:
         _enter(options.folder)
     settings = read_settings(
@@ -222,6 +246,18 @@ def _asked(words: Sequence[str], *names: str) -> bool:
     """Whether the version or help is asked for: then required arguments may be missing."""
     cut = words.index("--") if "--" in words else len(words)
     return any(name in words[:cut] for name in names)
+
+
+def _refuse_empty(command: str, options: Namespace, arguments: Iterable[Action]) -> None:
+    """Refuse an empty word, such as a variable that is not set: it is not the whole data set."""
+    for argument in arguments:
+        found = getattr(options, argument.dest)
+        if found == "" or (isinstance(found, list) and "" in found):
+            error = faults.BAD_USAGE(what=f"an empty {argument.metavar}", command=command)
+            error.why = "an empty word names nothing; . is the current folder and all below it"
+            raise error
+    if options.dataset == "":
+        raise faults.BAD_USAGE(what="-d: an empty word names no data set", command="help")
 
 
 def _enter(folder: str) -> None:

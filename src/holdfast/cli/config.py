@@ -1,7 +1,8 @@
 """Show or set the rules of the data set.
 
 A NAME alone is shown, NAME=VALUE is set. Settings are those of git and git-annex, such as
-annex.numcopies; with --shared they go to all clones, else they are of this clone alone.
+annex.numcopies; with --shared they go to all clones, else they are of this clone alone. What git
+reads only from a clone's own settings, such as user.name, cannot be shared.
 """
 
 from __future__ import annotations

@@ -1,7 +1,14 @@
 """Make a data set of a new or existing folder.
 
 An existing folder keeps its files as they are; `hold save` records them. A git repository that
-has no annex yet becomes a data set with --force and keeps its history.
+has no annex yet becomes a data set with --force and keeps its history; a bare one gets an annex and
+nothing else.
+
+A profile says which files go to git itself, besides those whose name or folder begins with a dot;
+all others go to the annex. mixed: those of up to 64 KiB, text or not. all-annexed: no others.
+text2git: text of any size. yoda: README.md, CHANGELOG.md and all below code/, which it begins.
+bids: as mixed, and texts about the data (*.json, *.tsv, *.bval, *.bvec, README*, CHANGES) of any
+size.
 """
 
 from __future__ import annotations
@@ -26,12 +33,14 @@ def add_options(parser: ArgumentParser) -> None:
         "--profile",
         metavar="NAME",
         default="mixed",
-        help="which files go to git and which to the annex; mixed: small text files go to git",
+        help="which files go to git and which to the annex, as above; mixed if not given",
     )
     parser.add_argument("--backend", metavar="NAME", help="how keys are made, such as SHA256E")
     parser.add_argument("--description", metavar="TEXT", help="what to call this place")
     parser.add_argument("--force", action="store_true", help="also where something is already")
-    parser.add_argument("--no-annex", action="store_true", help="plain git, for text alone")
+    parser.add_argument(
+        "--no-annex", action="store_true", help="plain git, for git add and git commit alone"
+    )
 
 
 def run(call: Call) -> int:

@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
+from .text import parse_copies
 
 EXAMPLES = (
     ("hold drop sub-07", "make room; refused while copies are too few"),
@@ -29,7 +30,9 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
     parser.add_argument("--unused", action="store_true", help="content that no branch or tag uses")
-    parser.add_argument("-N", "--numcopies", metavar="N", type=int, help="so many copies must stay")
+    parser.add_argument(
+        "-N", "--numcopies", metavar="N", type=parse_copies, help="so many copies must stay"
+    )
     parser.add_argument(
         "--force", metavar="REASON", help="without looking for other copies; the reason is kept"
     )
@@ -38,6 +41,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(call: Call) -> int:
     """Carry it out."""
     options = call.options
+    reason = call.reason
     if not (options.paths or options.all or options.unused):
         raise faults.BAD_USAGE(what="name what to drop: PATH, --all or --unused", command="drop")
     from ..api.drop import iter_drop
@@ -48,7 +52,7 @@ def run(call: Call) -> int:
             call.paths,
             all_versions=options.all,
             unused=options.unused,
-            force_reason=options.force,
+            force_reason=reason,
             numcopies=options.numcopies,
             progress=call.progress,
         )

@@ -1,8 +1,9 @@
 """Read content again and check it against its key.
 
 What is damaged is moved aside, never left to be mistaken for good, and with --repair a good copy
-is brought from another place. Long checks can be done in parts: --incremental goes on where the
-last one with it stopped.
+is brought from another place, as it is of what was lost here. Long checks can be done in parts:
+--incremental goes on where the last one with it stopped. When a time limit was reached, the exit
+code is 3.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--fast", action="store_true", help="do not read content")
     parser.add_argument("--incremental", action="store_true", help="go on where the last stopped")
     parser.add_argument("--time-limit", metavar="TIME", help="begin nothing after 30m, 5h, 1d")
-    parser.add_argument("--repair", action="store_true", help="get what is damaged from elsewhere")
+    parser.add_argument("--repair", action="store_true", help="get what is damaged or lost")
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
 
 

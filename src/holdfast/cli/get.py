@@ -10,6 +10,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from .call import Call
+from .text import parse_count
 
 EXAMPLES = (
     ("hold get sub-07", "all content below sub-07"),
@@ -26,7 +27,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--from", dest="source", metavar="PLACE", help="take content from this place only"
     )
-    parser.add_argument("-J", "--jobs", metavar="N", type=int, help="so many transfers at a time")
+    parser.add_argument(
+        "-J", "--jobs", metavar="N", type=parse_count, help="so many transfers at a time"
+    )
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
 
 
@@ -40,7 +43,7 @@ def run(call: Call) -> int:
             call.dataset,
             call.paths,
             source=options.source,
-            jobs=options.jobs,
+            jobs=options.jobs or call.settings.jobs,
             all_versions=options.all,
             progress=call.progress,
         )

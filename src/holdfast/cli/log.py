@@ -14,6 +14,7 @@ from .text import printable
 EXAMPLES = (
     ("hold log", "all versions"),
     ("hold log -n 5 sub-07", "the last five that changed sub-07"),
+    ("hold log --from v1", "the version v1 and those before it"),
 )
 
 
@@ -22,6 +23,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="*", metavar="PATH", help="files or folders; without one, the whole data set"
     )
+    parser.add_argument(
+        "-f", "--from", dest="start", metavar="VERSION", help="the newest to list; else HEAD"
+    )
     parser.add_argument("-n", "--count", metavar="N", type=int, help="so many at most")
 
 
@@ -29,10 +33,11 @@ def run(call: Call) -> int:
     """Carry it out."""
     from ..api.log import iter_log
 
+    options = call.options
     return call.finish(
-        iter_log(call.dataset, call.paths, count=call.options.count),
+        iter_log(call.dataset, call.paths, count=options.count, start=options.start),
         line,
-        empty="No version has been saved yet.",
+        empty="No version changed that." if call.paths else "No version has been saved yet.",
     )
 
 

@@ -1,8 +1,9 @@
 """Remove a whole data set, once all of it is seen elsewhere.
 
 Its versions must be on a sibling and its content must have enough other copies, each looked for
-now. Data sets in it go along. --force goes without looking, and keeps who did it and why in
-~/.local/state/holdfast/waivers.jsonl. `hold uninstall` is the same.
+now. Files that git ignores are nowhere else, and keep it. Data sets in it go along. --force goes
+without looking, and keeps who did it and why in ~/.local/state/holdfast/waivers.jsonl.
+`hold uninstall` is the same.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(call: Call) -> int:
     """Carry it out."""
     options = call.options
+    reason = call.reason
     if not (options.path or options.dataset):
         raise faults.BAD_USAGE(what="name the data set to remove", command="remove")
     from ..api.remove import iter_remove
@@ -34,7 +36,7 @@ def run(call: Call) -> int:
     return call.finish(
         iter_remove(
             options.path or options.dataset,
-            force_reason=options.force,
+            force_reason=reason,
             settings=call.settings.values,
             progress=call.progress,
         )

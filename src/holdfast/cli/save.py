@@ -1,7 +1,8 @@
 """Record the present state as a new version.
 
-Large files go to the annex, under a key made of their content; small text files go to git, as
-.gitattributes says. Without PATH, all that is new, changed or gone is recorded.
+.gitattributes says which files go to the annex, under a key made of their content, and which to
+git itself: as `hold create` sets it up, those of up to 64 KiB, text or not. Without PATH, all that
+is new, changed or gone is recorded.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from .call import Call
+from .text import parse_count
 
 EXAMPLES = (
     ('hold save -m "first import"', "record all, with a message"),
@@ -27,7 +29,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-u", "--updated", action="store_true", help="leave files alone that are not tracked yet"
     )
-    parser.add_argument("-J", "--jobs", metavar="N", type=int, help="hash so many files at a time")
+    parser.add_argument(
+        "-J", "--jobs", metavar="N", type=parse_count, help="hash so many files at a time"
+    )
 
 
 def run(call: Call) -> int:
@@ -42,7 +46,7 @@ def run(call: Call) -> int:
             message=options.message,
             to_git=options.to_git,
             updated=options.updated,
-            jobs=options.jobs,
+            jobs=options.jobs or call.settings.jobs,
             progress=call.progress,
         )
     )

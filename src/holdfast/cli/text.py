@@ -110,6 +110,32 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def parse_count(text: str) -> int:
+    """How many at a time, from what an option was given: 1 or more.
+
+    Raises:
+        ArgumentTypeError: It is no such number; the parser says of which option.
+    """
+    return _at_least(1, text)
+
+
+def parse_copies(text: str) -> int:
+    """How many copies, from what an option was given: 0 or more.
+
+    Raises:
+        ArgumentTypeError: It is no such number; the parser says of which option.
+    """
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    from argparse import ArgumentTypeError
+
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise ArgumentTypeError(f"{text!r} is not a whole number, {least} or more")
+    return int(text)
+
+
 def parse_size(text: str, command: str) -> int:
     """Bytes from ``100``, ``1.5 GB``, ``2MiB``.
 

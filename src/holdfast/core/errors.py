@@ -94,3 +94,9 @@ class IncompleteError(HoldError):
     """Some items failed; the same command may be run again."""
 
     exit_code = 3
+
+
+class StoppedError(IncompleteError):
+    """Somebody stopped it; the same command may be run again."""
+
+    exit_code = 130

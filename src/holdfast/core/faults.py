@@ -189,6 +189,55 @@ BAD_INDEX = Fault(
     "files, content and versions are as they were; the index only lists them",
     "git status    (tells what git says of it); if it is damaged: rm {path} && git reset -q",
 )  # fmt: skip
+NO_FOLDER = Fault(
+    "H122", errors.NotFoundError,
+    "there is no folder {path}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "ls {above}    (shows what is there)",
+)  # fmt: skip
+GIT_FOLDER = Fault(
+    "H123", errors.UsageError,
+    "{path} is git's own, not a folder for files",
+    "git keeps a repository in {folder}; a data set's files do not belong there",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+BAD_CALL = Fault(
+    "H124", errors.UsageError,
+    "holdfast.{verb} takes {wanted}",
+    "read as it is, it would mean something else",
+    NOTHING_CHANGED,
+    "holdfast.{call}",
+)  # fmt: skip
+INDEX_OF_GIT = Fault(
+    "H125", errors.ProtocolError,
+    "git's index is {form}, which git alone can handle",
+    "{detail}",
+    "files, content and versions are as they were; the index is whole",
+    "{next}",
+)  # fmt: skip
+NOT_INSTALLED = Fault(
+    "H126", errors.NotFoundError,
+    "{path} is a data set of its own and is not installed here",
+    "this data set only says which version of it belongs here",
+    NOTHING_CHANGED,
+    "git submodule update --init {quoted}    (or: hold clone URL {quoted})",
+)  # fmt: skip
+NOT_SET = Fault(
+    "H127", errors.NotFoundError,
+    "{name} is not set",
+    "neither this clone nor the data set nor git says anything of it",
+    NOTHING_CHANGED,
+    "hold config {name}=VALUE    (sets it; hold config lists what is set)",
+)  # fmt: skip
+IGNORED = Fault(
+    "H128", errors.ConflictError,
+    "{path} is not saved: git ignores it",
+    "line {line} of {source} says {pattern}",
+    "it lies there as before; what else was named is saved",
+    "git add -f {quoted}    (then save it again; or take that line out)",
+)  # fmt: skip
 
 # H2: content
 
@@ -224,7 +273,7 @@ NO_SOURCE = Fault(
     "H205", errors.PlaceUnavailableError,
     "{key} could not be had",
     "{answers}",
-    "what had arrived of it is kept and goes on from there",
+    "what is here stays; if a part of it has come, that is kept and goes on from there",
     "{next}",
 )  # fmt: skip
 DAMAGED = Fault(
@@ -310,6 +359,13 @@ FEW_COPIES = Fault(
     "{answers}",
     NOTHING_CHANGED,
     "copy it to another place, or lower numcopies",
+)  # fmt: skip
+TIME_IS_UP = Fault(
+    "H218", errors.IncompleteError,
+    "the time limit was reached",
+    "files after {last} were not looked at",
+    "what was found so far is recorded",
+    "{next}",
 )  # fmt: skip
 
 # H3: places and what carries to them
@@ -403,7 +459,7 @@ DISK_ERROR = Fault(
     "look at the disk (dmesg), then run the same command again",
 )  # fmt: skip
 STOPPED = Fault(
-    "H404", errors.IncompleteError,
+    "H404", errors.StoppedError,
     "stopped",
     "you asked for it (Ctrl-C), or the system did",
     "what was done is kept",
@@ -438,6 +494,22 @@ HAND_KILLED = Fault(
     "run the same again; it goes on from there (--jobs 1 takes less memory)",
 )  # fmt: skip
 
+IGNORED_ONLY_HERE = Fault(
+    "H409", errors.PolicyError,
+    "{path} is not removed: git ignores {count} of what is in it, so no sibling has that",
+    "it has {names}",
+    NOTHING_CHANGED,
+    "move it away first; hold remove --force REASON {path} removes it for good",
+)  # fmt: skip
+
+NOT_READABLE = Fault(
+    "H410", errors.AccessError,
+    "{path} may not be read",
+    "{detail}",
+    "it was left as it is",
+    "ask its owner for read permission (chmod u+r; for a folder u+rx), then run it again",
+)  # fmt: skip
+
 INCOMPLETE = Fault(
     "H001", errors.IncompleteError,
     "{failed} of {total} items failed",
@@ -458,8 +530,10 @@ def reference() -> str:
     lines = [
         "# Error reference", "",
         "Every failure has four lines and a code. Exit codes: 0 done, 1 error, 2 usage,",
-        "3 incomplete and safe to run again, 4 needs a person, 130 stopped. Printed by",
-        "`python -m holdfast.core.faults`; a test keeps this page true.", "",
+        "3 incomplete and safe to run again, 4 needs a person, 130 stopped. Where several items",
+        "failed, the exit code is theirs; if they have not all the same one, 4 goes before 1, 1",
+        "before 2, and 2 before 3: so 3 says that running the same again can be all it takes.",
+        "Printed by `python -m holdfast.core.faults`; a test keeps this page true.", "",
     ]  # fmt: skip
     for fault in iter_faults():
         lines += [

@@ -22,6 +22,8 @@ class Status(StrEnum):
 
 
 GOOD = frozenset((Status.OK, Status.NOT_NEEDED))
+GRAVEST = (130, 4, 1, 2, 3)
+"""Exit codes, the one that wins first: stopped, needs a person, error, usage, run it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,16 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 when all is good, 4 when only a person can help, else 3: run it again."""
-        if not self.failures:
-            return 0
-        needs_person = all(f.error is not None and f.error.exit_code == 4 for f in self.failures)
-        return 4 if needs_person else 3
+        """0 when all is good, else that of the failures; of several codes, the first in `GRAVEST`.
+
+        So 3 says that running the same again can be all it takes.
+        """
+        codes = {f.error.exit_code if f.error else 1 for f in self.failures}
+        return min(codes, key=_gravity) if codes else 0
+
+
+def _gravity(code: int) -> int:
+    return GRAVEST.index(code) if code in GRAVEST else 0
 
 
 def watch(outcomes: Iterable[Outcome], report: Report) -> Iterator[Outcome]:

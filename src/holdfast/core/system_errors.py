@@ -37,8 +37,13 @@ def foreseen(error: OSError, path: str = "") -> HoldError | None:
     return fault(path=path or _named(error), detail=_said(error))
 
 
-def as_fault(error: OSError, path: str) -> HoldError:
-    """The fault behind a system error that came of reading or writing a file, whatever it is."""
+def as_fault(error: OSError, path: str, *, reading: bool = False) -> HoldError:
+    """The fault behind a system error that came of reading or writing a file, whatever it is.
+
+    ``reading`` says that it is known to be of reading, where a permission is missing.
+    """
+    if reading and error.errno == errno.EACCES:
+        return faults.NOT_READABLE(path=path, detail=_said(error))
     return foreseen(error, path) or faults.DISK_ERROR(path=path, detail=_said(error))
 
 

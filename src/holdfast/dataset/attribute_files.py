@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Collection
 
 from ..core.attributes import AttributeTree, Flag, State
+from .attributes_in_index import NAME, AttributesInIndex
 from .repository import Repository
 
 
@@ -20,6 +22,7 @@ class WorkTreeAttributes:
         home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
         users = os.path.expanduser(configured) if configured else f"{home}/git/attributes"
         self._below = [_read(b"/etc/gitattributes"), _read(os.fsencode(users))]
+        self._index = AttributesInIndex(repository)
         self._files: dict[bytes, bytes] = {}
         self._known: set[bytes] = set()
         self._lock = threading.Lock()
@@ -39,8 +42,7 @@ class WorkTreeAttributes:
 
     def mentions(self, names: Collection[bytes], folders: Collection[bytes]) -> bool:
         """Whether one of these attributes occurs in the files of these folders, or in our own."""
-        files = [os.path.join(self._top, folder, b".gitattributes") for folder in folders]
-        contents = [self._info, *self._below, *map(_read, files)]
+        contents = [self._info, *self._below, *map(self._read_folder, folders)]
         return any(name in content for content in contents for name in names)
 
     def _state(self, path: bytes, name: bytes) -> State:
@@ -55,25 +57,41 @@ class WorkTreeAttributes:
     def _discover(self, folder: bytes) -> None:
         with self._lock:
             found = False
-            while folder not in self._known:
-                self._known.add(folder)
-                content = _read(os.path.join(self._top, folder, b".gitattributes"))
+            new: set[bytes] = set()
+            while folder not in self._known and folder not in new:
+                new.add(folder)
+                content = self._read_folder(folder)
                 if content:
                     self._files[folder] = content
                     found = True
                 folder = folder[: max(folder.rfind(b"/"), 0)]
             if found:
                 self._tree = self._build()
+            # Last: another thread that finds a folder here takes the tree as it is.
+            self._known.update(new)
+
+    def _read_folder(self, folder: bytes) -> bytes:
+        """The file of a folder; where it cannot be opened git takes the index's, and so do we."""
+        content = _open_and_read(os.path.join(self._top, folder, NAME))
+        return self._index.read(folder) if content is None else content
 
     def _build(self) -> AttributeTree:
         return AttributeTree(dict(self._files), info=self._info, below=self._below)
 
 
 def _read(path: bytes) -> bytes:
+    return _open_and_read(path) or b""
+
+
+def _open_and_read(path: bytes) -> bytes | None:
+    """What a file holds; None when it cannot be opened, nothing of what is no file."""
     try:
         # git follows no symlink here, and neither do we.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
+        return None
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         return b""
     with open(descriptor, "rb") as file:
         return file.read()

@@ -7,6 +7,9 @@ unlocked file really changed is found out by whoever reads it.
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import groupby
@@ -14,11 +17,13 @@ from typing import NamedTuple
 
 from ..core import faults
 from ..wire.gitobjects import Oid
-from .git import NO_FILTER, from_hex
+from .git import NO_FILTER, from_hex, git_failed, split_fields
 from .repository import Repository
 
 SUBMODULE_MODE = b"160000"
 _PATHSPEC_BYTES_MAX = 60_000
+_CLOSED_FOLDER = re.compile(rb"warning: could not open directory '(.*?)/?': Permission denied\n")
+_CLOSED_FILE = re.compile(rb"(?:error: )?(.*/.*): Permission denied\n")
 
 
 class IndexState(NamedTuple):
@@ -52,9 +57,11 @@ class Scan:
     def __init__(self, repository: Repository, paths: Sequence[bytes] = ()) -> None:
         self._repository = repository
         self._paths = [p for p in paths if p] if b"" not in paths else []
-        specs: list[str | bytes] = ["--", *self._paths] if self._paths else []
+        specs: list[str | bytes] = ["--", *self._paths]
         self._few = sum(map(len, self._paths)) < _PATHSPEC_BYTES_MAX
-        self._specs = specs if self._few else []
+        self._specs = specs if self._few else ["--"]
+        self.unreadable: set[bytes] = set()
+        """Folders that git could not look into, known once all changes were given."""
 
     def iter_changes(self, *, untracked: bool = True) -> Iterator[Change]:
         """Every path that differs, sorted; git begins to look at once.
@@ -91,18 +98,47 @@ class Scan:
         return ((next(fields), _STAGED, facts) for facts in fields)
 
     def _modified(self) -> _Found:
-        fields = self._repository.git.iter_fields(
+        fields = self._iter_fields(
             *NO_FILTER, "diff-files", "--raw", "-z", "--no-renames", "--no-abbrev",
             "--ignore-submodules=dirty", *self._specs,
         )  # fmt: skip
         return _without_conflicts(fields)
 
     def _untracked(self) -> _Found:
-        fields = self._repository.git.iter_fields(
-            "ls-files", "--others", "--exclude-standard", "-z", *self._specs
-        )
+        fields = self._iter_fields("ls-files", "--others", "--exclude-standard", "-z", *self._specs)
         # A repository inside this one is printed with a slash, and sorts as if it had one.
         return ((path.rstrip(b"/"), _UNTRACKED, b"") for path in fields)
+
+    def _iter_fields(self, *arguments: str | bytes) -> Iterator[bytes]:
+        """As `Git.iter_fields`, and hears what git only warns of."""
+        return self._heard(self._repository.git.start(*arguments), arguments)
+
+    def _heard(
+        self, process: subprocess.Popen[bytes], arguments: Sequence[str | bytes]
+    ) -> Iterator[bytes]:
+        assert process.stdout is not None and process.stderr is not None
+        warnings: list[bytes] = []
+        listener = threading.Thread(target=lambda: warnings.extend(process.stderr or ()))
+        listener.start()
+        try:
+            yield from split_fields(process.stdout)
+            if process.wait():
+                listener.join()
+                raise git_failed(arguments, b"".join(warnings))
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            listener.join()
+            process.stdout.close()
+            process.stderr.close()
+        for warning in warnings:
+            folder = _CLOSED_FOLDER.fullmatch(warning)
+            file = _CLOSED_FILE.fullmatch(warning)
+            if folder is not None:
+                self.unreadable.add(folder[1])
+            elif file is not None:
+                self.unreadable.add(os.path.dirname(file[1]))
 
 
 def _without_conflicts(fields: Iterator[bytes]) -> _Found:
@@ -140,6 +176,39 @@ def _join(path: bytes, facts: dict[int, bytes]) -> Change:
 
 def _state(mode: bytes, oid: bytes) -> IndexState | None:
     return IndexState(mode, from_hex(oid)) if mode.strip(b"0") else None
+
+
+class Ignored(NamedTuple):
+    """A path that git ignores, and the line that says so."""
+
+    path: bytes
+    source: bytes
+    line: bytes
+    pattern: bytes
+
+
+def ignored_paths(repository: Repository, paths: Sequence[bytes]) -> list[Ignored]:
+    """Those of these paths that git ignores, and knows nothing below."""
+    asked = [p for p in paths if p and os.path.lexists(os.path.join(repository.top, p))]
+    if not asked:
+        return []
+    # It takes no literal paths; behind a dot nothing in them means anything.
+    _, told, _ = repository.git.ask(
+        "check-ignore", "--verbose", "-z", "--stdin",
+        data=b"".join(b"./" + path + b"\0" for path in asked),
+        environment={"GIT_LITERAL_PATHSPECS": "0"},
+    )  # fmt: skip
+    fields = iter(told.split(b"\0")[:-1])
+    found = [
+        Ignored(path.removeprefix(b"./"), source, line, pattern)
+        for source, line, pattern, path in zip(fields, fields, fields, fields, strict=True)
+    ]
+    return [
+        one
+        for one in found
+        if not one.pattern.startswith(b"!")
+        and not repository.git.run("ls-files", "-z", "--", one.path)
+    ]
 
 
 def missing_paths(repository: Repository, paths: Sequence[bytes]) -> list[bytes]:

@@ -27,9 +27,8 @@ def fill_keys(repository: Repository, keys: Container[Key]) -> int:
 
     As `fill_smudged`, does nothing while some git holds the index.
     """
-    if repository.bare or os.path.lexists(index_path(repository) + b".lock"):
-        return 0
-    return _fill(repository, (file for file in iter_unlocked(repository) if file.key in keys))
+    files = (file for file in iter_unlocked(repository) if file.key in keys)
+    return fill_files(repository, files)
 
 
 def fill_smudged(repository: Repository, smudged: Mapping[bytes, Key]) -> int:
@@ -83,6 +82,13 @@ def _iter_as_indexed(repository: Repository, paths: Sequence[bytes]) -> Iterator
     for entry, answer in zip(found, answers, strict=True):
         key = key_of_pointer(answer[1]) if answer is not None else None
         yield TrackedFile(*entry, key)
+
+
+def fill_files(repository: Repository, files: Iterable[TrackedFile]) -> int:
+    """Fill these, as `fill_keys` does."""
+    if repository.bare or os.path.lexists(index_path(repository) + b".lock"):
+        return 0
+    return _fill(repository, files)
 
 
 def _fill(repository: Repository, files: Iterable[TrackedFile]) -> int:

@@ -30,8 +30,15 @@ LOCK = b".lck"
 
 ORIGIN = "origin"
 _SCRATCH_NAME = re.compile(re.escape(SCRATCH) + rb"(.*)-[0-9a-f]{8}", re.DOTALL)
-_NOISE = re.compile(rb"^(Cloning into |remote: (Enumerating|Counting|Compressing|Total)|done\.$|$)")
-_NOBODY_THERE = re.compile(r"Could not resolve|Failed to connect|Couldn't connect|timed out")
+_NOISE = re.compile(
+    rb"^(Cloning into |remote: (Enumerating|Counting|Compressing|Total)|done\.$|$|"
+    rb"Please make sure you have the correct access rights$|and the repository exists\.$)"
+)
+"""What says nothing of a failure; git's advice would push out the line of ssh that says why."""
+_NOBODY_THERE = re.compile(
+    r"Could not resolve|Failed to connect|Couldn't connect|timed out|Connection refused|"
+    r"No route to host|Network is unreachable"
+)
 """What git says of a server that does not answer: another URL of it will not either."""
 _STEP = re.compile(rb"[A-Za-z][a-z ]+: +\d+%.*")
 

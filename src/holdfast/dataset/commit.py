@@ -5,11 +5,11 @@ any moment leaves either the old version, or the new one staged for the same com
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from ..core.key import Key
-from ..wire.gitindex import encode_cache_tree, encode_entry, parse_cache_tree, stat_facts
+from ..wire.gitindex import IndexView, encode_cache_tree, encode_entry, parse_cache_tree, stat_facts
 from ..wire.gitobjects import Oid
 from .git import from_hex, hex_oid
 from .index_file import IndexChange, IndexState, LockedIndex, index_state, locked_index
@@ -24,6 +24,9 @@ from .packs import COMMIT, TREE, ObjectWriter, sync_file_system
 from .repository import Repository
 from .sorted_spill import SortedSpill
 from .trees import TreeEditor
+
+SAME = "same"
+"""The verb of what the last version has already, so that only its index entry is new."""
 
 
 class Recorded(NamedTuple):
@@ -82,12 +85,14 @@ def commit(
     *,
     seen: IndexState | None,
     whole: bool,
+    look: Callable[[IndexView], None] | None = None,
 ) -> Oid | None:
     """Make a version of a batch (sorted by path, read several times) over the one checked out.
 
     ``here`` has the location logs of content that is here now. ``seen`` is the index as it was
-    when the changes were found, ``whole`` says that they were all there are. Gives the commit,
-    None when the version would be the same.
+    when the changes were found, ``whole`` says that they were all there are. ``look`` is
+    shown the index as it was, while it is mapped. Gives the commit, None when the version would be
+    the same.
     """
     by_git = _needs_git(repository)
     with locked_index(repository) as index:
@@ -100,6 +105,8 @@ def commit(
             cache_tree = encode_cache_tree(editor.cache_tree)
         elif index.view is not None:
             cache_tree = index.outdated_cache_tree(record.path for record in batch)
+        if look is not None and index.view is not None:
+            look(index.view)
         index.write(_index_changes(batch), cache_tree)
         updates = []
         made: Oid | None = None
@@ -111,8 +118,13 @@ def commit(
             sync_file_system(repository.annex_dir)
         _record(repository, writer, here, updates, message, index)
     if by_git and tree != old.tree:
-        made = _commit_by_git(repository, message, None if whole else [r.path for r in batch])
+        made = _commit_by_git(repository, message, _changed(batch, whole=whole))
     return made
+
+
+def _changed(batch: Iterable[Recorded], *, whole: bool) -> list[bytes] | None:
+    """The paths that git shall make a version of, None for all that the index has."""
+    return None if whole else [record.path for record in batch if record.verb != SAME]
 
 
 def _edit_tree(

@@ -193,6 +193,14 @@ def _leftovers(repository: Repository) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def iter_ignored(repository: Repository) -> Iterator[bytes]:
+    """What git ignores in the folder; a folder with nothing else in it as one, with a slash."""
+    return repository.git.iter_fields(
+        "ls-files", "--others", "--ignored", "--exclude-standard", "--directory",
+        "--no-empty-directory", "-z",
+    )  # fmt: skip
+
+
 def iter_abandoned(folder: bytes) -> Iterator[Finding]:
     """What killed clones and removals left in a folder."""
     for name in _names(folder):

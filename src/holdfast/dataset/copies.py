@@ -76,6 +76,17 @@ def iter_known(ledger: Ledger) -> Iterator[Known]:
             yield Known(parsed[0], tuple(p for p in places if p not in dead))
 
 
+def iter_known_of(ledger: Ledger, keys: Iterable[Key]) -> Iterator[Known]:
+    """As `iter_known`, of some keys, in order."""
+    rest = iter(keys)
+    while block := list(islice(rest, _BLOCK)):
+        found = ledger.locations(block)
+        for key in block:
+            places = tuple(found.get(key, ()))
+            if places or not is_dead(ledger.read(branch_paths.location_log(key))):
+                yield Known(key, places)
+
+
 def is_dead(content: bytes) -> bool:
     """Whether every place that a location log names has declared the key dead."""
     return all(

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from ..core import faults
 from .git import Git
 from .initialise import initialise, new_uuid
-from .profiles import PROFILES, Profile, gitattributes
+from .profiles import DEFAULT_PROFILE, PROFILES, Profile, gitattributes
 from .repository import Repository
 
 MESSAGE = "[DATALAD] new dataset"
@@ -28,14 +28,26 @@ def create(
 ) -> Repository:
     """Make a data set of a folder, new or full; files in it stay as they are, unsaved.
 
+    A bare repository has no files: it gets an annex and an identity, and nothing else.
+
     Raises:
-        UsageError: There is no such profile or backend.
+        UsageError: There is no such profile or backend, or a bare repository cannot have it;
+            or the folder is inside of one of git's own.
         ConflictError: The folder is full, or a repository already, and ``force`` is not given.
     """
     if profile not in PROFILES:
         known = ", ".join(PROFILES)
         raise faults.BAD_USAGE(what=f"no profile {profile}; known are {known}", command="create")
     _check_backend(backend)
+    if description and "\n" in description:
+        raise faults.BAD_USAGE(what="--description is more than one line", command="create")
+    _check_above(folder)
+    git_folder = _git_folder_around(folder)
+    if git_folder is not None:
+        bare = _bare_repository(folder, git_folder, settings)
+        if not annex or backend is not None or profile != DEFAULT_PROFILE:
+            raise _no_files_in(bare)
+        return _make_bare(bare, description, force=force)
     _check_folder(folder, force=force)
     files = _first_files(PROFILES[profile], backend, annex=annex)
     with _undone_on_failure(folder, files):
@@ -49,6 +61,62 @@ def create(
             initialise(repository, description or repository.description)
         if written:
             _commit(repository, written)
+    return repository
+
+
+def _check_above(folder: bytes) -> None:
+    """Refuse to make a folder below a file."""
+    above = folder
+    while not os.path.lexists(above) and os.path.dirname(above) != above:
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise faults.ALREADY_THERE(
+            path=os.fsdecode(above), what="a file", next="choose another name"
+        )
+
+
+def _git_folder_around(folder: bytes) -> bytes | None:
+    """The folder in which git keeps a repository, if this is one or is inside of one."""
+    here = os.path.realpath(folder)
+    while True:
+        if os.path.lexists(os.path.join(here, b".git")):
+            return None
+        parts = (os.path.join(here, name) for name in (b"objects", b"refs"))
+        if os.path.lexists(os.path.join(here, b"HEAD")) and all(map(os.path.isdir, parts)):
+            return here
+        if os.path.dirname(here) == here:
+            return None
+        here = os.path.dirname(here)
+
+
+def _bare_repository(folder: bytes, git_folder: bytes, settings: Mapping[str, str]) -> Repository:
+    repository = Repository(git_folder, settings)
+    if os.path.realpath(folder) != git_folder:
+        raise faults.GIT_FOLDER(
+            path=os.fsdecode(folder),
+            folder=os.fsdecode(git_folder),
+            next="choose a folder outside of it",
+        )
+    return repository
+
+
+def _no_files_in(repository: Repository) -> Exception:
+    error = faults.BAD_USAGE(
+        what="a bare repository has no files that --profile, --backend or --no-annex could be for",
+        command="create",
+    )
+    error.hint = f"hold create --force {os.fsdecode(repository.top)}"
+    return error
+
+
+def _make_bare(repository: Repository, description: str | None, *, force: bool) -> Repository:
+    name = os.fsdecode(repository.top)
+    if not force:
+        what, tip = "a bare git repository", f"hold create --force {name}    (its history stays)"
+        if repository.uuid is not None:
+            what, tip = "a data set", f"hold -C {name} info    (tells of it)"
+        raise faults.ALREADY_THERE(path=name, what=what, next=tip)
+    initialise(repository, description or repository.description)
     return repository
 
 
@@ -104,8 +172,6 @@ def _check_backend(backend: str | None) -> None:
 
 def _check_folder(folder: bytes, *, force: bool) -> None:
     name = os.fsdecode(folder)
-    if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise faults.ALREADY_THERE(path=name, what="a file", next="choose another name")
     if force or not os.path.isdir(folder):
         return
     if os.path.exists(os.path.join(folder, b".datalad", b"config")):

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import IO
 
 from ..core import faults
+from ..core.errors import HoldError
 from ..wire.gitobjects import Oid
 
 NO_FILTER = (
@@ -59,7 +60,9 @@ class Git:
                 stderr=subprocess.PIPE,
                 bufsize=_BLOCK,
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
+            if not os.path.isdir(self.folder):
+                raise no_folder(self.folder) from None
             raise faults.NO_GIT() from None
 
     def ask(
@@ -122,6 +125,16 @@ class Git:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def no_folder(path: bytes) -> HoldError:
+    """What to raise where a folder was named and there is none."""
+    is_there = os.path.lexists(path)
+    return faults.NO_FOLDER(
+        path=os.fsdecode(path),
+        detail="what is there is no folder" if is_there else "nothing of this name is there",
+        above=os.fsdecode(os.path.dirname(path)) or ".",
+    )
 
 
 def _fields_of(

@@ -10,12 +10,31 @@ from typing import NamedTuple
 
 from ..core import faults
 from ..core.errors import ProtocolError
-from ..wire.gitindex import IndexView, encode_cache_tree, invalidate, parse_cache_tree, write_index
+from ..wire.gitindex import (
+    GitOnlyError,
+    IndexView,
+    encode_cache_tree,
+    invalidate,
+    parse_cache_tree,
+    write_index,
+)
 from .git_lock import WAIT_S, GitLock, clear_dead_lock, git_lock
 from .repository import Repository
 
 IndexChange = tuple[bytes, bytes | None]
 """A path, and its new entry or None to take it out."""
+
+_GIT_ONLY = {
+    "link": ("a split one", "git update-index --no-split-index    (makes it one file again)"),
+    "sdir": (
+        "a sparse one",
+        "git sparse-checkout reapply --no-sparse-index    (lists all files; the folder stays)",
+    ),
+}
+_NEWER = (
+    "of a newer kind",
+    "git update-index --force-write-index    (git writes it anew; what is staged stays)",
+)
 
 
 class IndexState(NamedTuple):
@@ -56,6 +75,10 @@ def read_index(repository: Repository) -> IndexView | None:
         return None
     try:
         return IndexView(mapped, repository.object_format)
+    except GitOnlyError as error:
+        form, next_step = _GIT_ONLY.get(error.part, _NEWER)
+        detail = f"it has the part {error.part!r}; a whole index tells the same"
+        raise faults.INDEX_OF_GIT(form=form, detail=detail, next=next_step) from None
     except ProtocolError as error:
         path = os.fsdecode(index_path(repository))
         raise faults.BAD_INDEX(detail=error.what, path=path) from None

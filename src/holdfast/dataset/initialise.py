@@ -125,7 +125,8 @@ def _record_place(repository: Repository, place: PlaceId, description: str) -> N
     def name_it(old: bytes) -> bytes:
         if place.encode() in old:
             return old
-        text = description.encode("utf-8", "surrogateescape")
+        # A folder's name may have line ends in it; what the ledger says of a place is one line.
+        text = description.replace("\n", " ").strip().encode("utf-8", "surrogateescape")
         return logs.set_uuid_log(old, place, text, ledger_write.now())
 
     if repository.private:

@@ -53,7 +53,7 @@ def _iter_staged_links(repository: Repository) -> Iterator[tuple[bytes, bytes]]:
         base = git.run("hash-object", "-t", "tree", "--stdin", data=b"").strip()
     fields = git.iter_fields(
         "diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev",
-        "--diff-filter=AMT", "--ignore-submodules=all", base,
+        "--diff-filter=AMT", "--ignore-submodules=all", base, "--",
     )  # fmt: skip
     for facts in fields:
         path = next(fields)

@@ -28,7 +28,7 @@ class ObjectWriter:
 
     def __init__(self, common_dir: bytes, object_format: ObjectFormat) -> None:
         self._objects = os.path.join(common_dir, b"objects")
-        self._format = object_format
+        self.format = object_format
         self._few: dict[Oid, tuple[int, bytes]] = {}
         self._pack: PackWriter | None = None
         self._file: object = None
@@ -38,7 +38,7 @@ class ObjectWriter:
     def add(self, kind: int, data: bytes) -> Oid:
         """Take one object; gives its name."""
         if self._pack is None:
-            oid = hash_object(_KINDS[kind], data, self._format)
+            oid = hash_object(_KINDS[kind], data, self.format)
             if len(self._few) < LOOSE_MAX and len(data) < 1 << 20:
                 self._few[oid] = kind, data
                 return oid
@@ -67,7 +67,7 @@ class ObjectWriter:
         os.makedirs(folder, exist_ok=True)
         descriptor, self._path = _new_file(folder, b"tmp_pack_")
         self._file = file = open(descriptor, "w+b", buffering=1 << 20)  # noqa: SIM115
-        self._pack = PackWriter(file, self._format)
+        self._pack = PackWriter(file, self.format)
         for kind, data in self._few.values():
             self._pack.add(kind, data)
         self._few.clear()

@@ -29,6 +29,7 @@ class Profile:
     files: dict[str, str] = field(default_factory=dict)
 
 
+DEFAULT_PROFILE = "mixed"
 PROFILES = {
     "mixed": Profile("SHA256E", _LARGE),
     "all-annexed": Profile("MD5E"),

@@ -17,6 +17,8 @@ from .config import Config
 from .git import Git
 
 ANNEX_VERSION = "10"
+_LINES_MAX = 7
+"""What git answers about a repository, and an empty rest; more only if a path has line ends."""
 
 
 class Repository:
@@ -26,19 +28,21 @@ class Repository:
         """Find the repository that a folder belongs to.
 
         Raises:
-            NotFoundError: The folder is in no git repository.
+            NotFoundError: There is no such folder, or it is in no git repository, or in git's own.
         """
         self.settings = dict(settings or {})
         self._idents: dict[str, bytes] = {}
         git = Git(folder)
         code, output, _ = git.ask(
             "rev-parse", "--is-bare-repository", "--show-object-format", "--absolute-git-dir",
-            "--git-common-dir", "--show-cdup",
+            "--git-common-dir", "--is-inside-work-tree", "--show-cdup",
         )  # fmt: skip
         if code:
             raise faults.NO_DATASET(path=os.fsdecode(folder))
-        bare, object_format, git_dir, common_dir, *up = output.split(b"\n")
+        bare, object_format, git_dir, common_dir, in_files, *up = _answers(git, output)
         self.bare = bare == b"true"
+        if not self.bare and in_files != b"true":
+            raise _in_git_folder(folder, git_dir)
         self.object_format: ObjectFormat = SHA256 if object_format == b"sha256" else SHA1
         self.git_dir = git_dir
         self.common_dir = os.path.normpath(os.path.join(folder, common_dir))
@@ -143,3 +147,22 @@ class Repository:
     def close(self) -> None:
         """End the processes that were kept."""
         self.git.close()
+
+
+def _answers(git: Git, output: bytes) -> list[bytes]:
+    """The lines git answered; where a path has line ends in it, the paths are asked for singly."""
+    lines = output.split(b"\n")
+    # A bare repository has no way up to its top.
+    if len(lines) <= _LINES_MAX - (lines[0] == b"true"):
+        return lines
+    paths = [git.run("rev-parse", word)[:-1] for word in ("--absolute-git-dir", "--git-common-dir")]
+    inside = git.run("rev-parse", "--is-inside-work-tree", "--show-cdup").split(b"\n")
+    return [*lines[:2], *paths, *inside]
+
+
+def _in_git_folder(folder: bytes, git_dir: bytes) -> Exception:
+    top = os.fsdecode(os.path.dirname(git_dir))
+    return faults.GIT_FOLDER(
+        path=os.fsdecode(folder), folder=os.fsdecode(git_dir),
+        next=f"hold -C {top} status    (if that is the data set's folder)",
+    )  # fmt: skip

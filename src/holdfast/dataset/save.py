@@ -29,11 +29,11 @@ from ..core.place import Place
 from ..core.progress import Progress
 from ..core.system_errors import as_fault
 from ..wire.branch_paths import location_log
-from ..wire.gitobjects import Oid
+from ..wire.gitobjects import Oid, hash_object
 from ..wire.pointer import key_of_link, link_target, pointer
 from .annexed import TrackedFile
 from .changes import SUBMODULE_MODE, Change, IndexState, Scan
-from .commit import Recorded, commit
+from .commit import SAME, Recorded, commit
 from .filtered import iter_filtered_blobs
 from .git_folder import link_git_folder
 from .index_file import clear_dead_locks, index_state
@@ -46,6 +46,7 @@ from .rules import Rules
 from .scratch import using_scratch
 from .sorted_spill import SortedSpill
 from .submodules import head_of, register
+from .waiting import Waiting
 
 FILE, EXECUTABLE, LINK = b"100644", b"100755", b"120000"
 BLOCK = 2048
@@ -59,7 +60,8 @@ class Taken(NamedTuple):
     """What became of one change: how git shall have it, or why it was left out.
 
     Exactly one of these is set for content that is new: ``oid``, ``blob`` (bytes to store) or
-    ``filtered`` (git has to read the file). None of them: the path is gone.
+    ``filtered`` (git has to read the file). None of them: the path is gone. ``in_head`` is what
+    the last version has there.
     """
 
     path: bytes
@@ -73,6 +75,7 @@ class Taken(NamedTuple):
     stored: bool = False
     verb: str = "add"
     error: Exception | None = None
+    in_head: IndexState | None = None
 
 
 @dataclass(frozen=True)
@@ -94,19 +97,26 @@ class _Batch:
     here: SortedSpill
     """The location logs of content that is here now."""
     verbs: Counter[str] = field(default_factory=Counter)
+    same: int = 0
+    """How many were only touched: the index is told, and nobody else."""
+    pointer_sizes: set[int] = field(default_factory=set)
+    """The sizes of the pointers to content that is here now: a handful, however much it is."""
     _open: list[tuple[object, ...]] = field(default_factory=list)
     _late: Recorded | None = None
 
     def add(self, record: Recorded) -> None:
         """Remember one thing that will be in the version."""
         self._open.append(tuple(record))
-        self.verbs[record.verb] += 1
+        if record.verb == SAME:
+            self.same += 1
+        else:
+            self.verbs[record.verb] += 1
         if len(self._open) == _SPILL:
             self._spill()
 
     def add_late(self, record: Recorded) -> None:
         """Remember one thing out of order; it stands for what was taken of its path before."""
-        if all(other.path != record.path for other in self):
+        if all(other.path != record.path or other.verb == SAME for other in self):
             self.verbs[record.verb] += 1
         self._late = record
 
@@ -118,7 +128,7 @@ class _Batch:
 
     @property
     def count(self) -> int:
-        """How many things there are."""
+        """How many things the version changes."""
         return self.verbs.total()
 
     def message(self) -> str:
@@ -172,22 +182,35 @@ def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Ite
                 registered |= taken.mode == SUBMODULE_MODE and taken.verb == "add"
         if registered:
             batch.add_late(_list_of_modules(repository, writer))
-        if batch.count:
+        if batch.count or batch.same:
             message = plan.message or batch.message()
             whole = not plan.paths and not plan.updated and not failures
-            commit(repository, writer, batch, batch.here, message, seen=seen, whole=whole)
+            waiting = Waiting(repository, batch.pointer_sizes)
+            look = waiting.look if batch.here else None
+            commit(
+                repository, writer, batch, batch.here, message, seen=seen, whole=whole, look=look
+            )
+            if batch.here:
+                waiting.fill(batch)
         yield from failures
         for record in batch:
-            yield _saved(record)
+            if record.verb != SAME:
+                yield _saved(record)
 
 
 def _keep(taken: Taken, batch: _Batch, writer: ObjectWriter) -> None:
-    oid = writer.add(BLOB, taken.blob) if taken.blob is not None else taken.oid
+    oid, verb = taken.oid, taken.verb
+    if taken.blob is not None and taken.in_head is not None:
+        oid = hash_object(b"blob", taken.blob, writer.format)
+    # The last version has it so already: its file was touched, or its entry in the index.
+    if oid is not None and taken.in_head == (taken.mode, oid):
+        verb = SAME
+    elif taken.blob is not None:
+        oid = writer.add(BLOB, taken.blob)
     if taken.stored and taken.key is not None:
         batch.here.add(location_log(taken.key))
-    batch.add(
-        Recorded.of(taken.path, taken.mode, oid, taken.status, taken.key, taken.size, taken.verb)
-    )
+        batch.pointer_sizes.add(len(pointer(taken.key)))
+    batch.add(Recorded.of(taken.path, taken.mode, oid, taken.status, taken.key, taken.size, verb))
 
 
 def _list_of_modules(repository: Repository, writer: ObjectWriter) -> Recorded:
@@ -209,8 +232,14 @@ def told_failure(taken: Taken, action: str = "save") -> Outcome:
         assert isinstance(error, OSError)
         name = os.fsdecode(taken.path)
         vanished = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-        error = faults.CHANGED_WHILE_READ(path=name) if vanished else as_fault(error, name)
+        error = faults.CHANGED_WHILE_READ(path=name) if vanished else _as_fault(error, name)
     return Outcome(action, Status.ERROR, os.fsdecode(taken.path), error=error, note=str(error))
+
+
+def _as_fault(error: OSError, name: str) -> HoldError:
+    file = error.filename
+    reading = file is not None and os.path.lexists(file) and not os.access(file, os.R_OK)
+    return as_fault(error, name, reading=reading)
 
 
 def _saved(record: Recorded) -> Outcome:
@@ -226,7 +255,8 @@ def _saved(record: Recorded) -> Outcome:
 def _iter_taken(repository: Repository, plan: SavePlan, progress: Progress) -> Iterator[Taken]:
     """Take in every change, in the order of the paths; hashing runs ahead in threads."""
     place = Place(repository.here, "here")
-    changes = Scan(repository, plan.paths).iter_changes(untracked=not plan.updated)
+    scan = Scan(repository, plan.paths)
+    changes = scan.iter_changes(untracked=not plan.updated)
     objects = objects_of(repository, place)
     rules = Rules(repository, to_git=plan.to_git)
     ingester = Ingester(repository.top, repository.annex_dir + b"/othertmp", objects, rules.limits)
@@ -242,7 +272,10 @@ def _iter_taken(repository: Repository, plan: SavePlan, progress: Progress) -> I
                     progress.advance(1, taken.size)
                     yield taken
             if not block and not ahead:
-                return
+                break
+    for path in sorted(scan.unreadable):
+        error = OSError(errno.EACCES, "Permission denied")
+        yield Taken(path, error=as_fault(error, os.fsdecode(path), reading=True))
 
 
 def spread(
@@ -277,7 +310,7 @@ class Taker:
         for left in range(_TRIES - 1, -1, -1):
             before = _look(self._top + change.path)
             try:
-                return self._take(change)
+                return self._take(change)._replace(in_head=change.in_head)
             except (HoldError, OSError) as error:
                 # Another program may have saved it, or written to it, as we looked: look again.
                 if not left or before == _look(self._top + change.path):

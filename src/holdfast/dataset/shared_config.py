@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..core import faults, secure_hashes
+from ..core.expressions import Dialect, parse
 from ..wire import branch_paths, logs
 from .config import Config
 from .ledger import Ledger
@@ -27,6 +28,18 @@ _LEDGER = frozenset((
 ))  # fmt: skip
 """What git-annex reads from its own branch."""
 _FILE = b".datalad/config"
+_RULES = {
+    "annex.largefiles": "largerthan=100kb or include=*.dat",
+    "annex.addunlocked": "include=*.txt",
+}
+"""Settings that are expressions, each with an example."""
+_NOT_FROM_THE_FILE = frozenset((
+    "alias", "annex", "author", "branch", "color", "commit", "committer", "core", "credential",
+    "diff", "extensions", "fetch", "filter", "gc", "gpg", "http", "i18n", "include", "includeif",
+    "index", "init", "log", "merge", "pack", "protocol", "pull", "push", "rebase", "receive",
+    "remote", "safe", "ssh", "status", "submodule", "tag", "transfer", "uploadpack", "url", "user",
+))  # fmt: skip
+"""Sections of which git and git-annex read nothing from the data set's file."""
 
 
 class Setting(NamedTuple):
@@ -87,8 +100,14 @@ def _iter_items(listing: bytes) -> Iterator[tuple[str, str]]:
 
 
 def set_here(repository: Repository, name: str, value: str) -> None:
-    """Set something for this clone; an empty value takes the setting away."""
+    """Set something for this clone; an empty value takes the setting away.
+
+    Raises:
+        UsageError: The value is none for this name, or the name is no setting.
+    """
     _check(name)
+    if value:
+        _check_value(name, value)
     _git_config(repository, ["--local"], name, value)
     repository.forget_config()
 
@@ -97,11 +116,14 @@ def set_shared(repository: Repository, name: str, value: str) -> str:
     """Set something for all clones; an empty value takes it away. Gives where it is kept.
 
     Raises:
-        UsageError: The value is none for this name, or the name is no setting.
+        UsageError: The value is none for this name, or the name is no setting that can be shared.
     """
     _check(name)
+    if value or name in COPIES:
+        _check_value(name, value)
     if name in COPIES:
-        _set_copies(repository, name, value)
+        number = int(value)
+        record(repository, [(COPIES[name], lambda old: logs.set_copies(old, number, now()))])
         return "ledger"
     if name in _LEDGER:
         raw = (name.encode(), value.encode("utf-8", "surrogateescape"))
@@ -118,19 +140,32 @@ def set_shared(repository: Repository, name: str, value: str) -> str:
             what=f"{name} is kept in a file of the data set, and this repository is bare",
             command="config",
         )
+    if value and name.partition(".")[0] in _NOT_FROM_THE_FILE:
+        raise faults.BAD_USAGE(
+            what=f"{name} cannot be shared: it is read from each clone's own settings only, so set "
+            "it there, without --shared",
+            command="config",
+        )
     os.makedirs(os.path.join(repository.top, os.path.dirname(_FILE)), exist_ok=True)
     _git_config(repository, [b"--file", os.path.join(repository.top, _FILE)], name, value)
     return "dataset"
 
 
-def _set_copies(repository: Repository, name: str, value: str) -> None:
-    least = 1 if name == "annex.mincopies" else 0
-    if not (value.isascii() and value.isdigit() and int(value) >= least):
-        raise faults.BAD_USAGE(
-            what=f"{name} is a number of copies, {least} or more; {value!r} is not",
-            command="config",
-        )
-    record(repository, [(COPIES[name], lambda old: logs.set_copies(old, int(value), now()))])
+def _check_value(name: str, value: str) -> None:
+    """Refuse a value now that would make each later save or drop fail."""
+    if name in COPIES:
+        least = 1 if name == "annex.mincopies" else 0
+        if not (value.isascii() and value.isdigit() and int(value) >= least):
+            raise faults.BAD_USAGE(
+                what=f"{name} is a number of copies, {least} or more; {value!r} is not",
+                command="config",
+            )
+    if name in _RULES and not (name == "annex.addunlocked" and value in ("true", "false")):
+        where = f"what you type, as in: hold config {name}='{_RULES[name]}'"
+        strange = parse(value, Dialect.LARGEFILES, where).strange
+        if strange:
+            detail = f"there is no term {strange[0]!r} in such a rule"
+            raise faults.BAD_RULE(rule=value, detail=detail, where=where)
 
 
 def _git_config(repository: Repository, where: list[str | bytes], name: str, value: str) -> None:

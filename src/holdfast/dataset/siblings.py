@@ -157,7 +157,7 @@ def _iter_lines(
     """Lines about other places, of the files that changed since the first of these versions."""
     contents = read_journal(repository.annex_dir + b"/journal")
     names = ("-r", "-z", "--name-only")
-    listing = ("diff-tree", *names, bases[0], ours) if bases else ("ls-tree", *names, ours)
+    listing = ("diff-tree", *names, bases[0], ours, "--") if bases else ("ls-tree", *names, ours)
     paths = [path for path in repository.git.iter_fields(*listing) if path not in contents]
     contents.update(_read_at(repository, ours, paths))
     for path, content in contents.items():

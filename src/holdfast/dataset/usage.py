@@ -168,7 +168,7 @@ def _iter_differing(repository: Repository, tree: bytes) -> Iterator[tuple[bytes
     """What a tree has that the index has not."""
     fields = repository.git.iter_fields(
         "diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev",
-        "--ignore-submodules=all", tree,
+        "--ignore-submodules=all", tree, "--",
     )  # fmt: skip
     for facts in fields:
         path = next(fields)

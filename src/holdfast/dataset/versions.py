@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core import faults
+from ..core.errors import NotFoundError
 from .repository import Repository
 
 _RUN = re.compile(
@@ -51,9 +52,9 @@ def iter_versions(
         NotFoundError: ``start`` is no version.
     """
     git = repository.git
-    if start is None and git.line("rev-parse", "--verify", "--quiet", "HEAD") is None:
+    tip = commit_of(repository, start) if start else head_of(repository)
+    if tip is None:
         return
-    tip = commit_of(repository, start or "HEAD")
     limit = [] if count is None else [f"--max-count={count}"]
     fields = git.iter_fields(
         "-c", "log.showSignature=false", "log", f"--format=format:{_FORMAT}", "--encoding=UTF-8",
@@ -100,6 +101,31 @@ def commit_of(repository: Repository, version: str) -> str:
     if found is None:
         raise faults.NO_SUCH_VERSION(version=version)
     return found.decode()
+
+
+def head_of(repository: Repository) -> str | None:
+    """The version that is checked out; None before the first."""
+    found = repository.git.line("rev-parse", "--verify", "--quiet", "HEAD")
+    return found.decode() if found else None
+
+
+def is_version(repository: Repository, word: str) -> bool:
+    """Whether a word stands for a version."""
+    try:
+        commit_of(repository, word)
+    except NotFoundError:
+        return False
+    return True
+
+
+def has_path(repository: Repository, commit: str, path: bytes) -> bool:
+    """Whether a version has something at a path."""
+    return bool(repository.git.run("ls-tree", "-z", "--full-tree", commit, "--", path))
+
+
+def ever_had_path(repository: Repository, commit: str, path: bytes) -> bool:
+    """Whether a version or one before it changed something at a path."""
+    return repository.git.line("rev-list", "--max-count=1", commit, "--", path) is not None
 
 
 def count_versions(repository: Repository) -> int:

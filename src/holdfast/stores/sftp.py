@@ -16,7 +16,7 @@ from itertools import islice
 
 from ..core import faults
 from ..core.abilities import Answer, Stream
-from ..core.errors import HoldError
+from ..core.errors import HoldError, PlaceUnavailableError, RemoteProtocolError
 from ..core.key import Key
 from ..core.place import Place, Presence
 from ..wire import sftp
@@ -24,6 +24,9 @@ from .sftp_ahead import Ahead, Lookup
 from .sftp_connection import NotSpokenError, SftpConnection
 from .sftp_file import Allowance, File
 from .sftp_repository import Objects, find_objects
+
+BREAKS_MAX = 2
+"""After so many connections that failed or broke before they gave a byte, this is no way more."""
 
 
 class SftpAnnex:
@@ -51,18 +54,25 @@ class SftpAnnex:
         self._finding = threading.Lock()
         self._objects: Objects | None = None
         self._is_elsewhere = False
+        self._breaks = 0
 
     def can_read(self) -> bool:
-        """Whether SFTP leads to the content; found out once.
+        """Whether SFTP leads to the content; found out once, unless it broke off meanwhile.
 
         Raises:
-            PlaceUnavailableError, AccessError: The other end cannot be reached.
+            AccessError: The other end does not let us in.
         """
         with self._finding:
-            if self._objects is None and not self._is_elsewhere:
-                self._objects = self._find()
-                self._is_elsewhere = self._objects is None
-            return self._objects is not None
+            if self._objects is None and not self._is_elsewhere and self._breaks < BREAKS_MAX:
+                try:
+                    self._objects = self._find()
+                    self._is_elsewhere = self._objects is None
+                except RemoteProtocolError:
+                    self._is_elsewhere = True
+                except PlaceUnavailableError:
+                    # Perhaps the place has gone; another way to it will tell.
+                    return False
+            return self._objects is not None and self._breaks < BREAKS_MAX
 
     def ask(self, keys: Sequence[Key]) -> list[Answer]:
         """Look, for each key, many in one round trip; a file of another size is no copy."""
@@ -95,7 +105,7 @@ class SftpAnnex:
                 file.wait_until_open()
                 if not file.is_open:
                     raise self._fault(key, file)
-                yield Stream(offset, key.size, self._chunks(key, file))
+                yield Stream(offset, key.size, self._chunks(connection, key, file))
             finally:
                 file.abandon()
 
@@ -114,7 +124,10 @@ class SftpAnnex:
         try:
             while (item := ahead.next()) is not None:
                 key, file = item
-                yield key, self._stream_or_error(key, file)
+                found = self._stream_or_error(connection, key, file)
+                if file.misses and file.is_open:
+                    objects.learn(key, file.path)
+                yield key, found
                 file.abandon()
                 if connection.failure is not None:
                     break
@@ -137,27 +150,34 @@ class SftpAnnex:
         for connection in busy:
             connection.kill()
         for connection in idle:
-            connection.kill()
+            connection.hang_up()
+        for connection in idle:
+            connection.close()
             connection.release()
 
     # files
 
-    def _stream_or_error(self, key: Key, file: File) -> Stream | HoldError:
+    def _stream_or_error(
+        self, connection: SftpConnection, key: Key, file: File
+    ) -> Stream | HoldError:
         """The stream from the start, or why there is none; a lost connection too."""
         try:
             if file.is_small:
                 chunks = iter(file.whole())
+                connection.was_of_use = True
             else:
                 file.wait_until_open()
-                chunks = self._chunks(key, file)
+                chunks = self._chunks(connection, key, file)
         except HoldError as error:
             return error
         if not file.is_open or (file.is_small and file.error is not None):
             return self._fault(key, file)
         return Stream(0, key.size, chunks)
 
-    def _chunks(self, key: Key, file: File) -> Iterator[bytes]:
-        yield from file.chunks()
+    def _chunks(self, connection: SftpConnection, key: Key, file: File) -> Iterator[bytes]:
+        for chunk in file.chunks():
+            connection.was_of_use = True
+            yield chunk
         if file.error is not None:
             raise self._fault(key, file)
 
@@ -181,15 +201,10 @@ class SftpAnnex:
     # connections
 
     def _find(self) -> Objects | None:
-        try:
-            connection = self._connect()
-        except NotSpokenError:
-            return None
+        """Where the content is; None when SFTP does not lead there."""
+        connection = self._connect()
         try:
             return find_objects(connection, self._path, self.place.id)
-        except BaseException:
-            connection.broken = True
-            raise
         finally:
             self._give_back(connection)
 
@@ -198,6 +213,12 @@ class SftpAnnex:
         connection, objects = self._take()
         try:
             yield connection, objects
+        except Exception:
+            raise
+        except BaseException:
+            # Ctrl-C may have come between an answer's arrival and its being taken in.
+            connection.broken = True
+            raise
         finally:
             self._give_back(connection)
 
@@ -209,19 +230,27 @@ class SftpAnnex:
         with self._lock:
             if self._idle:
                 return self._idle.pop(), self._objects
-        return self._connect(), self._objects
+        try:
+            return self._connect(), self._objects
+        except NotSpokenError as error:
+            raise faults.BAD_ANSWER(place=self.place.label, detail=str(error)) from error
 
     def _connect(self) -> SftpConnection:
         connect_s, stall_s = self._times
-        connection = SftpConnection(
-            self.place.label, self._argv, connect_s=connect_s, stall_s=stall_s
-        )
+        try:
+            connection = SftpConnection(
+                self.place.label, self._argv, connect_s=connect_s, stall_s=stall_s
+            )
+        except PlaceUnavailableError:
+            self._breaks += 1
+            raise
         with self._lock:
             self._all.add(connection)
         return connection
 
     def _give_back(self, connection: SftpConnection) -> None:
         with self._lock:
+            self._breaks += connection.failure is not None and not connection.was_of_use
             if not connection.broken and connection in self._all:
                 self._idle.append(connection)
                 return

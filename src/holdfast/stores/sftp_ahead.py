@@ -19,9 +19,7 @@ CONTENT_AHEAD = 16 << 20
 class Ahead:
     """Opens files ahead, as many as the server bears and the lanes should share."""
 
-    def __init__(
-        self, connection: SftpConnection, objects: Objects, keys: Iterator[Key]
-    ) -> None:
+    def __init__(self, connection: SftpConnection, objects: Objects, keys: Iterator[Key]) -> None:
         self.files: deque[tuple[Key, File]] = deque()
         self._connection = connection
         self._objects = objects

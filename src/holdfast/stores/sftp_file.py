@@ -13,6 +13,9 @@ from .sftp_connection import SftpConnection
 WINDOW = 4 << 20
 """Bytes that are asked for ahead and not yet used up: what we may have to hold in memory."""
 
+SMALL = 256 << 10
+"""Up to this size a file is waited for as a whole."""
+
 
 class Allowance:
     """How many bytes may still be asked for, and the open files that wait to ask, in order."""
@@ -42,7 +45,7 @@ class File:
     __slots__ = (
         "_allowance", "_arrived", "_asked", "_chunks", "_connection", "_end", "_expected",
         "_handle", "_held", "_paths", "_unanswered", "error", "is_done", "is_open", "is_small",
-        "misses",
+        "misses", "path",
     )  # fmt: skip
 
     def __init__(
@@ -60,10 +63,12 @@ class File:
         """Whether no more will arrive: it is whole, or there is an error."""
         self.error: sftp.Status | None = None
         """What the server said instead."""
+        self.path = b""
+        """The path that was tried last."""
         self.misses = -1
-        """How many of the paths led nowhere."""
-        self.is_small = size is not None and size - offset <= sftp.READ_SAFE
-        """Whether it is had by one READ."""
+        """How many paths led nowhere."""
+        self.is_small = size is not None and size - offset <= SMALL
+        """Whether it may be waited for as a whole."""
         self._connection = connection
         self._paths = iter(paths)
         self._allowance = allowance
@@ -87,7 +92,7 @@ class File:
             self._connection.pump()
 
     def whole(self) -> list[bytes]:
-        """Pump until all has arrived; only for what is smaller than the window."""
+        """Pump until all has arrived."""
         while not self.is_done:
             self._pump()
         chunks = list(self._chunks)
@@ -147,10 +152,11 @@ class File:
     def _try_next(self) -> None:
         self.misses += 1
         path = next(self._paths, None)
-        if path is not None:
-            self._connection.open(self._take_open, path)
-        else:
+        if path is None:
             self.is_done = True
+            return
+        self.path = path
+        self._connection.open(self._take_open, path)
 
     def _take_open(self, answer: sftp.Answer) -> None:
         if isinstance(answer, sftp.Handle):

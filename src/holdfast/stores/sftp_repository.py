@@ -24,16 +24,16 @@ class Objects:
     """The folder of content in a repository, and its layouts, the likely one first."""
 
     root: bytes
-    layouts: list[Layout]
+    layouts: Sequence[Layout]
 
     def paths(self, key: Key) -> Iterator[bytes]:
         """Where content of a key may be."""
         return (self.root + layout(key) for layout in self.layouts)
 
-    def learn(self, misses: int) -> None:
-        """Something was found at its second place: the next will be, too."""
-        if misses:
-            self.layouts.reverse()
+    def learn(self, key: Key, path: bytes) -> None:
+        """Content was found at a path: look there first from now on."""
+        if path != self.root + self.layouts[0](key):
+            self.layouts = self.layouts[::-1]
 
 
 def find_objects(connection: SftpConnection, path: str, place: PlaceId) -> Objects | None:
@@ -51,9 +51,7 @@ def find_objects(connection: SftpConnection, path: str, place: PlaceId) -> Objec
     folder, config = found
     if config.uuid is None or (place and config.uuid != place) or config.tuned:
         return None
-    layouts: list[Layout] = [object_path, object_path_lower]
-    if config.bare:
-        layouts.reverse()
+    layouts = (object_path_lower, object_path) if config.bare else (object_path, object_path_lower)
     return Objects(join(folder, b"annex/objects/"), layouts)
 
 
@@ -77,35 +75,29 @@ def _expanded(connection: SftpConnection, path: str) -> bytes | None:
 def _find_config(connection: SftpConnection, top: bytes) -> tuple[bytes, RemoteConfig] | None:
     """The git directory of a repository, and its configuration; looked for where git would."""
     top = top.rstrip(b"/") or b"/"
-    folders = [join(top, b".git"), top, top + b".git"]
-    link, *configs = _read_all(
-        connection, [folders[0], *(join(folder, b"config") for folder in folders)]
+    inner = join(top, b".git")
+    link, shared, *configs = _read_all(
+        connection,
+        [inner, inner + b"/commondir", inner + b"/config", top + b"/config", top + b".git/config"],
     )
-    for folder, text in zip(folders, configs, strict=True):
+    if link is not None:
+        if not link.startswith(b"gitdir: "):
+            return None
+        inner = join(top, _line(link.removeprefix(b"gitdir: ")))
+        shared, configs[0] = _read_all(connection, [inner + b"/commondir", inner + b"/config"])
+    if shared is not None:
+        # A linked work tree: all is in the git directory it was linked from.
+        inner = join(inner, _line(shared))
+        (configs[0],) = _read_all(connection, [inner + b"/config"])
+    for folder, text in zip((inner, top, top + b".git"), configs, strict=True):
         if text is not None:
-            return _with_config(folder, text)
-        if folder is folders[0] and link is not None:
-            return _follow(connection, top, link)
+            config = parse_remote_config(text.decode("utf-8", "surrogateescape"))
+            return (folder, config) if config is not None else None
     return None
 
 
-def _follow(
-    connection: SftpConnection, top: bytes, link: bytes
-) -> tuple[bytes, RemoteConfig] | None:
-    """The git directory that a ``.git`` file names; that of a linked work tree is shared."""
-    if not link.startswith(b"gitdir: "):
-        return None
-    folder = join(top, link.removeprefix(b"gitdir: ").rstrip(b"\r\n"))
-    shared, text = _read_all(connection, [join(folder, b"commondir"), join(folder, b"config")])
-    if shared is not None:
-        folder = join(folder, shared.rstrip(b"\r\n"))
-        (text,) = _read_all(connection, [join(folder, b"config")])
-    return _with_config(folder, text) if text is not None else None
-
-
-def _with_config(folder: bytes, text: bytes) -> tuple[bytes, RemoteConfig] | None:
-    config = parse_remote_config(text.decode("utf-8", "surrogateescape"))
-    return (folder, config) if config is not None else None
+def _line(text: bytes) -> bytes:
+    return text.rstrip(b"\r\n")
 
 
 def _read_all(connection: SftpConnection, paths: Sequence[bytes]) -> list[bytes | None]:

@@ -1,4 +1,8 @@
-"""A git-annex repository on another machine, by ssh and git-annex-shell.
+"""A git-annex repository on another machine, by ssh: git-annex-shell, and SFTP for reading.
+
+Content is read over SFTP where the server has it and it leads to the repository; that is many
+times quicker for small files. Where it does not, and for all that is no reading, git-annex-shell
+is asked: its word counts where a copy shall be kept or dropped, since locks there hold.
 
 Questions and small files are asked for ahead, within a window, so that thousands of them cost a
 few round trips. Each GET is closed with the client's SUCCESS or FAILURE; ahead of the content
@@ -13,18 +17,21 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 
 from ..core import faults
 from ..core.abilities import Answer, Stream
+from ..core.backends import is_verifiable
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, PlaceId, Presence
 from ..wire import p2p
-from .p2p_connection import P2pConnection, last_words, start_process, translated
+from .p2p_connection import P2pConnection
 from .p2p_reading import Ahead, Reading, iter_replies
-from .ssh_command import parse_ssh_address, ssh_argv
+from .program import last_words, start_process, translated
+from .sftp import SftpAnnex
+from .ssh_command import parse_ssh_address, sftp_argv, ssh_argv
 
 NOBODY = PlaceId("00000000-0000-0000-0000-000000000000")
 """Who we say we are when this clone has no UUID."""
@@ -43,6 +50,7 @@ class SshAnnex:
         ssh_program: str = "ssh",
         cost: float = 200.0,
         command: Sequence[str] | None = None,
+        sftp_command: Sequence[str] | None = None,
         path: str | None = None,
         connect_s: float = 30.0,
         stall_s: float = 20.0,
@@ -50,7 +58,8 @@ class SshAnnex:
         """Nothing is started yet.
 
         ``command`` is what to call instead of ssh and git-annex-shell, with the ``path`` of the
-        repository: ``["git-annex-shell"]`` for one on this machine.
+        repository: ``["git-annex-shell"]`` for one on this machine. ``sftp_command`` then is what
+        speaks SFTP; without it, nothing does.
         """
         self.place = place
         self.cost = cost
@@ -63,6 +72,7 @@ class SshAnnex:
             assert path is not None, "a command needs a path"
             self._path = path
             self._argv: Callable[[list[str]], list[str]] = lambda words: [*command, *words]
+            self._sftp_argv = sftp_command
         else:
             address = parse_ssh_address(url)
             self._path = address.path
@@ -72,6 +82,8 @@ class SshAnnex:
                 shell_command=ssh_command,
                 program=ssh_program,
             )
+            self._sftp_argv = sftp_argv(address, shell_command=ssh_command, program=ssh_program)
+        self._sftp: SftpAnnex | None = None
 
     # finding out
 
@@ -146,6 +158,44 @@ class SshAnnex:
         Raises:
             NotFoundError: It is not there.
         """
+        quick = self._quick_way() if is_verifiable(key.backend) else None
+        way = self._open_by_p2p if quick is None else quick.open_content
+        with way(key, offset) as stream:
+            yield stream
+
+    def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
+        """Stream each key's content from its start; requests are sent ahead within a window.
+
+        When the connection is lost, every key that was taken is answered with that.
+        """
+        source = iter(keys)
+        try:
+            quick = self._quick_way()
+        except HoldError as error:
+            yield from ((key, error) for key in islice(source, 1))
+            return
+        if quick is None:
+            yield from self._iter_by_p2p(source)
+            return
+        for key, found in quick.iter_contents(source):
+            if is_verifiable(key.backend):
+                yield key, found
+            else:
+                yield from self._one_by_p2p(key)
+
+    def _quick_way(self) -> SftpAnnex | None:
+        """The place by SFTP, where that leads to it; found out when content is first wanted."""
+        with self._lock:
+            if self._sftp is None and self._sftp_argv is not None:
+                connect_s, stall_s = self._times
+                self._sftp = SftpAnnex(
+                    self.place, self._sftp_argv, self._path, connect_s=connect_s, stall_s=stall_s
+                )
+            quick = self._sftp
+        return quick if quick is not None and quick.can_read() else None
+
+    @contextmanager
+    def _open_by_p2p(self, key: Key, offset: int = 0) -> Iterator[Stream]:
         with self._connection() as connection:
             connection.send(connection.session.ask(p2p.Get(offset, b"", key)))
             reading = Reading(self.place, connection, key)
@@ -156,12 +206,16 @@ class SshAnnex:
             else:
                 connection.broken = True
 
-    def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
-        """Stream each key's content from its start; GETs are sent ahead within a window.
+    def _one_by_p2p(self, key: Key) -> Iterator[tuple[Key, Stream | HoldError]]:
+        """One without a hash: only git-annex-shell can tell that it changed while it was sent."""
+        with ExitStack() as stack:
+            try:
+                found: Stream | HoldError = stack.enter_context(self._open_by_p2p(key))
+            except HoldError as error:
+                found = error
+            yield key, found
 
-        When the connection is lost, every key that was taken is answered with that.
-        """
-        source = iter(keys)
+    def _iter_by_p2p(self, source: Iterator[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
         try:
             connection = self._take()
         except HoldError as error:
@@ -185,6 +239,8 @@ class SshAnnex:
 
     def close(self) -> None:
         """End all processes; what they were sending ends with an error."""
+        if self._sftp is not None:
+            self._sftp.close()
         with self._lock:
             idle, self._idle = self._idle, []
             busy = self._all - set(idle)

@@ -82,12 +82,26 @@ def ssh_argv(
     GIT_SSH, one program without options.
     """
     remote = " ".join([words[0], *(_quoted(word) for word in words[1:])])
-    options = ["-p", str(address.port)] if address.port is not None else []
-    call = [*options, address.target, remote]
+    return _called([*_port(address), address.target, remote], shell_command, program)
+
+
+def sftp_argv(
+    address: SshAddress, *, shell_command: str | None = None, program: str = "ssh"
+) -> list[str]:
+    """The call that talks SFTP with that machine; other words as for `ssh_argv`."""
+    return _called([*_port(address), "-s", address.target, "sftp"], shell_command, program)
+
+
+def _port(address: SshAddress) -> list[str]:
+    return ["-p", str(address.port)] if address.port is not None else []
+
+
+def _called(call: list[str], shell_command: str | None, program: str) -> list[str]:
     if shell_command:
         return ["sh", "-c", f'{shell_command} "$@"', shell_command, *call]
     return [program, *call]
 
 
 def _quoted(word: str) -> str:
-    return "'" + word.replace("'", "'\\''") + "'"
+    # As git-annex does it: as a login shell, git-annex-shell reads quotes but no backslashes.
+    return "'" + word.replace("'", "'\"'\"'") + "'"

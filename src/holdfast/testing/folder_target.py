@@ -29,6 +29,10 @@ class FolderTarget:
 
     def commit(self, key: Key, path: bytes) -> None:
         """Move a file to its final name."""
+        self.put(key, path)
+
+    def put(self, key: Key, path: bytes) -> None:
+        """Rename a file to its final name."""
         os.rename(path, self.path_of(key))
 
     def content(self, key: Key) -> bytes | None:

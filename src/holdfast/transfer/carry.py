@@ -21,10 +21,11 @@ from ..core.outcome import Outcome, Status
 from ..core.place import Place, PlaceId
 from ..core.progress import Progress, Silence
 from .plan import Attempts
-from .receive import Received, may_take, no_source, receive, receive_stream
+from .receive import Received, may_take, no_source, receive
+from .staging import Door, Staging
 
-ON_WAY_MAX = 2000
-"""How many keys are in lanes at a time."""
+ON_WAY_MAX = 8000
+"""How many keys are in lanes at a time: more than all lanes hold back until a batch is synced."""
 
 BULK_SIZE_MAX = 8 << 20
 """Larger files go one by one: they are resumed, and change to another source mid-file."""
@@ -46,19 +47,24 @@ def iter_carry(
     progress: Progress | None = None,
     unchecked_from: Collection[PlaceId] = (),
     action: str = "get",
+    staging: Staging | None = None,
+    are_missing: bool = False,
 ) -> Iterator[Outcome]:
     """Bring content into a place, telling of each path when it is done.
 
     ``jobs`` is how many transfers may go on with each place. Two paths with the same key cost one
     transfer. ``action`` is what outcomes call it; their fact ``from`` is the UUID of the place it
-    came from. Closing the iterator, or Ctrl-C, stops soon: what arrived is kept, and a source
-    that does not stop by itself is closed.
+    came from. With a ``staging`` into the same place, content is synced in batches before it is
+    told of. ``are_missing`` says that the caller has looked, and spares a look for each key.
+    Closing the iterator, or Ctrl-C, stops soon: what arrived is kept, and a source that does not
+    stop by itself is closed.
     """
     carrier = _Carrier(sources, target, jobs, progress or Silence(), unchecked_from)
     carrier.action = action
+    carrier.staging = staging
     try:
         for path, key in wanted:
-            carrier.want(path, key, plan)
+            carrier.want(path, key, plan, is_missing=are_missing)
             while carrier.is_full:
                 yield from carrier.take(wait=True)
             yield from carrier.take(wait=False)
@@ -79,7 +85,7 @@ class _Task:
     retried: set[PlaceId] = field(default_factory=set)
 
 
-_Done = tuple[_Task, Received | HoldError | BaseException]
+_Done = tuple[_Task | None, Received | HoldError | BaseException]
 
 
 class _Carrier:
@@ -100,6 +106,7 @@ class _Carrier:
         self.stopping = threading.Event()
         self.on_way: dict[Key, _Task] = {}
         self.action = "get"
+        self.staging: Staging | None = None
         self._jobs = max(1, jobs)
         self._lanes: dict[PlaceId, _Lane] = {}
         self._lock = threading.Lock()
@@ -110,12 +117,14 @@ class _Carrier:
     def is_full(self) -> bool:
         return len(self.on_way) >= ON_WAY_MAX
 
-    def want(self, path: str, key: Key, plan: Callable[[Key], Attempts]) -> None:
+    def want(
+        self, path: str, key: Key, plan: Callable[[Key], Attempts], *, is_missing: bool
+    ) -> None:
         """Send a key on its way, unless it is there or on its way already."""
         task = self.on_way.get(key)
         if task is not None:
             task.paths.append(path)
-        elif self.target.has(key):
+        elif not is_missing and self.target.has(key):
             self.progress.advance(1, key.size or 0)
             self._said.append(Outcome(self.action, Status.NOT_NEEDED, path, key, key.size))
         else:
@@ -133,9 +142,10 @@ class _Carrier:
             except Empty:
                 return
             wait = False
-            del self.on_way[task.key]
-            if not isinstance(result, Received | HoldError):
+            if task is None or not isinstance(result, Received | HoldError):
+                assert isinstance(result, BaseException)
                 raise result
+            del self.on_way[task.key]
             yield from self._outcomes(task, result)
 
     def pass_on(self, task: _Task) -> None:
@@ -150,7 +160,7 @@ class _Carrier:
             task.answers.append((lane.source.place, gone))
         self.report(task, no_source(task.key, task.answers))
 
-    def report(self, task: _Task, result: Received | HoldError | BaseException) -> None:
+    def report(self, task: _Task | None, result: Received | HoldError | BaseException) -> None:
         """Tell the caller's thread that a task has ended. For any thread."""
         self._done.put((task, result))
 
@@ -177,7 +187,8 @@ class _Carrier:
         key, size = task.key, task.key.size
         for number, path in enumerate(task.paths):
             if isinstance(result, HoldError):
-                status = Status.ERROR if task.answers else Status.IMPOSSIBLE
+                nobody_has_it = result.code == faults.NO_SOURCE.code and not task.answers
+                status = Status.IMPOSSIBLE if nobody_has_it else Status.ERROR
                 yield Outcome(self.action, status, path, key, size, result.why, result)
             elif not result.fresh or number:
                 yield Outcome(self.action, Status.NOT_NEEDED, path, key, size)
@@ -228,19 +239,29 @@ class _Lane:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:
-        while (task := self._next()) is not None:
-            try:
-                if self._bulk is not None and _is_small(task.key):
-                    self._take_many(self._bulk, task)
-                else:
-                    self._take_one(task)
-            except _Stopped:
-                return
-            except BaseException as error:  # a bug: the caller's thread shall raise it
-                self._carrier.report(task, error)
-                return
+        carrier = self._carrier
+        door: Door[_Task] = Door(carrier.target, carrier.report, carrier.staging)
+        task = None
+        try:
+            while (task := self._next(door)) is not None:
+                try:
+                    if self._bulk is not None and _is_small(task.key):
+                        self._take_many(self._bulk, task, door)
+                    else:
+                        if not _is_small(task.key):
+                            # What is held back shall not wait for a large file.
+                            door.flush()
+                        self._take_one(task, door)
+                except _Stopped:
+                    break
+            door.flush()
+        except BaseException as error:  # a bug: the caller's thread shall raise it
+            carrier.report(task, error)
 
-    def _next(self) -> _Task | None:
+    def _next(self, door: Door[_Task]) -> _Task | None:
+        if not self._tasks:
+            # Nobody shall wait for what we hold back while we wait for others.
+            door.flush()
         with self._ready:
             while not self._tasks and not self._carrier.stopping.is_set():
                 self._ready.wait()
@@ -256,7 +277,7 @@ class _Lane:
 
     # one key
 
-    def _take_one(self, task: _Task) -> None:
+    def _take_one(self, task: _Task, door: Door[_Task]) -> None:
         carrier = self._carrier
         ways = [carrier.sources[place] for place in task.order]
         if self.gone is None:
@@ -274,7 +295,7 @@ class _Lane:
 
         try:
             received = receive(
-                carrier.target,
+                door.target,
                 task.key,
                 ways,
                 self._advance,
@@ -283,50 +304,50 @@ class _Lane:
             )
         except HoldError as error:
             had_none = error.code == faults.NO_SOURCE.code
-            carrier.report(task, no_source(task.key, task.answers) if had_none else error)
+            door.tell(task, no_source(task.key, task.answers) if had_none else error)
         else:
             if received.place is not None and received.place.id == self.source.place.id:
                 self._failures = 0
-            carrier.report(task, received)
+            door.tell(task, received)
 
     # many keys
 
-    def _take_many(self, bulk: BulkReadable, first: _Task) -> None:
+    def _take_many(self, bulk: BulkReadable, first: _Task, door: Door[_Task]) -> None:
         taken: deque[_Task] = deque()
-        for key, found in bulk.iter_contents(self._keys(first, taken)):
+        for key, found in bulk.iter_contents(self._keys(first, taken, door)):
             task = taken.popleft()
             assert task.key == key
-            self._end(task, self._received(task, found))
+            self._end(task, self._received(task, found, door), door)
         assert not taken
 
-    def _keys(self, first: _Task, taken: deque[_Task]) -> Iterator[Key]:
+    def _keys(self, first: _Task, taken: deque[_Task], door: Door[_Task]) -> Iterator[Key]:
         task: _Task | None = first
         while task is not None:
             if may_take(task.key, self.source.place, self._carrier.unchecked_from):
                 taken.append(task)
                 yield task.key
             else:
-                self._take_one(task)
+                self._take_one(task, door)
             # Never waits: what is asked for already shall not wait for what is not yet wanted.
             task = self._next_small() if self.gone is None else None
 
-    def _received(self, task: _Task, found: Stream | HoldError) -> Received | HoldError:
+    def _received(
+        self, task: _Task, found: Stream | HoldError, door: Door[_Task]
+    ) -> Received | HoldError:
         if isinstance(found, HoldError):
             return found
         try:
-            return receive_stream(
-                self._carrier.target, task.key, self.source.place, found, self._advance
-            )
+            return door.take(task.key, self.source.place, found, self._advance)
         except HoldError as error:
             return error
 
-    def _end(self, task: _Task, result: Received | HoldError) -> None:
+    def _end(self, task: _Task, result: Received | HoldError, door: Door[_Task]) -> None:
         if isinstance(result, Received):
             self._failures = 0
         elif not isinstance(result, PlaceFullError) and result.code != faults.IN_USE.code:
             self._fall_over(task, result)
             return
-        self._carrier.report(task, result)
+        door.tell(task, result)
 
     def _fall_over(self, task: _Task, error: HoldError) -> None:
         """On to the next place; one that broke off is asked once more, after all others."""

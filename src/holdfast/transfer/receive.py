@@ -218,9 +218,11 @@ class Intake:
             IntegrityError: It is not what the key names. Unless it offered another size, what
                 was there is thrown away; ``mixed`` then says that not all of it was from here.
         """
-        wanted, remark = self.key.size, _remark(stream)
+        wanted, remark = self.key.size, remark_of(stream)
         if None not in (wanted, stream.size) and stream.size != wanted:
-            raise self._wrong(place, f"it offers {stream.size} bytes instead of {wanted}", remark)
+            raise wrong_content(
+                place, self.key, f"it offers {stream.size} bytes instead of {wanted}", remark
+            )
         if stream.offset != self.size:
             if stream.offset:
                 detail = f"asked for byte {self.size} it starts at {stream.offset}"
@@ -255,7 +257,7 @@ class Intake:
         try:
             self._checker.finish() if chunk is None else self._checker.feed(chunk)
         except IntegrityError as error:
-            raise self._wrong(place, error.why, remark) from None
+            raise wrong_content(place, self.key, error.why, remark) from None
 
     def _write(self, chunk: bytes) -> None:
         view = memoryview(chunk)
@@ -264,14 +266,6 @@ class Intake:
         self.size += len(chunk)
         self.came += len(chunk)
         self._progress(len(chunk))
-
-    def _wrong(self, place: Place, detail: str, remark: str) -> HoldError:
-        return faults.WRONG_CONTENT(
-            source=place.label,
-            key=self.key.text,
-            detail=f"{detail}; {remark}" if remark else detail,
-            next="run the same command again; if it stays so, the copy there is damaged",
-        )
 
 
 @contextmanager
@@ -282,7 +276,7 @@ def open_intake(target: Writable, key: Key, progress: OnBytes) -> Iterator[Intak
         PlaceUnavailableError: Another process is bringing this key.
         PlaceFullError, AccessError: The system does not let us write.
     """
-    with target.open_partial(key) as partial, _system_errors(partial.path):
+    with target.open_partial(key) as partial, system_errors(partial.path):
         intake = Intake(target, key, partial.path, progress)
         try:
             intake.resume(partial.size)
@@ -291,12 +285,24 @@ def open_intake(target: Writable, key: Key, progress: OnBytes) -> Iterator[Intak
             intake.close()
 
 
-def _remark(stream: Stream) -> str:
+def wrong_content(place: Place, key: Key, detail: str, remark: str = "") -> HoldError:
+    """The error that says a place sent other bytes than a key names."""
+    return faults.WRONG_CONTENT(
+        source=place.label,
+        key=key.text,
+        detail=f"{detail}; {remark}" if remark else detail,
+        next="run the same command again; if it stays so, the copy there is damaged",
+    )
+
+
+def remark_of(stream: Stream) -> str:
+    """What a source has to tell, should the bytes be wrong."""
     return stream.remark if isinstance(stream, RemarkedStream) else ""
 
 
 @contextmanager
-def _system_errors(path: bytes) -> Iterator[None]:
+def system_errors(path: bytes) -> Iterator[None]:
+    """What the system says about a file of ours, as one of our faults."""
     try:
         yield
     except OSError as error:

@@ -44,6 +44,14 @@ _SIZE_AT = 36
 _NEVER = 1 << 64
 
 
+class GitOnlyError(ProtocolError):
+    """An index is whole, but has a part without which its entries do not mean what they say."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(f"the git index has a part that only git can handle: {part}")
+        self.part = part
+
+
 class StatFacts(NamedTuple):
     """What the index keeps of a file's lstat, to see later that it is unchanged; 32 bits each."""
 
@@ -377,11 +385,7 @@ class IndexView:
                 self.cache_tree = data[position : position + size]
             elif not 0x41 <= name[0] <= 0x5A:
                 # git may leave aside an extension in capitals; any other changes what entries mean.
-                raise ProtocolError(
-                    f"the git index has a part that only git can handle: {name!r}",
-                    why="it is a split or sparse index, or of a newer git",
-                    hint="git update-index --no-split-index; git config index.sparse false",
-                )
+                raise GitOnlyError(name.decode("ascii", "backslashreplace"))
             position += size
 
 
