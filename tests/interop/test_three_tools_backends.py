@@ -38,11 +38,10 @@ def fill(tools: Tools, folder: Path) -> None:
 
 def problems(tools: Tools, tool: str, folder: Path) -> dict[str, str]:
     """The files a tool's fsck complains of, and what it says."""
+    code = 0 if "damaged" not in folder.name else 1
     if tool == "hold":
-        code = 0 if "damaged" not in folder.name else 3
         told = tools.hold(folder, "fsck", "--json", exits=code).records()
         return {str(r["path"]): str(r["note"]) for r in told if r["status"] == "error"}
-    code = 0 if "damaged" not in folder.name else 1
     told = tools.annex(folder, "fsck", "--json", "--json-error-messages", exits=code).records()
     return {str(r["file"]): str(r["error-messages"]) for r in told if not r["success"]}
 
