@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from scenes import (
+    HOLD,
     KILLED,
     SCENES,
     Scene,
@@ -104,6 +105,22 @@ def test_killed_inside_a_system_call_also_of_git_nothing_is_lost(
     number = 1 if calls == "fsync" else random.Random(SEED).randrange(1, 6)
     kill_by_strace(scene.command(), main, calls, number)
     after_a_kill(scene, main)
+
+
+def test_killed_between_index_and_refs_the_next_save_tells_the_ledger_too(dataset: Path) -> None:
+    (dataset / "large.bin").write_bytes(bytes(range(256)) * 400)
+    (dataset / "open.bin").write_bytes(bytes(range(256)) * 401)
+    must(dataset, HOLD, "save", "-q", "open.bin")
+    must(dataset, HOLD, "unlock", "-q", "open.bin")
+    before = must(dataset, "git", "rev-parse", "HEAD", "git-annex").out.split()
+    must(dataset, HOLD, "save", "-q")
+    # As it is when hold dies after the index was published, before git moved the refs.
+    must(dataset, "git", "update-ref", "HEAD", before[0])
+    must(dataset, "git", "update-ref", "refs/heads/git-annex", before[1])
+    must(dataset, HOLD, "save", "-q")
+    told = must(dataset, "git", "annex", "whereis", "--in", "here", "large.bin", "open.bin").out
+    assert told.count("(1 copy)") == 2, told
+    assert "here" in must(dataset, "git", "annex", "whereis", "large.bin").out
 
 
 # locks of git that a killed hold leaves

@@ -31,10 +31,11 @@ from ..core.system_errors import as_fault
 from ..wire.branch_paths import location_log
 from ..wire.gitobjects import Oid, hash_object
 from ..wire.pointer import key_of_link, link_target, pointer
-from .annexed import TrackedFile
+from .annexed import TrackedFile, with_keys
 from .changes import SUBMODULE_MODE, Change, IndexState, Scan
 from .commit import SAME, Recorded, commit
 from .filtered import iter_filtered_blobs
+from .git import hex_oid
 from .git_folder import link_git_folder
 from .index_file import clear_dead_locks, index_state
 from .ingest import Ingester
@@ -76,6 +77,7 @@ class Taken(NamedTuple):
     verb: str = "add"
     error: Exception | None = None
     in_head: IndexState | None = None
+    staged: bool = False
 
 
 @dataclass(frozen=True)
@@ -289,11 +291,31 @@ def spread(
 
 
 def finish_block(repository: Repository, block: list[Taken]) -> Iterator[Taken]:
-    """Let git read those files that its own filters apply to."""
+    """Let git read those files that its own filters apply to, and tell the keys of staged ones."""
     filtered = [taken.path for taken in block if taken.filtered]
     oids = dict(iter_filtered_blobs(repository, filtered)) if filtered else {}
+    keys = _keys_of_staged(repository, block)
     for taken in block:
-        yield taken._replace(oid=oids[taken.path]) if taken.filtered else taken
+        if taken.filtered:
+            yield taken._replace(oid=oids[taken.path])
+        elif taken.path in keys:
+            key = keys[taken.path]
+            yield taken._replace(key=key, size=key.size or 0, stored=True)
+        else:
+            yield taken
+
+
+def _keys_of_staged(repository: Repository, block: Sequence[Taken]) -> dict[bytes, Key]:
+    """Of what is staged as the folder has it, the keys whose content is here.
+
+    A killed save leaves it so, and the ledger was not told.
+    """
+    entries = [(t.path, t.mode, hex_oid(t.oid)) for t in block if t.staged and t.oid is not None]
+    if not entries:
+        return {}
+    objects = objects_of(repository, Place(repository.here, "here"))
+    files = with_keys(repository, entries)
+    return {file.path: file.key for file in files if file.key and objects.has(file.key)}
 
 
 class Taker:
@@ -340,7 +362,7 @@ class Taker:
             key = key_of_link(target) if b".git/annex/objects/" in target else None
             if key is not None and target != link_target(key, change.path.count(b"/")):
                 return self._take_link(change, os.lstat(self._top + change.path))
-        return Taken(change.path, staged.mode, staged.oid, verb=_verb(change))
+        return Taken(change.path, staged.mode, staged.oid, verb=_verb(change), staged=True)
 
     def _take_link(self, change: Change, status: os.stat_result) -> Taken:
         path = change.path
