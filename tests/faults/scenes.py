@@ -262,15 +262,15 @@ def scene_drop(base: Path, seed: int = 3, count: int = 60, *, unlocked: bool = T
     )  # fmt: skip
 
 
-def scene_fsck(base: Path, seed: int = 4, count: int = 60) -> Scene:
-    """A clone whose content is damaged in several ways, with a good origin."""
+def scene_fsck(base: Path, seed: int = 4, count: int = 60, *, every: int = 4) -> Scene:
+    """A clone whose content is damaged in several ways, each so many-th, with a good origin."""
     main = cloned(base, seed, count)
     must(main, HOLD, "get", "-q")
     chance = random.Random(seed)
     good = contents(base / "origin")
     for number, (_, path) in enumerate(sorted(objects(main).items())):
-        if number % 4 == 0 and path.stat().st_size:
-            damage(path, chance, cut=number % 8 == 0)
+        if number % every == 0 and path.stat().st_size:
+            damage(path, chance, cut=number % (2 * every) == 0)
     return Scene("fsck", ("fsck", "-q", "--repair"), base, good)
 
 
@@ -300,7 +300,7 @@ ENOUGH_FOR_HANDS = MANY + 80
 SCENES_OF_MANY: dict[str, Callable[[Path], Scene]] = {
     "get": lambda base: scene_get(base, count=ENOUGH_FOR_HANDS),
     "drop": lambda base: scene_drop(base, count=ENOUGH_FOR_HANDS, unlocked=False),
-    "fsck": lambda base: scene_fsck(base, count=ENOUGH_FOR_HANDS),
+    "fsck": lambda base: scene_fsck(base, count=ENOUGH_FOR_HANDS, every=100),
 }
 """So many files that forked hands share the work."""
 
