@@ -491,7 +491,7 @@ HAND_KILLED = Fault(
     "a process that helped with this was killed",
     "the system does so when memory is short; a person may have done it",
     "what was done before is recorded, and nothing is half made",
-    "run the same again; it goes on from there (--jobs 1 takes less memory)",
+    "run the same again; it goes on from there",
 )  # fmt: skip
 
 IGNORED_ONLY_HERE = Fault(
