@@ -10,7 +10,6 @@ this process (PR_SET_PDEATHSIG), so nothing goes on behind the back of whoever c
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -84,6 +83,8 @@ class _Hand:
         self._results = results
 
     def give(self, task: object) -> None:
+        import pickle  # late, here and below: most commands have too few files for hands
+
         try:
             pickle.dump(task, self._tasks, pickle.HIGHEST_PROTOCOL)
             self._tasks.flush()
@@ -91,6 +92,8 @@ class _Hand:
             raise faults.HAND_KILLED() from None
 
     def take(self) -> tuple[Exception | None, Any]:
+        import pickle
+
         try:
             answer: tuple[Exception | None, Any] = pickle.load(self._results)
         except (EOFError, pickle.UnpicklingError):
@@ -182,6 +185,8 @@ def _be_a_hand(
     end: Callable[[], None],
 ) -> NoReturn:
     """Do tasks until there are no more; never returns into what this process was copied from."""
+    import pickle
+
     try:
         _die_with(parent)
         # Ctrl-C reaches all of us: who gave the work decides.
