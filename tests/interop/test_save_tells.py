@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -207,8 +207,8 @@ def test_an_ignored_file_that_git_knows_is_saved(tools: Tools, study: Path) -> N
 # what may not be read
 
 
-def bound(tools: Tools, folder: Path, *words: str, exits: int) -> dict[str, str]:
-    """Call hold as somebody whom permissions bind, and give the code of each failure."""
+def bound(tools: Tools, folder: Path, *words: str, exits: int) -> list[dict[str, Any]]:
+    """Call hold as somebody whom permissions bind, and give what it tells."""
     hold = shutil.which("hold", path=tools.environment["PATH"])
     assert hold is not None
     command = [hold, *words, "--json"]
@@ -220,7 +220,11 @@ def bound(tools: Tools, folder: Path, *words: str, exits: int) -> dict[str, str]
         command, cwd=folder, env=tools.environment, capture_output=True, check=False
     )
     assert done.returncode == exits, done
-    told = map(json.loads, done.stdout.splitlines())
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def codes(told: list[dict[str, Any]]) -> dict[str, str]:
+    """The code of each failure."""
     return {r["path"]: r["error"]["code"] for r in told if "error" in r}
 
 
@@ -230,7 +234,11 @@ def test_folders_and_files_that_may_not_be_read_are_told_of(tools: Tools, study:
     tools.hold(study, "save", "known")
     for name in ("closed", "known", "secret.txt"):
         (study / name).chmod(0)
-    assert bound(tools, study, "save", exits=4) == dict.fromkeys(
+    told = codes(bound(tools, study, "status", exits=4))
+    assert told == dict.fromkeys(["closed", "known"], "H410")
+    added = bound(tools, study, "annex", "add", "closed", "known", exits=1)
+    assert {r["file"]: r["success"] for r in added} == {"closed": False, "known": False}
+    assert codes(bound(tools, study, "save", exits=4)) == dict.fromkeys(
         ["closed", "known", "secret.txt"], "H410"
     )
     assert tools.git(study, "log", "-1", "--format=%s").text == "Save 1 added\n"

@@ -22,7 +22,7 @@ from .objects import objects_of
 from .packs import BLOB, ObjectWriter, sync_file_system
 from .repository import Repository
 from .rules import Rules
-from .save import BLOCK, Taken, Taker, finish_block, spread, told_failure
+from .save import BLOCK, Taken, Taker, finish_block, iter_unreadable, spread, told_failure
 
 
 def iter_add(
@@ -43,7 +43,8 @@ def iter_add(
     rules = Rules(repository, to_git=to_git)
     objects = objects_of(repository, Place(repository.here, "here"))
     scratch = repository.annex_dir + b"/othertmp"
-    changes = _iter_present(repository, paths, updated=updated)
+    scan = Scan(repository, paths)
+    changes = _iter_present(repository, scan, updated=updated)
     ingester = Ingester(repository.top, scratch, objects, rules.limits)
     with closing(ingester), ThreadPoolExecutor(jobs) as pool:
         taker = Taker(repository, rules, ingester)
@@ -56,12 +57,11 @@ def iter_add(
             yield from map(_told, taken)
     if stored:
         fill_keys(repository, stored)
+    yield from map(_told, iter_unreadable(scan))
 
 
-def _iter_present(
-    repository: Repository, paths: Sequence[bytes], *, updated: bool
-) -> Iterator[Change]:
-    for change in Scan(repository, paths).iter_changes(untracked=not updated):
+def _iter_present(repository: Repository, scan: Scan, *, updated: bool) -> Iterator[Change]:
+    for change in scan.iter_changes(untracked=not updated):
         if change.in_folder:
             full = os.path.join(repository.top, change.path)
             if not stat.S_ISDIR(os.lstat(full).st_mode):

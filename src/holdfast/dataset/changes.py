@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 from typing import NamedTuple
 
 from ..core import faults
 from ..wire.gitobjects import Oid
-from .git import NO_FILTER, from_hex, git_failed, split_fields
+from .git import NO_FILTER, from_hex
 from .repository import Repository
 
 SUBMODULE_MODE = b"160000"
 _PATHSPEC_BYTES_MAX = 60_000
-_CLOSED_FOLDER = re.compile(rb"warning: could not open directory '(.*?)/?': Permission denied\n")
-_CLOSED_FILE = re.compile(rb"(?:error: )?(.*/.*): Permission denied\n")
+_CLOSED_FOLDER = re.compile(rb"warning: could not open directory '(.*?)/?': Permission denied")
+_CLOSED_FILE = re.compile(rb"(?:error: )?(.*/.*): Permission denied")
 
 
 class IndexState(NamedTuple):
@@ -60,8 +58,7 @@ class Scan:
         specs: list[str | bytes] = ["--", *self._paths]
         self._few = sum(map(len, self._paths)) < _PATHSPEC_BYTES_MAX
         self._specs = specs if self._few else ["--"]
-        self.unreadable: set[bytes] = set()
-        """Folders that git could not look into, known once all changes were given."""
+        self._warnings: list[bytes] = []
 
     def iter_changes(self, *, untracked: bool = True) -> Iterator[Change]:
         """Every path that differs, sorted; git begins to look at once.
@@ -98,47 +95,35 @@ class Scan:
         return ((next(fields), _STAGED, facts) for facts in fields)
 
     def _modified(self) -> _Found:
-        fields = self._iter_fields(
+        fields = self._repository.git.iter_fields(
             *NO_FILTER, "diff-files", "--raw", "-z", "--no-renames", "--no-abbrev",
-            "--ignore-submodules=dirty", *self._specs,
+            "--ignore-submodules=dirty", *self._specs, warnings=self._warnings,
         )  # fmt: skip
         return _without_conflicts(fields)
 
     def _untracked(self) -> _Found:
-        fields = self._iter_fields("ls-files", "--others", "--exclude-standard", "-z", *self._specs)
+        fields = self._repository.git.iter_fields(
+            "ls-files", "--others", "--exclude-standard", "-z", *self._specs,
+            warnings=self._warnings,
+        )  # fmt: skip
         # A repository inside this one is printed with a slash, and sorts as if it had one.
         return ((path.rstrip(b"/"), _UNTRACKED, b"") for path in fields)
 
-    def _iter_fields(self, *arguments: str | bytes) -> Iterator[bytes]:
-        """As `Git.iter_fields`, and hears what git only warns of."""
-        return self._heard(self._repository.git.start(*arguments), arguments)
+    @property
+    def unreadable(self) -> set[bytes]:
+        """Folders that git could not look into, known once all changes were given."""
+        return folders_not_read(self._warnings)
 
-    def _heard(
-        self, process: subprocess.Popen[bytes], arguments: Sequence[str | bytes]
-    ) -> Iterator[bytes]:
-        assert process.stdout is not None and process.stderr is not None
-        warnings: list[bytes] = []
-        listener = threading.Thread(target=lambda: warnings.extend(process.stderr or ()))
-        listener.start()
-        try:
-            yield from split_fields(process.stdout)
-            if process.wait():
-                listener.join()
-                raise git_failed(arguments, b"".join(warnings))
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            listener.join()
-            process.stdout.close()
-            process.stderr.close()
-        for warning in warnings:
-            folder = _CLOSED_FOLDER.fullmatch(warning)
-            file = _CLOSED_FILE.fullmatch(warning)
-            if folder is not None:
-                self.unreadable.add(folder[1])
-            elif file is not None:
-                self.unreadable.add(os.path.dirname(file[1]))
+
+def folders_not_read(warnings: Iterable[bytes]) -> set[bytes]:
+    """The folders that git warned it could not look into, or at what is in them."""
+    folders: set[bytes] = set()
+    for line in warnings:
+        if found := _CLOSED_FOLDER.fullmatch(line):
+            folders.add(found[1])
+        elif found := _CLOSED_FILE.fullmatch(line):
+            folders.add(os.path.dirname(found[1]))
+    return folders
 
 
 def _without_conflicts(fields: Iterator[bytes]) -> _Found:

@@ -6,6 +6,7 @@ Nothing here reads work-tree files through git's filters; whoever needs that say
 from __future__ import annotations
 
 import os
+import selectors
 import subprocess
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -98,14 +99,20 @@ class Git:
         return output.rstrip(b"\n") or None if code == 0 else None
 
     def iter_fields(
-        self, *arguments: str | bytes, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str | bytes,
+        environment: Mapping[str, str] | None = None,
+        warnings: list[bytes] | None = None,
     ) -> Iterator[bytes]:
         """Stream the NUL-ended fields git writes, in constant memory; git starts at once.
+
+        The lines that git only warns with are in ``warnings`` once all fields were given.
 
         Raises:
             HoldError: git failed, told at the end of the stream.
         """
-        return _fields_of(self.start(*arguments, environment=environment), arguments)
+        process = self.start(*arguments, environment=environment)
+        return _fields_of(process, arguments, [] if warnings is None else warnings)
 
     @property
     def objects(self) -> ObjectReader:
@@ -138,18 +145,39 @@ def no_folder(path: bytes) -> HoldError:
 
 
 def _fields_of(
-    process: subprocess.Popen[bytes], arguments: Sequence[str | bytes]
+    process: subprocess.Popen[bytes], arguments: Sequence[str | bytes], warnings: list[bytes]
 ) -> Iterator[bytes]:
+    errors: list[bytes] = []
     try:
-        assert process.stdout is not None
-        yield from split_fields(process.stdout)
-        _, errors = process.communicate()
-        if process.returncode:
-            raise git_failed(arguments, errors)
+        yield from _split_fields(_iter_output(process, errors))
+        if process.wait():
+            raise git_failed(arguments, b"".join(errors))
+        warnings += b"".join(errors).splitlines()
     finally:
         if process.poll() is None:
             process.kill()
-            process.communicate()
+        process.communicate()
+
+
+def _iter_output(process: subprocess.Popen[bytes], errors: list[bytes]) -> Iterator[bytes]:
+    """What a process writes, in blocks. Its errors are read beside, or it would wait for us.
+
+    No thread does that: while one runs, work is not spread over processes.
+    """
+    output = process.stdout
+    assert output is not None and process.stderr is not None
+    with selectors.DefaultSelector() as both:
+        both.register(output, selectors.EVENT_READ)
+        both.register(process.stderr, selectors.EVENT_READ)
+        while both.get_map():
+            for ready, _ in both.select():
+                block = os.read(ready.fd, _BLOCK)
+                if not block:
+                    both.unregister(ready.fileobj)
+                elif ready.fileobj is output:
+                    yield block
+                else:
+                    errors.append(block)
 
 
 def git_failed(arguments: Sequence[str | bytes], errors: bytes) -> Exception:
@@ -168,10 +196,9 @@ def git_failed(arguments: Sequence[str | bytes], errors: bytes) -> Exception:
     return faults.GIT_FAILED(command=command, message=message or "it gave no reason")
 
 
-def split_fields(source: IO[bytes]) -> Iterator[bytes]:
-    """The NUL-ended fields of a stream."""
+def _split_fields(blocks: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
-    while block := source.read(_BLOCK):
+    for block in blocks:
         *fields, rest = (rest + block).split(b"\0")
         yield from fields
     if rest:

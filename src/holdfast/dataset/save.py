@@ -275,6 +275,11 @@ def _iter_taken(repository: Repository, plan: SavePlan, progress: Progress) -> I
                     yield taken
             if not block and not ahead:
                 break
+    yield from iter_unreadable(scan)
+
+
+def iter_unreadable(scan: Scan) -> Iterator[Taken]:
+    """The folders that a scan, by now at its end, could not look into."""
     for path in sorted(scan.unreadable):
         error = OSError(errno.EACCES, "Permission denied")
         yield Taken(path, error=as_fault(error, os.fsdecode(path), reading=True))

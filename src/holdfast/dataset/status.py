@@ -74,13 +74,15 @@ def iter_status(
     *,
     clean: bool = False,
     untracked: Untracked = Untracked.ALL,
+    warnings: list[bytes] | None = None,
 ) -> Iterator[PathStatus]:
     """Every path that differs, sorted; with ``clean`` every path.
 
-    ``objects`` is the content that is here, None where there is no annex. Memory grows with the
-    number of tracked paths that differ.
+    ``objects`` is the content that is here, None where there is no annex. ``warnings`` takes what
+    git warns of, all of it once every path was given. Memory grows with the number of tracked paths
+    that differ.
     """
-    changed = _iter_changed(repository, objects, paths, untracked)
+    changed = _iter_changed(repository, objects, paths, untracked, warnings)
     if not clean:
         yield from changed
         return
@@ -131,11 +133,12 @@ def _iter_changed(
     objects: Objects | None,
     paths: Sequence[bytes],
     untracked: Untracked,
+    warnings: list[bytes] | None,
 ) -> Iterator[PathStatus]:
     records = repository.git.iter_fields(
         *NO_FILTER, "-c", "core.quotePath=false", "status", "--porcelain=v2", "-z", "--no-renames",
         f"--untracked-files={untracked}", "--ignored=no", "--ignore-submodules=none",
-        *_specs(paths), environment={"GIT_OPTIONAL_LOCKS": "0"},
+        *_specs(paths), environment={"GIT_OPTIONAL_LOCKS": "0"}, warnings=warnings,
     )  # fmt: skip
     first: list[bytes] = []
     known: list[PathStatus] = []
