@@ -170,7 +170,7 @@ def test_a_write_wins_over_all_it_knew_of_after_any_merge(
 @given(location_logs)
 def test_the_fast_reader_agrees_with_the_full_one(data: bytes) -> None:
     full = [p for p, (_, s) in logs.parse_locations(data).items() if s is LocationState.PRESENT]
-    assert logs.places_with(data) == full
+    assert list(logs.places_with(data)) == full
 
 
 @given(st.binary(max_size=80))

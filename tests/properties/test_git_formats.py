@@ -84,10 +84,10 @@ def place(entry: IndexEntry) -> tuple[bytes, int]:
 def test_a_tree_comes_back(data: st.DataObject, fmt: ObjectFormat) -> None:
     modes = st.sampled_from([FILE_MODE, SYMLINK_MODE, TREE_MODE])
     wanted = data.draw(st.dictionaries(NAMES, st.tuples(modes, oids(fmt))))
-    raw = encode_tree((mode, name, oid) for name, (mode, oid) in wanted.items())
+    raw = encode_tree([(mode, name, oid) for name, (mode, oid) in wanted.items()])
     found = list(iter_tree(raw, fmt))
     assert {name: (mode, oid) for mode, name, oid in found} == wanted
-    assert encode_tree(reversed(found)) == raw
+    assert encode_tree(found[::-1]) == raw
 
 
 @given(

@@ -6,15 +6,17 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core import faults
 from ..core.place import Place, PlaceId
-from ..dataset import ledger_write
-from ..dataset.initialise import initialise
-from ..dataset.ledger import Ledger
 from ..dataset.objects import Objects, objects_of
 from ..dataset.repository import Repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..dataset.ledger import Ledger
 
 
 class Dataset:
@@ -36,7 +38,11 @@ class Dataset:
     @cached_property
     def ledger(self) -> Ledger:
         """What is known of copies, places and policy, remotes' news included."""
-        ledger_write.merge_refs(self.repository)
+        # Late, and elsewhere below: to look at files one needs no ledger.
+        from ..dataset.ledger import Ledger
+        from ..dataset.remote_branches import merge_refs
+
+        merge_refs(self.repository)
         return Ledger(self.repository)
 
     def forget(self) -> None:
@@ -102,11 +108,14 @@ def open_dataset(
     """
     repository = Repository(os.path.abspath(os.fsencode(path)), settings)
     if repository.uuid is None:
-        if not ledger_write.unmerged_refs(repository):
+        from ..dataset.remote_branches import unmerged_refs
+
+        if not unmerged_refs(repository):
             raise _no_annex(repository)
         if repository.adjusted_branch:
             raise faults.ADJUSTED(branch=repository.adjusted_branch)
-        from ..dataset.enabling import enable_special_remotes  # late: only a fresh clone needs it
+        from ..dataset.enabling import enable_special_remotes
+        from ..dataset.initialise import initialise
 
         initialise(repository, repository.description)
         enable_special_remotes(repository)

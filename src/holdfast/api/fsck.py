@@ -33,7 +33,7 @@ from .get import Getter
 from .sources import Sources, open_sources
 from .unknown import iter_unknown
 
-_BLOCK = 4096
+_BLOCK = 16384
 _BLOCK_STOPPABLE = 64
 """Files between two looks at the clock, or two notes of how far an incremental fsck came."""
 _BYTES_STOPPABLE = 64 << 20
@@ -149,6 +149,7 @@ def _time_is_up(last: bytes, again: str, *, incremental: bool) -> Outcome:
 class _Run:
     def __init__(self, dataset: Dataset, *, fast: bool, jobs: int) -> None:
         self._dataset = dataset
+        self._here = dataset.here
         self._fast = fast
         self._jobs = jobs
         self._stack = ExitStack()
@@ -156,6 +157,8 @@ class _Run:
         self._hands: Hands[Sequence[Key], list[Checkup]] | None = None
         self._rules = Rules(dataset.repository)
         self._copies = dataset.ledger.copy_rules()
+        trust = dataset.ledger.trust
+        self._untrusted = {uuid for uuid, level in trust.items() if level is Trust.UNTRUSTED}
         self._secure_only = only_secure_hashes(dataset.repository, dataset.ledger)
         self._ended: dict[Key, Outcome] = {}
         """What was said of damaged or repaired content: it goes for each file that has it."""
@@ -169,17 +172,21 @@ class _Run:
     ) -> Iterator[Outcome]:
         """Check a block of files; those damaged are repaired from ``sources`` if there are any."""
         keys = list(dict.fromkeys(file.key for file in block if file.key is not None))
-        claims = self._dataset.ledger.locations(keys)
         part = min(_PART, -(-len(keys) // self._jobs)) or 1
         parts = [keys[start : start + part] for start in range(0, len(keys), part)]
         hands = self._find_hands(keys)
-        checked = hands.map(parts) if hands else self._pool.map(self._check_all, parts)
-        results = {c.key: c for part in checked for c in part}
-        self._mend_ledger(results, claims, note)
+        checked = iter(hands.map(parts) if hands else self._pool.map(self._check_all, parts))
+        # Read while others check.
+        claims = self._dataset.ledger.locations(keys)
+        results: dict[Key, Checkup] = {}
         told: set[Key] = set()
         with WorkFiles(self._dataset.repository, self._dataset.objects) as work:
             for file in block:
                 assert file.key is not None
+                while file.key not in results:
+                    found = next(checked)
+                    self._mend_ledger(found, claims, note)
+                    results.update((one.key, one) for one in found)
                 result = results[file.key]
                 progress.advance(1, result.size if file.key not in told else 0)
                 if file.key in self._ended:
@@ -211,15 +218,14 @@ class _Run:
         return [check(self._dataset.objects, key, fast=self._fast) for key in keys]
 
     def _mend_ledger(
-        self, results: dict[Key, Checkup], claims: dict[Key, list[PlaceId]], note: Unrecorded
+        self, found: Sequence[Checkup], claims: dict[Key, list[PlaceId]], note: Unrecorded
     ) -> None:
         """Note keys of which the ledger says something else than what is here."""
-        here = self._dataset.here
         wrong = [
-            key
-            for key, result in results.items()
-            if (result.health is Health.MISSING) == (here in claims[key])
-            or result.health is Health.BAD
+            one.key
+            for one in found
+            if (one.health is Health.MISSING) == (self._here in claims[one.key])
+            or one.health is Health.BAD
         ]
         if wrong:
             note.add(wrong)
@@ -237,7 +243,7 @@ class _Run:
         path = objects.content_path(file.key)
         assert path is not None
         bad = objects.set_aside(file.key, path)
-        others = [p for p in claims if p != self._dataset.here]
+        others = [p for p in claims if p != self._here]
         error = faults.DAMAGED(
             path=os.fsdecode(file.path), detail=result.detail, bad=os.fsdecode(bad),
             others=_places(self._dataset, others) or "no other copy is known",
@@ -267,7 +273,7 @@ class _Run:
         told = self._warned(self._told(file, result, claims), result)
         if sources is None or not self._is_lost(result, claims, told):
             return told
-        others = any(place != self._dataset.here for place in claims)
+        others = any(place != self._here for place in claims)
         if not others and not _is_near(sources, file.key):
             return told
         repaired = self._repaired(file, sources, note)
@@ -280,7 +286,7 @@ class _Run:
         if result.health is not Health.MISSING:
             return False
         return (
-            self._dataset.here in claims
+            self._here in claims
             or (told.error is not None and told.error.code == faults.NO_COPIES.code)
             or os.path.exists(self._dataset.objects.bad_path(result.key))
         )
@@ -305,9 +311,9 @@ class _Run:
     def _told(self, file: TrackedFile, result: Checkup, claims: list[PlaceId]) -> Outcome:
         assert file.key is not None
         name = os.fsdecode(file.path)
-        here = self._dataset.here
-        good = {p for p in claims if p != here and self._trust(p) is not Trust.UNTRUSTED}
-        if result.health is not Health.MISSING and self._trust(here) is not Trust.UNTRUSTED:
+        here = self._here
+        good = {p for p in claims if p != here and p not in self._untrusted}
+        if result.health is not Health.MISSING and here not in self._untrusted:
             good.add(here)
         number = self._rules.copies(file.path)[0]
         needed = self._copies.numcopies if number is None else number
@@ -347,9 +353,6 @@ class _Run:
         name = backend.decode("utf-8", "replace")
         warning = f"here despite {SETTING}: {name} {weakness(backend)}"
         return replace(outcome, facts={**outcome.facts, "warning": warning})
-
-    def _trust(self, place: PlaceId) -> Trust:
-        return self._dataset.ledger.trust.get(place, Trust.SEMITRUSTED)
 
 
 def _told_again(outcome: Outcome, file: TrackedFile) -> Outcome:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ..core.errors import ConflictError
 from ..core.outcome import Outcome
 from ..dataset.annexed import TrackedFile, iter_current, iter_in_folder
-from ..dataset.ledger import Ledger
 from .datasets import Dataset
 from .unknown import iter_refused, refused_paths
+
+if TYPE_CHECKING:
+    from ..dataset.ledger import Ledger
 
 
 def readable_ledger(dataset: Dataset) -> Ledger:
     """The ledger with the news of remotes: merged, or read as if it were where we may not write."""
+    from ..dataset.ledger import Ledger  # late: a status needs none
+
     repository = dataset.repository
     if not os.access(repository.common_dir, os.W_OK):
         return Ledger(repository, with_remotes=True)

@@ -61,12 +61,11 @@ class Call:
         Raises:
             NotFoundError: There is none.
         """
-        from pathlib import Path
 
         from ..api.datasets import open_dataset
 
         where = self.options.dataset or self.settings.dataset or "."
-        return open_dataset(Path(where), self.settings.values)
+        return open_dataset(where, self.settings.values)
 
     @cached_property
     def paths(self) -> tuple[bytes, ...]:

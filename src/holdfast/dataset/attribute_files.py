@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ..core.attributes import AttributeTree, Flag, State
 from .attributes_in_index import NAME, AttributesInIndex
@@ -30,10 +30,12 @@ class WorkTreeAttributes:
 
     def get(self, path: bytes, name: bytes) -> bytes | None:
         """The text of an attribute; empty when it is set without one, None when it is not set."""
-        state = self._state(path, name)
-        if isinstance(state, Flag):
-            return b"" if state is Flag.SET else None
-        return state
+        return self.get_all(path, (name,))[0]
+
+    def get_all(self, path: bytes, names: Sequence[bytes]) -> list[bytes | None]:
+        """The texts of several attributes, as `get` gives them."""
+        states = self._look(path).attributes(path)
+        return [_text(states.get(name, Flag.UNSPECIFIED)) for name in names]
 
     def any_of(self, path: bytes, names: tuple[bytes, ...]) -> bool:
         """Whether one of these attributes is set, with or without a text."""
@@ -44,9 +46,6 @@ class WorkTreeAttributes:
         """Whether one of these attributes occurs in the files of these folders, or in our own."""
         contents = [self._info, *self._below, *map(self._read_folder, folders)]
         return any(name in content for content in contents for name in names)
-
-    def _state(self, path: bytes, name: bytes) -> State:
-        return self._look(path).value(path, name)
 
     def _look(self, path: bytes) -> AttributeTree:
         folder = path[: max(path.rfind(b"/"), 0)]
@@ -77,6 +76,12 @@ class WorkTreeAttributes:
 
     def _build(self) -> AttributeTree:
         return AttributeTree(dict(self._files), info=self._info, below=self._below)
+
+
+def _text(state: State) -> bytes | None:
+    if isinstance(state, Flag):
+        return b"" if state is Flag.SET else None
+    return state
 
 
 def _read(path: bytes) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from ..core.backends import checker, is_verifiable
 from ..core.errors import IntegrityError
@@ -13,6 +13,7 @@ from ..core.key import Key
 from .objects import Objects
 
 _CHUNK = 1 << 20
+_SMALL = 1 << 18
 
 
 class Health(StrEnum):
@@ -24,8 +25,7 @@ class Health(StrEnum):
     UNCHECKED = "unchecked"
 
 
-@dataclass(frozen=True, slots=True)
-class Checkup:
+class Checkup(NamedTuple):
     """The result for one key: bytes read, and in words what is wrong or was mended."""
 
     key: Key
@@ -39,12 +39,19 @@ def check(objects: Objects, key: Key, *, fast: bool) -> Checkup:
 
     ``fast`` looks at the size only.
     """
-    path = objects.content_path(key)
-    if path is None:
-        return Checkup(key, Health.MISSING)
-    mended = _mend(objects, key, path)
-    path = objects.path_of(key) if mended else path
-    size = os.stat(path).st_size
+    path = objects.path_of(key)
+    try:
+        status = os.stat(path)
+    except OSError:
+        found = objects.content_path(key)
+        if found is None:
+            return Checkup(key, Health.MISSING)
+        mended = _move(objects, key, found)
+        status = os.stat(path)
+    else:
+        mended = ""
+        _protect(objects, path, status)
+    size = status.st_size
     if key.size is not None and size != key.size:
         return Checkup(key, Health.BAD, 0, f"it has {size} bytes, not {key.size}")
     if fast:
@@ -52,33 +59,38 @@ def check(objects: Objects, key: Key, *, fast: bool) -> Checkup:
     if not is_verifiable(key.backend):
         return Checkup(key, Health.UNCHECKED, 0, mended)
     try:
-        _read(path, key)
+        _read(path, key, size)
     except IntegrityError as error:
         return Checkup(key, Health.BAD, size, error.why or error.what)
     return Checkup(key, Health.GOOD, size, mended)
 
 
-def _read(path: bytes, key: Key) -> None:
+def _read(path: bytes, key: Key, size: int) -> None:
     verifier = checker(key, "the annex")
-    with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        buffer = bytearray(min(_CHUNK, size + 1))
-        view = memoryview(buffer)
-        while count := file.readinto(buffer):
-            verifier.feed(view[:count])  # type: ignore[arg-type]
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if size <= _SMALL:
+            verifier.feed(data := os.read(descriptor, size + 1))
+        if size > _SMALL or len(data) != size:
+            buffer = bytearray(_CHUNK)
+            view = memoryview(buffer)
+            while count := os.readv(descriptor, [buffer]):
+                verifier.feed(view[:count])  # type: ignore[arg-type]
+    finally:
+        os.close(descriptor)
     verifier.finish()
 
 
-def _mend(objects: Objects, key: Key, path: bytes) -> str:
-    """Move content to where it belongs and protect it; says what was done, empty for nothing."""
-    right = objects.path_of(key)
-    if path != right:
-        objects.unprotect(path)
-        objects.put(key, path)
-        objects.forget_folders(path)
-        return "moved to its place"
-    mode = os.stat(path).st_mode
-    if mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) and os.stat(path).st_nlink == 1:
+def _move(objects: Objects, key: Key, path: bytes) -> str:
+    """Move content to where it belongs; says so."""
+    objects.unprotect(path)
+    objects.put(key, path)
+    objects.forget_folders(path)
+    return "moved to its place"
+
+
+def _protect(objects: Objects, path: bytes, status: os.stat_result) -> None:
+    mode = status.st_mode
+    if mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) and status.st_nlink == 1:
         os.chmod(path, stat.S_IMODE(mode) & 0o555 | 0o444)
         objects.protect(path)
-    return ""

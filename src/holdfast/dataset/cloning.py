@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..core import faults
 from ..core.errors import HoldError
 from ..core.place import PlaceId
-from . import ledger_write, locks
+from . import locks, remote_branches
 from .config import append_settings
 from .enabling import Enabling, enable_special_remotes
 from .git import NO_FILTER, Git, git_failed
@@ -227,7 +227,7 @@ def _adopt(repository: Repository, name: str, siblings: str | None) -> list[Enab
     if siblings is not None:
         candidate = ("subdataset-source-candidate-200origin", siblings)
         settings.append(("datalad.get", [candidate]))
-    annexed = bool(ledger_write.unmerged_refs(repository))
+    annexed = bool(remote_branches.unmerged_refs(repository))
     origin = _uuid_of_origin(repository) if annexed else None
     if origin is not None:
         settings.append((f"remote.{ORIGIN}", [("annex-uuid", origin)]))

@@ -11,15 +11,10 @@ from typing import NamedTuple
 from ..core.key import Key
 from ..wire.gitindex import IndexView, encode_cache_tree, encode_entry, parse_cache_tree, stat_facts
 from ..wire.gitobjects import Oid
+from .branch import commit_object, tree_of
 from .git import from_hex, hex_oid
 from .index_file import IndexChange, IndexState, LockedIndex, index_state, locked_index
-from .ledger_write import (
-    LedgerWriter,
-    commit_object,
-    location_edits,
-    set_location_logs,
-    tree_of,
-)
+from .ledger_write import LedgerWriter, location_edits, set_location_logs
 from .packs import COMMIT, TREE, ObjectWriter, sync_file_system
 from .repository import Repository
 from .sorted_spill import SortedSpill

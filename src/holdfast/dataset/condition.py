@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..core.errors import HoldError
-from . import ledger_write, locks
+from . import locks, remote_branches
 from .cloning import LOCK, SCRATCH, scratch_target
 from .index_file import read_index
 from .ledger import Ledger
@@ -46,7 +46,7 @@ def iter_condition(repository: Repository) -> Iterator[Finding]:
 
 def _identity(repository: Repository) -> Iterator[Finding]:
     if repository.uuid is None:
-        if ledger_write.unmerged_refs(repository):
+        if remote_branches.unmerged_refs(repository):
             note = "a clone that has no identity yet; the next hold command gives it one"
         else:
             note = "plain git, without an annex"
@@ -115,7 +115,7 @@ def _hooks(repository: Repository) -> Finding:
 
 def _ledger(repository: Repository) -> Finding:
     waiting = _names(repository.annex_dir + b"/journal")
-    unmerged = ledger_write.unmerged_refs(repository)
+    unmerged = remote_branches.unmerged_refs(repository)
     parts = []
     if waiting:
         parts.append(f"{len(waiting)} records wait in the journal for the next commit")

@@ -8,9 +8,11 @@ import sys
 from ..core.place import PlaceId
 from ..wire import branch_paths, logs
 from . import ledger_write
+from .branch import journal_lock
 from .config import append_settings
 from .git_folder import link_git_folder
 from .ledger import Ledger
+from .remote_branches import merge_refs
 from .repository import ANNEX_VERSION, Repository
 
 ATTRIBUTES = b"\n* filter=annex\n"
@@ -34,7 +36,7 @@ def initialise(repository: Repository, description: str) -> PlaceId:
     _write_attributes(repository)
     _write_hooks(repository)
     link_git_folder(repository)
-    ledger_write.merge_refs(repository)
+    merge_refs(repository)
     _take_over_rule(repository)
     _record_place(repository, place, description)
     return place
@@ -130,7 +132,7 @@ def _record_place(repository: Repository, place: PlaceId, description: str) -> N
         return logs.set_uuid_log(old, place, text, ledger_write.now())
 
     if repository.private:
-        with ledger_write.journal_lock(repository):
+        with journal_lock(repository):
             ledger_write.write_journal_file(
                 repository, b"journal-private", b"uuid.log", name_it(b"")
             )

@@ -16,13 +16,13 @@ from ..core.place import Place, PlaceId, Trust
 from ..core.policy import CopyRules
 from ..wire import branch_paths, logs
 from ..wire.gitobjects import Oid, parse_commit
+from .branch import BRANCH
 from .branch_listing import Blobs, is_bulk, iter_listing
 from .config import Config
 from .git import from_hex, hex_oid
 from .repository import Repository
 from .trees import TreeFinder
 
-BRANCH = "refs/heads/git-annex"
 _BULK = 8192
 
 

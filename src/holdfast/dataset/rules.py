@@ -168,7 +168,7 @@ class Rules:
 
     def copies(self, path: bytes) -> tuple[int | None, int | None]:
         """numcopies and mincopies that .gitattributes ask for this file, each one at least."""
-        values = [self._attributes.get(path, name) for name in _COPIES]
+        values = self._attributes.get_all(path, _COPIES)
         number, least = (max(1, int(v)) if v is not None and v.isdigit() else None for v in values)
         return number, least
 

@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from .branch import BRANCH, branch_tip
 from .git import hex_oid
-from .ledger import BRANCH, read_journal
-from .ledger_write import branch_tip
+from .ledger import read_journal
 from .repository import Repository
 
 _QUIET = {"GIT_TERMINAL_PROMPT": "0"}

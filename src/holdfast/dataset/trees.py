@@ -101,10 +101,10 @@ class TreeEditor:
 
     def _entries(self, level: _Level) -> dict[bytes, Entry]:
         if level.loaded is None:
-            content = self._read(level.base) if level.base else b""
-            level.loaded = {
-                name: (mode, oid) for mode, name, oid in iter_tree(content, self._format)
-            }
+            level.loaded = {}
+            if level.base is not None:
+                found = iter_tree(self._read(level.base), self._format)
+                level.loaded.update((name, (mode, oid)) for mode, name, oid in found)
         return level.loaded
 
     def _pop(self) -> None:
@@ -130,9 +130,7 @@ class TreeEditor:
                 del entries[name]
         if not entries:
             return None
-        oid = self._add_tree(
-            encode_tree((mode, name, oid) for name, (mode, oid) in entries.items())
-        )
+        oid = self._add_tree(encode_tree([(mode, name, e) for name, (mode, e) in entries.items()]))
         if self._counted:
             level.nodes[b""] = _count(level, entries, oid)
         return oid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +11,9 @@ from ..core import faults
 from ..core.errors import NotFoundError
 from .repository import Repository
 
-_RUN = re.compile(
+_RUN = (
     r"^\[DATALAD RUNCMD\] (.*?)\n+=== Do not change lines below ===\n(.*)"
-    r"\n\^\^\^ Do not change lines above \^\^\^",
-    re.DOTALL,
+    r"\n\^\^\^ Do not change lines above \^\^\^"
 )
 _FORMAT = "%H%x1f%P%x1f%aI%x1f%an%x1f%ae%x1f%D%x1f%B%x00"
 
@@ -77,9 +75,11 @@ def _version(text: str) -> Version:
 
 def parse_run(message: str) -> tuple[str, dict[str, Any]]:
     """The message without a run record, and the record with its title; empty when there is none."""
-    found = _RUN.match(message)
+    found = re.match(_RUN, message, re.DOTALL)
     if found is None:
         return message.strip("\n"), {}
+    import json  # late: few commands show what was run
+
     try:
         record = json.loads(found[2])
     except ValueError:

@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import cycle
 from typing import IO, Any, Generic, NoReturn, TypeVar
 
 from ..core import faults
@@ -33,6 +34,9 @@ _PR_SET_PDEATHSIG = 1
 _STREAMS = 3
 _CORES_MAX = 8
 _BUFFER = 1 << 16
+_PIPE = 1 << 20
+_AHEAD = 8
+"""So many tasks a hand is given at most before the first of their results was taken."""
 
 
 class Hands(Generic[Task, Result]):
@@ -42,36 +46,52 @@ class Hands(Generic[Task, Result]):
         self._hands = hands
 
     def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
-        """Do these tasks; an exception of one is raised here, in its turn.
+        """Do these tasks, the first ones at once; what one raises is raised here, in its turn.
 
         Raises:
             PlaceUnavailableError: A hand was killed, by the system when memory is short, say.
         """
-        rest = iter(tasks)
-        waiting: deque[_Hand] = deque()
-        for hand in self._hands:
-            for task in rest:
-                hand.give(task)
-                waiting.append(hand)
-                break
-        while waiting:
-            hand = waiting.popleft()
-            failure, result = hand.take()
-            for task in rest:
-                # Given before the result is looked at, so that no hand waits for our reader.
-                hand.give(task)
-                waiting.append(hand)
-                break
-            if failure is not None:
-                raise failure
-            yield result
+        import pickle  # late, here and below: most commands have too few files for hands
+
+        feed = _Feed(self._hands, (pickle.dumps(task, pickle.HIGHEST_PROTOCOL) for task in tasks))
+        feed.give()
+        return feed.iter_results()
 
     def close(self) -> None:
-        """Let every hand end what it does, and wait for it."""
+        """Let every hand end what it was given, and wait for it."""
         for hand in self._hands:
             hand.dismiss()
         for hand in self._hands:
             hand.wait()
+
+
+class _Feed:
+    """Tasks on their way to hands, each hand in its turn."""
+
+    def __init__(self, hands: Sequence[_Hand], tasks: Iterator[bytes]) -> None:
+        self._turns = cycle(hands)
+        self._tasks = tasks
+        self._hand = next(self._turns)
+        self._task = next(tasks, None)
+        self._busy: deque[_Hand] = deque()
+        """Whose results are to come, in their order."""
+
+    def give(self) -> None:
+        """Give tasks until there are no more, or the next hand has enough to do."""
+        while self._task is not None and self._hand.has_room(len(self._task)):
+            self._hand.give(self._task)
+            self._busy.append(self._hand)
+            self._hand = next(self._turns)
+            self._task = next(self._tasks, None)
+
+    def iter_results(self) -> Iterator[Any]:
+        while self._busy:
+            failure, result = self._busy.popleft().take()
+            # Given before the result is looked at, so that no hand waits for our reader.
+            self.give()
+            if failure is not None:
+                raise failure
+            yield result
 
 
 class _Hand:
@@ -81,15 +101,25 @@ class _Hand:
         self._process = process
         self._tasks = tasks
         self._results = results
+        self._room = _enlarge(tasks) // 2
+        self._given: deque[int] = deque()
 
-    def give(self, task: object) -> None:
-        import pickle  # late, here and below: most commands have too few files for hands
+    def has_room(self, size: int) -> bool:
+        """Whether a task of so many bytes can be given without waiting for this hand to read it.
 
+        Who waits for a hand that itself waits for its results to be read waits for ever.
+        """
+        if not self._given:
+            return True
+        return len(self._given) < _AHEAD and sum(self._given) + size <= self._room
+
+    def give(self, task: bytes) -> None:
         try:
-            pickle.dump(task, self._tasks, pickle.HIGHEST_PROTOCOL)
+            self._tasks.write(task)
             self._tasks.flush()
         except BrokenPipeError:
             raise faults.HAND_KILLED() from None
+        self._given.append(len(task))
 
     def take(self) -> tuple[Exception | None, Any]:
         import pickle
@@ -98,6 +128,7 @@ class _Hand:
             answer: tuple[Exception | None, Any] = pickle.load(self._results)
         except (EOFError, pickle.UnpicklingError):
             raise faults.HAND_KILLED() from None
+        self._given.popleft()
         return answer
 
     def dismiss(self) -> None:
@@ -109,6 +140,15 @@ class _Hand:
             pass
         self._results.close()
         os.waitpid(self._process, 0)
+
+
+def _enlarge(pipe: IO[bytes]) -> int:
+    """Make a pipe as large as it may be without asking; gives how many bytes fit into it."""
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
+    return fcntl.fcntl(pipe.fileno(), fcntl.F_GETPIPE_SZ)
 
 
 def are_many(count: int) -> bool:

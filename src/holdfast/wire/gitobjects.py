@@ -5,11 +5,11 @@ Written canonically; read strictly, but for what old programs wrote and git itse
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from struct import Struct
 from typing import NewType, Protocol
 
@@ -35,28 +35,32 @@ class Hasher(Protocol):
         """The hash of all that was taken in."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ObjectFormat:
-    """How a repository names objects: git's word for the algorithm, bytes in a name, the hash."""
+    """How a repository names objects: git's word for the algorithm, and bytes in a name."""
 
     name: str
     digest_size: int
-    hasher: Callable[[bytes], Hasher]
+
+    @cached_property
+    def hasher(self) -> Callable[[bytes], Hasher]:
+        """What begins a hash."""
+        import hashlib  # late: OpenSSL takes a while to load, and looking often needs no hash
+
+        hasher: Callable[[bytes], Hasher] = getattr(hashlib, self.name)
+        return hasher
 
 
-SHA1 = ObjectFormat("sha1", 20, hashlib.sha1)
-SHA256 = ObjectFormat("sha256", 32, hashlib.sha256)
+SHA1 = ObjectFormat("sha1", 20)
+SHA256 = ObjectFormat("sha256", 32)
 
 _CONCATENATE_MAX = 1 << 16
 _SMALL = 4096
 _TINY = 256
 _STORED = Struct("<HH").pack
 _NOT_NAMES = frozenset((b"", b".", b"..", b".git"))
-_TREE_ENTRY = {
-    size: re.compile(rb"([0-7]{5,7}) ([^\0/]+)\0(.{%d})" % size, re.DOTALL) for size in (20, 32)
-}
-_HEADER = re.compile(rb"([^ \n]+) ([^\n]*(?:\n [^\n]*)*)\n")
-_HEX = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_HEADER = rb"([^ \n]+) ([^\n]*(?:\n [^\n]*)*)\n"
+_HEX = rb"[0-9a-f]{40}(?:[0-9a-f]{24})?"
 
 
 def hash_object(kind: bytes, data: bytes, fmt: ObjectFormat) -> Oid:
@@ -87,12 +91,16 @@ def deflate(data: bytes, level: int = 1) -> bytes:
 # Trees
 
 
-def encode_tree(entries: Iterable[tuple[bytes, bytes, Oid]]) -> bytes:
+def encode_tree(entries: Collection[tuple[bytes, bytes, Oid]]) -> bytes:
     """A tree of (mode, name, object), which may come in any order.
 
     Raises:
         LocalProtocolError: A name is given twice, or git would not take it.
     """
+    if len(entries) == 1:  # as are most directories of the ledger
+        ((mode, name, oid),) = entries
+        if name not in _NOT_NAMES and b"/" not in name and b"\0" not in name:
+            return b"%b %b\0%b" % (mode, name, oid)
     keyed = [
         # Git compares a directory as if its name ended in a slash.
         (name + b"/" if mode == TREE_MODE else name, name, b"%b %b\0%b" % (mode, name, oid))
@@ -108,6 +116,11 @@ def encode_tree(entries: Iterable[tuple[bytes, bytes, Oid]]) -> bytes:
     return b"".join([raw for _, _, raw in keyed])
 
 
+@cache
+def _tree_entry(size: int) -> re.Pattern[bytes]:
+    return re.compile(rb"([0-7]{5,7}) ([^\0/]+)\0(.{%d})" % size, re.DOTALL)
+
+
 def iter_tree(data: bytes, fmt: ObjectFormat) -> Iterator[tuple[bytes, bytes, Oid]]:
     """Yield (mode, name, object) of a tree, in its order.
 
@@ -117,7 +130,7 @@ def iter_tree(data: bytes, fmt: ObjectFormat) -> Iterator[tuple[bytes, bytes, Oi
     Raises:
         ProtocolError: It is not a tree, or has a name that leads out of its directory.
     """
-    found: list[tuple[bytes, bytes, Oid]] = _TREE_ENTRY[fmt.digest_size].findall(data)
+    found: list[tuple[bytes, bytes, Oid]] = _tree_entry(fmt.digest_size).findall(data)
     size = len(found) * (fmt.digest_size + 2)
     unsafe = padded = False
     for mode, name, _ in found:
@@ -200,9 +213,10 @@ def parse_commit(data: bytes) -> Commit:
 
 def _split_commit(data: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
     headers = []
+    header = re.compile(_HEADER)
     position = 0
     while position < len(data) and data[position] != 0x0A:
-        found = _HEADER.match(data, position)
+        found = header.match(data, position)
         if found is None:
             raise _not_a_commit(data)
         headers.append((found[1], found[2].replace(b"\n ", b"\n")))
@@ -211,7 +225,11 @@ def _split_commit(data: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
 
 
 def _header_oid(headers: list[tuple[bytes, bytes]], index: int, name: bytes, data: bytes) -> Oid:
-    if index >= len(headers) or headers[index][0] != name or not _HEX.fullmatch(headers[index][1]):
+    if (
+        index >= len(headers)
+        or headers[index][0] != name
+        or not re.fullmatch(_HEX, headers[index][1])
+    ):
         raise _not_a_commit(data)
     return Oid(bytes.fromhex(headers[index][1].decode()))
 

@@ -103,12 +103,13 @@ def set_location(data: bytes, place: PlaceId, state: LocationState, now: Moment)
     return set_presence(data, place.encode("utf-8", "surrogateescape"), state, now)
 
 
-def places_with(data: bytes) -> list[PlaceId]:
+@lru_cache(1024)  # many logs are the same to the byte: what was saved or got together
+def places_with(data: bytes) -> tuple[PlaceId, ...]:
     """The places that have a copy, in the order of the file; made for millions of files."""
     lines = list(map(_place_and_state, _PLACES.findall(_plain(data))))
     if len(lines) > 1 and len(dict(lines)) < len(lines):
-        return [_place(info) for info, e in parse_presence(data).items() if e.value == b"1"]
-    return [place for place, present in lines if present]
+        return tuple(_place(info) for info, e in parse_presence(data).items() if e.value == b"1")
+    return tuple(place for place, present in lines if present)
 
 
 @lru_cache(4096)  # the same few places are in millions of files
