@@ -322,3 +322,26 @@ def test_hold_get_brings_all_from_a_clone_by_ssh(
     tools.settled(bench / "here")
     assert list((bench / "here/.git/annex/othertmp").iterdir()) == []
     assert not list((bench / "here/.git/annex/tmp").glob("*"))
+
+
+@pytest.mark.parametrize("program", ["hold", "annex"])
+def test_what_the_remote_needs_of_ssh_is_read_from_its_settings(
+    tools: Tools, there: Path, ssh_command: str, bench: Path, program: str
+) -> None:
+    here = bench / program
+    url = f"ssh://{getpass.getuser()}@127.0.0.1{str(there).replace(' ', '%20')}"
+    tools.git(bench, "clone", "-q", url, str(here), GIT_SSH_COMMAND=ssh_command)
+    shell = shutil.which("git-annex-shell", path=tools.environment["PATH"])
+    assert shell is not None
+    options = ssh_command.removeprefix("ssh ")
+    tools.git(here, "config", "remote.origin.annex-uuid", tools.uuid(there))
+    tools.git(here, "config", "remote.origin.annex-ssh-options", options)
+    tools.git(here, "config", "remote.origin.annex-shell", shell)
+    call = tools.hold if program == "hold" else tools.annex
+    call(here, "get", "big.dat")
+    assert (here / "big.dat").read_bytes() == BIG
+    call(here, "drop", "big.dat")
+    call(here, "get", "big.dat")
+    tools.git(here, "config", "remote.origin.annex-shell", "/nowhere/git-annex-shell")
+    call(here, "drop", "big.dat", exits=4 if program == "hold" else 1)
+    assert (here / "big.dat").read_bytes() == BIG

@@ -145,6 +145,7 @@ def test_words_for_the_other_side_are_quoted() -> None:
 def test_sftp_is_asked_for_as_a_subsystem() -> None:
     address = SshAddress("h", "/a", "me", 22)
     assert sftp_argv(address) == ["ssh", "-p", "22", "-s", "me@h", "sftp"]
+    assert sftp_argv(address, options=["-i", "k"])[:3] == ["ssh", "-i", "k"]
     assert sftp_argv(address, shell_command="ssh -i k")[2:] == [
         'ssh -i k "$@"', "ssh -i k", "-p", "22", "-s", "me@h", "sftp"
     ]  # fmt: skip

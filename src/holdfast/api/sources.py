@@ -108,7 +108,11 @@ def _open_remote(
         command = os.environ.get("GIT_SSH_COMMAND") or dataset.repository.config.get(
             "core.sshcommand"
         )
-        store = SshAnnex(place, url, here=dataset.here, ssh_command=command, cost=cost or 175.0)
+        store = SshAnnex(
+            place, url, here=dataset.here, ssh_command=command, cost=cost or 175.0,
+            ssh_options=settings.get("annex-ssh-options", "").split(),
+            shell=settings.get("annex-shell") or "git-annex-shell",
+        )  # fmt: skip
         return _identified(dataset, name, store)
     raise faults.NO_WAY(place=name, kind=url.partition(":")[0])
 

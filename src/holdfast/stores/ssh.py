@@ -48,6 +48,8 @@ class SshAnnex:
         here: PlaceId | None = None,
         ssh_command: str | None = None,
         ssh_program: str = "ssh",
+        ssh_options: Sequence[str] = (),
+        shell: str = "git-annex-shell",
         cost: float = 200.0,
         command: Sequence[str] | None = None,
         sftp_command: Sequence[str] | None = None,
@@ -56,6 +58,9 @@ class SshAnnex:
         stall_s: float = 20.0,
     ) -> None:
         """Nothing is started yet.
+
+        ``ssh_options`` are words for ssh that this place needs, ``shell`` what git-annex-shell is
+        called there.
 
         ``command`` is what to call instead of ssh and git-annex-shell, with the ``path`` of the
         repository: ``["git-annex-shell"]`` for one on this machine. ``sftp_command`` then is what
@@ -78,11 +83,14 @@ class SshAnnex:
             self._path = address.path
             self._argv = lambda words: ssh_argv(
                 address,
-                ["git-annex-shell", *words],
+                [shell, *words],
+                options=ssh_options,
                 shell_command=ssh_command,
                 program=ssh_program,
             )
-            self._sftp_argv = sftp_argv(address, shell_command=ssh_command, program=ssh_program)
+            self._sftp_argv = sftp_argv(
+                address, options=ssh_options, shell_command=ssh_command, program=ssh_program
+            )
         self._sftp: SftpAnnex | None = None
 
     # finding out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
@@ -74,22 +75,32 @@ def _from_brackets(url: str) -> SshAddress:
 
 
 def ssh_argv(
-    address: SshAddress, words: list[str], *, shell_command: str | None = None, program: str = "ssh"
+    address: SshAddress,
+    words: list[str],
+    *,
+    options: Sequence[str] = (),
+    shell_command: str | None = None,
+    program: str = "ssh",
 ) -> list[str]:
     """The call that runs a command there, its words in single quotes as git-annex-shell wants.
 
-    ``shell_command`` is GIT_SSH_COMMAND or core.sshCommand, which the shell reads; ``program`` is
-    GIT_SSH, one program without options.
+    ``options`` are those of the remote for ssh. ``shell_command`` is GIT_SSH_COMMAND or
+    core.sshCommand, which the shell reads; ``program`` is GIT_SSH, one program without options.
     """
     remote = " ".join([words[0], *(_quoted(word) for word in words[1:])])
-    return _called([*_port(address), address.target, remote], shell_command, program)
+    return _called([*options, *_port(address), address.target, remote], shell_command, program)
 
 
 def sftp_argv(
-    address: SshAddress, *, shell_command: str | None = None, program: str = "ssh"
+    address: SshAddress,
+    *,
+    options: Sequence[str] = (),
+    shell_command: str | None = None,
+    program: str = "ssh",
 ) -> list[str]:
     """The call that talks SFTP with that machine; other words as for `ssh_argv`."""
-    return _called([*_port(address), "-s", address.target, "sftp"], shell_command, program)
+    call = [*options, *_port(address), "-s", address.target, "sftp"]
+    return _called(call, shell_command, program)
 
 
 def _port(address: SshAddress) -> list[str]:
