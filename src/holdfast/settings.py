@@ -20,7 +20,7 @@ ENVIRONMENT = {
     "HOLDFAST_COLOR": "auto, always or never; NO_COLOR means never",
     "HOLDFAST_PROGRESS": "auto, always or never",
     "HOLDFAST_DEBUG": "1 shows tracebacks, like --debug",
-    "HOLDFAST_JOBS": "how many transfers at a time, like -c annex.jobs=N",
+    "HOLDFAST_JOBS": "how much to do at a time, like -c annex.jobs=N",
 }
 """What we look for, and what it means; printed in the command reference."""
 

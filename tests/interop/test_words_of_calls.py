@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from holdfast.api.datasets import open_dataset
+from holdfast.transfer.hands import usable_cores
+
 if TYPE_CHECKING:
     from conftest import Tools
 
@@ -170,3 +173,19 @@ def test_whereis_of_all_versions_of_a_path_tells_the_keys_of_that_path(
     assert sizes("--all", "d") == [1, 3, 4]
     assert sizes("--all", "f2.dat") == [1]
     assert os.listdir(folder / "d")
+
+
+# how much at a time
+
+
+@pytest.mark.parametrize(
+    ("configured", "given", "expected"),
+    [("3", None, 3), ("3", 1, 1), ("cpus", None, None), ("0", None, None), ("", 2, 2)],
+)
+def test_as_much_is_done_at_a_time_as_the_settings_of_git_say(
+    tools: Tools, bench: Path, configured: str, given: int | None, expected: int | None
+) -> None:
+    top = tools.create("hold", bench / "s")
+    tools.git(top, "config", "annex.jobs", configured)
+    with open_dataset(top) as dataset:
+        assert dataset.jobs(given) == (expected or usable_cores())

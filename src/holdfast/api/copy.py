@@ -104,7 +104,12 @@ def _with_rules(dataset: Dataset) -> set[PlaceId]:
 
 
 def iter_copy_to(
-    dataset: Dataset, paths: Sequence[bytes], name: str, *, move: bool = False, jobs: int = 2
+    dataset: Dataset,
+    paths: Sequence[bytes],
+    name: str,
+    *,
+    move: bool = False,
+    jobs: int | None = None,
 ) -> Iterator[Outcome]:
     """Bring content from here to another place, and with ``move`` remove it here."""
     action = "move" if move else "copy"
@@ -112,7 +117,7 @@ def iter_copy_to(
         if move and dataset.here in _with_rules(dataset):
             raise faults.NO_WAY(place=name, kind="place for what is required here")
         yield from iter_unknown(dataset, paths, action)
-        sender = _Sender(dataset, other, action, jobs)
+        sender = _Sender(dataset, other, action, dataset.jobs(jobs))
         for block in _iter_blocks(iter_annexed(dataset.repository, paths), dataset.objects):
             yield from sender.send(block)
     dataset.forget()

@@ -55,6 +55,13 @@ class Dataset:
         """The content that is here."""
         return objects_of(self.repository, Place(self.here, "here"))
 
+    def jobs(self, given: int | None) -> int:
+        """How much to do at a time: as given, as ``annex.jobs`` says, or by the number of cores."""
+        from ..transfer.hands import usable_cores
+
+        configured = self.repository.config.get("annex.jobs") or ""
+        return given or (int(configured) if configured.isdecimal() else 0) or usable_cores()
+
     def need_files(self, command: str) -> None:
         """Refuse what works on files where there are none.
 

@@ -24,7 +24,7 @@ from ..dataset.populate import WorkFiles
 from ..dataset.rules_of_keys import RulesOfKeys
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..dataset.waivers import note_waiver
-from ..transfer.hands import Hands, are_many, open_hands, usable_cores
+from ..transfer.hands import Hands, are_many, open_hands
 from ..transfer.prove import prove_many
 from ..wire import branch_paths, logs
 from .datasets import Dataset
@@ -109,7 +109,7 @@ class Dropper:
         self._dataset = dataset
         self._sources = sources
         self._reason = force_reason
-        self._jobs = usable_cores()
+        self._jobs = dataset.jobs(None)
         self._stack = ExitStack()
         self._hands: Hands[Task, list[Outcome]] | None = None
         self._rules = rules_of_keys(dataset, numcopies)

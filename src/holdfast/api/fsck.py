@@ -26,7 +26,7 @@ from ..dataset.populate import WorkFiles
 from ..dataset.rules import Rules
 from ..dataset.shared_config import only_secure_hashes
 from ..dataset.unrecorded import Unrecorded, unrecorded
-from ..transfer.hands import Hands, are_many, are_small, open_hands, usable_cores
+from ..transfer.hands import Hands, are_many, are_small, open_hands
 from ..wire import branch_paths, logs
 from .datasets import Dataset
 from .get import Getter
@@ -70,7 +70,7 @@ def iter_fsck(
     if state is not None:
         after = os.fsencode(state.after)
         files = (file for file in files if file.path > after)
-    run = _Run(dataset, fast=fast, jobs=jobs or usable_cores())
+    run = _Run(dataset, fast=fast, jobs=dataset.jobs(jobs))
     ends_at = time.monotonic() + time_limit_s if time_limit_s is not None else None
     finished = True
     listener = progress or Silence()

@@ -21,7 +21,6 @@ from ..dataset.populate import WorkFiles
 from ..dataset.room import Room
 from ..dataset.shared_config import only_secure_hashes
 from ..dataset.unrecorded import Unrecorded, unrecorded
-from ..transfer.hands import usable_cores
 from ..transfer.local import Wanted, iter_bring
 from .datasets import Dataset
 from .sources import Sources, open_sources
@@ -53,7 +52,7 @@ def iter_get(
     listener = progress or Silence()
     with open_sources(dataset) as sources:
         chosen = sources.only(source) if source else sources
-        getter = Getter(dataset, chosen, listener, jobs or usable_cores())
+        getter = Getter(dataset, chosen, listener, dataset.jobs(jobs))
         files = _iter_files(dataset, paths, all_versions=all_versions)
         with unrecorded(repository, dataset.objects) as note:
             yield from getter.iter_get(files, note)

@@ -12,7 +12,6 @@ from ..core.progress import Progress, Silence
 from ..dataset.changes import Ignored, ignored_paths
 from ..dataset.save import SavePlan
 from ..dataset.save import iter_save as iter_saved
-from ..transfer.hands import usable_cores
 from .datasets import Dataset
 from .unknown import iter_refused, refused_paths
 
@@ -40,7 +39,7 @@ def iter_save(
     wanted = [path for path in paths if path not in left_out]
     if paths and not wanted:
         return
-    plan = SavePlan(wanted, message, to_git, updated, jobs or usable_cores())
+    plan = SavePlan(wanted, message, to_git, updated, dataset.jobs(jobs))
     listener = progress or Silence()
     listener.start(None, None)
     try:

@@ -12,7 +12,6 @@ from .annex_verbs import Front
 def run(front: Front) -> int:
     """Add the files named, or all below the current folder."""
     from ..dataset.add import iter_add
-    from ..transfer.hands import usable_cores
 
     words = front.words
     if words.has("--include-dotfiles"):
@@ -31,7 +30,7 @@ def run(front: Front) -> int:
             paths,
             to_git=words.has("--force-small"),
             updated=words.has("--update"),
-            jobs=front.jobs or usable_cores(),
+            jobs=front.dataset.jobs(front.jobs),
         )
         for outcome in outcomes:
             _show(front, outcome)

@@ -30,9 +30,7 @@ def _outcomes(front: Front, paths: list[bytes]) -> Iterator[Outcome]:
     move = front.words.verb == "move"
     values = front.words.values
     if "--to" in values:
-        return copy.iter_copy_to(
-            front.dataset, paths, values["--to"], move=move, jobs=front.jobs or 2
-        )
+        return copy.iter_copy_to(front.dataset, paths, values["--to"], move=move, jobs=front.jobs)
     work = copy.iter_move_from if move else copy.iter_copy_from
     return work(front.dataset, paths, values["--from"], jobs=front.jobs)
 
