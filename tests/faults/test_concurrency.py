@@ -7,6 +7,8 @@ import random
 import re
 import shutil
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,14 @@ from scenes import (
     objects,
     run,
 )
+
+from holdfast.api.datasets import open_dataset
+from holdfast.api.save import iter_save
+from holdfast.core.key import Key
+from holdfast.core.outcome import Status
+from holdfast.core.place import Place, PlaceId, Presence
+from holdfast.dataset import save
+from holdfast.dataset.objects import Objects
 
 pytestmark = [
     pytest.mark.interop,
@@ -127,6 +137,27 @@ def test_a_file_that_is_written_to_while_saved_is_left_to_its_writer(main: Path)
     assert_all_is_well(main, contents(main))
 
 
+def test_a_file_that_is_away_for_a_moment_is_saved(
+    main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git-annex takes it away when it has that content already."""
+    look, timers = save._look, []
+    file, away = main / "new.dat", main.parent / "away"
+    file.write_bytes(b"new\n" * 20_000)
+
+    def take_away(path: bytes) -> object:
+        if path == bytes(file) and not timers:
+            file.rename(away)
+            timers.append(threading.Timer(0.05, away.rename, [file]))
+            timers[0].start()
+        return look(path)
+
+    monkeypatch.setattr(save, "_look", take_away)
+    with open_dataset(main) as dataset:
+        assert [o.status for o in iter_save(dataset, [b"new.dat"])] == [Status.OK]
+    assert timers
+
+
 # clones
 
 
@@ -168,6 +199,48 @@ def test_a_get_and_a_drop_at_once_leave_a_true_ledger(clones: Path) -> None:
         check_ledger(a)
     must(a, HOLD, "get", "-q")
     assert_all_is_well(a, good)
+
+
+REMOVE = """
+import sys
+from holdfast.core.key import Key
+from holdfast.core.place import Place, PlaceId
+from holdfast.dataset.objects import Objects
+
+objects = Objects(sys.argv[1].encode(), Place(PlaceId("there"), "there"), bare=False)
+held = objects.hold(Key(sys.argv[2].encode()))
+print("held", flush=True)
+sys.stdin.readline()
+objects.remove(held)
+print("removed", flush=True)
+"""
+
+
+def test_content_that_leaves_while_we_look_at_it_is_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever removes it does so after our first look, and is done before our second."""
+    key = Key(b"SHA256E-s4--%064d" % 1)
+    there = Objects(bytes(tmp_path), Place(PlaceId("there"), "there"), bare=False)
+    content = tmp_path / "content"
+    content.write_bytes(b"same")
+    there.commit(key, bytes(content))
+    words = [sys.executable, "-c", REMOVE, str(tmp_path), key.text]
+    remover = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert remover.stdin is not None and remover.stdout is not None
+    assert remover.stdout.readline() == b"held\n"
+    access, calls = os.access, []
+
+    def look(path: bytes, mode: int) -> bool:
+        seen = access(path, mode)
+        if not calls:
+            calls.append(path)
+            remover.communicate(b"go\n", timeout=30)
+        return seen
+
+    monkeypatch.setattr(os, "access", look)
+    assert there.ask([key])[0].presence is not Presence.PRESENT
+    assert calls and remover.returncode == 0
 
 
 def test_two_clones_that_drop_from_each_other_at_once_leave_one_copy(clones: Path) -> None:

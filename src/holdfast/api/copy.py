@@ -389,9 +389,10 @@ class Remover:
         for reader in self._sources.readers:
             if reader.place.id == self._other.place.id:
                 continue
-            if isinstance(reader, Objects):
+            if hasattr(reader, "lock_content"):
                 answer = stack.enter_context(reader.lock_content(key))
-                yield Witness(key, reader.place, answer.presence, Hold.LOCKED, answer.remark)
+                hold = Hold.LOCKED if answer.presence is Presence.PRESENT else Hold.NONE
+                yield Witness(key, reader.place, answer.presence, hold, answer.remark)
             else:
                 answer = reader.ask([key])[0]
                 yield Witness(key, reader.place, answer.presence, Hold.SEEN, answer.remark)

@@ -25,7 +25,7 @@ from ..dataset.rules_of_keys import RulesOfKeys
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..dataset.waivers import note_waiver
 from ..transfer.hands import Hands, are_many, open_hands
-from ..transfer.prove import prove_many
+from ..transfer.prove import blind_places, promised, prove_many
 from ..wire import branch_paths, logs
 from .datasets import Dataset
 from .sources import Sources, open_sources
@@ -108,6 +108,7 @@ class Dropper:
     ) -> None:
         self._dataset = dataset
         self._sources = sources
+        self._blind = blind_places(sources.readers)
         self._reason = force_reason
         self._jobs = dataset.jobs(None)
         self._stack = ExitStack()
@@ -202,7 +203,7 @@ class Dropper:
                     if isinstance(item, Outcome):
                         yield item
                     else:
-                        yield self._end(item, leave, held, work, note)
+                        yield self._end(item, leave, claims, held, work, note)
         finally:
             for left in held.values():
                 self._dataset.objects.release(left)
@@ -223,17 +224,25 @@ class Dropper:
         self,
         file: TrackedFile,
         leave: dict[Key, Leave],
+        claims: Claims,
         held: dict[Key, Held],
         work: WorkFiles,
         note: Unrecorded | None,
     ) -> Outcome:
         assert file.key is not None
         given = leave[file.key]
-        if isinstance(given, HoldError):
-            return _refused(file, given)
-        for other in self._unlocked.get(file.key, ()):
-            work.depopulate(other)
-        self._dataset.objects.remove(held.pop(file.key))
+        with ExitStack() as stack:
+            if isinstance(given, DropProof) and self._blind:
+                given = stack.enter_context(promised(given, self._blind))
+                if isinstance(given, HoldError):
+                    given = self._prove_by_sight(file.key, claims) or given
+                if isinstance(given, HoldError) and note is not None:
+                    note.forget(file.key)
+            if isinstance(given, HoldError):
+                return _refused(file, given)
+            for other in self._unlocked.get(file.key, ()):
+                work.depopulate(other)
+            self._dataset.objects.remove(held.pop(file.key))
         if note is not None:
             note.ended(file.key, present=False)
         return _dropped(file, given)
@@ -256,6 +265,15 @@ class Dropper:
             rules.__getitem__, self._unreached(claims),
         )  # fmt: skip
         return {**leave, **proofs}
+
+    def _prove_by_sight(self, key: Key, claims: Claims) -> DropProof | None:
+        """A proof without those places that would have to promise something, if there is one."""
+        readers = [r for r in self._sources.readers if r.place.id not in self._blind]
+        proofs = prove_many(
+            [key], self._dataset.here, claims, readers, self._trusted, self._rules.of
+        )
+        proof = proofs[key]
+        return proof if isinstance(proof, DropProof) else None
 
     def _unreached(self, claims: Claims) -> list[Witness]:
         """Places the ledger names that nobody could ask: for the refusal to tell of."""

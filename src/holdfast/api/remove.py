@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..core import faults
+from ..core.abilities import Askable
 from ..core.errors import HoldError, PolicyError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
@@ -24,7 +25,7 @@ from ..dataset.repository import Repository
 from ..dataset.siblings import ask_siblings, only_here
 from ..dataset.status import iter_status
 from ..dataset.waivers import append_record
-from ..transfer.prove import prove_many
+from ..transfer.prove import AskedToPromise, blind_places, prove_many
 from .datasets import Dataset
 from .drop import rules_of_keys
 from .sources import Sources, open_sources
@@ -183,10 +184,10 @@ class _Check:
             inside = os.path.relpath(self._annex_dir, top)
             aside = os.path.join(os.path.dirname(top), removing.ASIDE + os.path.basename(top)[:200])
             removing.check_nobody_holds(os.path.join(aside, inside))
-            self._check_content()
+            self._check_content(again=True)
         elif self.annexed:
             removing.check_nobody_holds(self._annex_dir)
-            self._check_content()
+            self._check_content(again=True)
 
     def close(self) -> None:
         """End connections and processes."""
@@ -219,12 +220,12 @@ class _Check:
             raise faults.NO_SIBLING_HAS(path=self._name, count=len(lost), answers=answers)
         self.siblings = [one.name for one in siblings if one.refs is not None]
 
-    def _check_content(self) -> None:
+    def _check_content(self, *, again: bool = False) -> None:
         refused: list[PolicyError] = []
         count = 0
         keys = iter(self.keys)
         while block := list(islice(keys, _BLOCK)):
-            for proof in self._prove(block).values():
+            for proof in self._prove(block, again=again).values():
                 if isinstance(proof, PolicyError):
                     count += 1
                     refused = refused or [proof]
@@ -233,8 +234,16 @@ class _Check:
             answers = f"{first.what} ({first.why})"
             raise faults.CONTENT_ONLY_HERE(path=self._name, count=count, answers=answers)
 
-    def _prove(self, keys: Sequence[Key]) -> Mapping[Key, object]:
+    def _prove(self, keys: Sequence[Key], *, again: bool) -> Mapping[Key, object]:
         assert self._sources is not None
+        readers: Sequence[Askable] = self._sources.readers
+        if again:
+            # The last word before all is deleted: nobody may be about to remove it there.
+            blind = blind_places(readers)
+            readers = [
+                AskedToPromise(blind[reader.place.id]) if reader.place.id in blind else reader
+                for reader in readers
+            ]
         ledger = self._dataset.ledger
         here = self._dataset.here
         trusted = [ledger.place(p) for p, level in ledger.trust.items() if level is Trust.TRUSTED]
@@ -247,7 +256,7 @@ class _Check:
             for p in sorted(named)
         ]
         return prove_many(
-            keys, here, self._claims, self._sources.readers, trusted,
+            keys, here, self._claims, readers, trusted,
             self._rules.of, unreached,
         )  # fmt: skip
 

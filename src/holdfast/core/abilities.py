@@ -67,6 +67,18 @@ class Readable(Askable, Protocol):
 class Lockable(Protocol):
     """A place that can promise to keep a copy for a while."""
 
+    @property
+    def sees_removal(self) -> bool:
+        """Whether `ask` knows of content that somebody is about to remove.
+
+        Where it does not, two that drop from each other at once would each see the other's copy:
+        only the promise is evidence, kept until the drop is done.
+        """
+
+    @property
+    def place(self) -> Place:
+        """Which place this is."""
+
     def lock_content(self, key: Key) -> AbstractContextManager[Answer]:
         """Hold a copy where it is until the block ends, or say in the answer why not."""
 

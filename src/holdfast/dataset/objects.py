@@ -41,6 +41,7 @@ class Objects:
     """The content held in one repository."""
 
     cost = 100.0
+    sees_removal = True
 
     def __init__(self, annex_dir: bytes, place: Place, *, bare: bool, group: bool = False) -> None:
         self.place = place
@@ -89,12 +90,14 @@ class Objects:
         return [self._ask(key) for key in keys]
 
     def _ask(self, key: Key) -> Answer:
-        path = self.content_path(key)
-        if path is None:
-            return Answer(Presence.ABSENT)
-        if os.access(path + b".lck", os.F_OK) and locks.is_locked_for_removal(path + b".lck"):
-            return Answer(Presence.UNKNOWN, "it is being removed there")
-        return Answer(Presence.PRESENT)
+        for layout in self._layouts:
+            path = self._root + layout(key)
+            # The lock first: it goes after the content, so without it what is there stays.
+            if os.access(path + b".lck", os.F_OK) and locks.is_locked_for_removal(path + b".lck"):
+                return Answer(Presence.UNKNOWN, "it is being removed there")
+            if os.access(path, os.F_OK):
+                return Answer(Presence.PRESENT)
+        return Answer(Presence.ABSENT)
 
     @contextmanager
     def open_content(self, key: Key, offset: int = 0) -> Iterator[Stream]:

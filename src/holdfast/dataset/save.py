@@ -12,6 +12,7 @@ import marshal
 import os
 import stat
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,7 @@ _LARGE = 16 << 20
 _IN_MEMORY = 4 << 20
 _SPILL = 1024
 _TRIES = 3
+_PAUSE_S = 0.1
 
 
 class Taken(NamedTuple):
@@ -340,8 +342,12 @@ class Taker:
                 return self._take(change)._replace(in_head=change.in_head)
             except (HoldError, OSError) as error:
                 # Another program may have saved it, or written to it, as we looked: look again.
-                if not left or before == _look(self._top + change.path):
+                after = _look(self._top + change.path)
+                if not left or (before == after and after is not None):
                     return Taken(change.path, error=error)
+                if after is None:
+                    # git-annex takes a file away for a moment before it puts the link there.
+                    time.sleep(_PAUSE_S)
         raise AssertionError("the last try gives what came of it")
 
     def _take(self, change: Change) -> Taken:

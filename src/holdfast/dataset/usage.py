@@ -16,6 +16,7 @@ from .git import NO_FILTER
 from .objects import Objects
 from .populate import matches
 from .repository import Repository
+from .scratch import using_scratch
 
 _NOT_USERS = (b"refs/synced/",)
 
@@ -205,11 +206,11 @@ def write_numbers(repository: Repository, name: bytes, numbered: Iterable[Number
     now = b"%fs" % time.time()
     lines = [b"%d %b %b\n" % (n, bytes(key), times.get(key, now)) for n, key in numbered]
     scratch = repository.annex_dir + b"/othertmp"
-    os.makedirs(scratch, exist_ok=True)
-    temporary = scratch + b"/%b.%d" % (name, os.getpid())
-    with open(temporary, "wb") as file:
-        file.writelines(lines)
-    os.replace(temporary, path)
+    with using_scratch(scratch):
+        temporary = scratch + b"/%b.%d" % (name, os.getpid())
+        with open(temporary, "wb") as file:
+            file.writelines(lines)
+        os.replace(temporary, path)
 
 
 def _read_times(path: bytes) -> dict[bytes, bytes]:

@@ -40,6 +40,9 @@ NOBODY = PlaceId("00000000-0000-0000-0000-000000000000")
 class SshAnnex:
     """Content of a repository that git-annex-shell serves; as many connections as threads use."""
 
+    sees_removal = False
+    """Its CHECKPRESENT says yes while content is locked to be removed (checked by experiment)."""
+
     def __init__(
         self,
         place: Place,

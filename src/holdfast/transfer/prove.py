@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import cast
 
-from ..core.abilities import Askable
+from ..core.abilities import Answer, Askable, Lockable
 from ..core.errors import HoldError, PolicyError
 from ..core.key import Key
 from ..core.place import Place, PlaceId, Presence, Trust
@@ -60,6 +63,60 @@ def prove_many(
         except PolicyError as refusal:
             results[key] = refusal
     return results
+
+
+def blind_places(readers: Iterable[Askable]) -> dict[PlaceId, Lockable]:
+    """Those places whose `ask` does not see that content is about to be removed."""
+    found = (cast("Lockable", r) for r in readers if hasattr(r, "sees_removal"))
+    return {place.place.id: place for place in found if not place.sees_removal}
+
+
+@contextmanager
+def promised(
+    proof: DropProof, blind: Mapping[PlaceId, Lockable]
+) -> Iterator[DropProof | PolicyError]:
+    """A proof that holds for the length of a block, or why it cannot.
+
+    As many of the ``blind`` places, whose `ask` does not see a removal, as the proof rests on have
+    to promise to keep their copy meanwhile.
+    """
+    sure = [w for w in proof.witnesses if w.place.id not in blind]
+    needed = max(proof.rules.numcopies, proof.rules.mincopies)
+    with ExitStack() as stack:
+        for witness in proof.witnesses:
+            if len(list(filter(counts, sure))) >= needed:
+                break
+            if witness.place.id in blind:
+                answer = stack.enter_context(blind[witness.place.id].lock_content(proof.key))
+                sure.append(_promise(witness, answer))
+        try:
+            found: DropProof | PolicyError = prove_drop(proof.key, proof.place, sure, proof.rules)
+        except PolicyError as refusal:
+            found = refusal
+        yield found
+
+
+def _promise(witness: Witness, answer: Answer) -> Witness:
+    if answer.presence is Presence.PRESENT:
+        return replace(witness, hold=Hold.LOCKED)
+    remark = answer.remark or "it will not promise to keep it, so it may be removing it"
+    return replace(witness, answer=Presence.UNKNOWN, hold=Hold.NONE, remark=remark)
+
+
+class AskedToPromise:
+    """A place that is asked by having it promise to keep each copy for a moment."""
+
+    def __init__(self, place: Lockable) -> None:
+        self.place = place.place
+        self._place = place
+
+    def ask(self, keys: Sequence[Key]) -> list[Answer]:
+        """Which of these it has, and is not about to remove."""
+        return [self._ask(key) for key in keys]
+
+    def _ask(self, key: Key) -> Answer:
+        with self._place.lock_content(key) as answer:
+            return answer
 
 
 def _enough(witnesses: Sequence[Witness], here: PlaceId, rules: CopyRules) -> bool:
