@@ -18,8 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import get_ident
 from typing import NamedTuple
@@ -70,12 +70,28 @@ def main() -> int:
     try:
         trials = list(_trials(base, options, random.Random(seed)))
         random.Random(seed).shuffle(trials)
-        with ThreadPoolExecutor(options.jobs) as pool:
-            results = list(pool.map(lambda trial: _try(base, trial), trials))
+        print(f"{len(trials)} kills", flush=True)
+        results = _try_all(base, trials, options.jobs)
     finally:
         if not options.keep:
             shutil.rmtree(base, ignore_errors=True)
     return _tell(results)
+
+
+def _try_all(base: Path, trials: Sequence[Trial], jobs: int) -> list[Result]:
+    """Try them; those done so far when somebody presses Ctrl-C, a fair sample as they are mixed."""
+    results: list[Result] = []
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for done in as_completed([pool.submit(_try, base, trial) for trial in trials]):
+            results.append(done.result())
+            if len(results) % 100 == 0:
+                print(f"{len(results)} done", flush=True)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results
 
 
 def _options() -> argparse.Namespace:
