@@ -11,7 +11,7 @@ from .git import Git, hex_oid
 from .trees import TreeFinder
 
 _BLOCK = 8192
-_FEW = 256
+FEW = 256
 
 
 class Listed(NamedTuple):
@@ -24,15 +24,20 @@ class Listed(NamedTuple):
 
 def iter_listing(git: Git, tree: Oid) -> Iterator[Listed]:
     """Every file of a tree (or commit), sorted by path."""
-    for field in git.iter_fields("ls-tree", "-r", "-z", "--full-tree", hex_oid(tree)):
+    for field in iter_fields_of_tree(git, tree):
         facts, _, path = field.partition(b"\t")
         mode, _, oid = facts.split(b" ")
         yield Listed(path, mode, oid)
 
 
+def iter_fields_of_tree(git: Git, tree: Oid) -> Iterator[bytes]:
+    """Every file of a tree (or commit) as git lists it, ``MODE blob OBJECT<tab>PATH``."""
+    return git.iter_fields("ls-tree", "-r", "-z", "--full-tree", hex_oid(tree))
+
+
 def is_bulk(finder: TreeFinder, count: int) -> bool:
     """Whether so many files are cheaper found by listing all than by looking each up."""
-    return count > _FEW and finder.estimate() < 16 * count
+    return count > FEW and finder.estimate() < 16 * count
 
 
 class Blobs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 
 from ..core import faults
 from ..core.key import Key
@@ -17,7 +18,7 @@ from ..core.policy import CopyRules
 from ..wire import branch_paths, logs
 from ..wire.gitobjects import Oid, parse_commit
 from .branch import BRANCH
-from .branch_listing import Blobs, is_bulk, iter_listing
+from .branch_listing import FEW, Blobs, is_bulk, iter_fields_of_tree, iter_listing
 from .config import Config
 from .git import from_hex, hex_oid
 from .repository import Repository
@@ -133,7 +134,12 @@ class Ledger:
 
     def locations(self, keys: Iterable[Key]) -> dict[Key, list[PlaceId]]:
         """For each of these keys, the places that are said to have it; the dead are left out."""
-        wanted = {branch_paths.location_log(key): key for key in keys}
+        asked = list(keys)
+        if self._is_plain and self._are_bulk(len(asked)):
+            names = set(asked)
+            found = {key: places for key, places in self.iter_locations() if key in names}
+            return {key: list(found.get(key, ())) for key in asked}
+        wanted = {branch_paths.location_log(key): key for key in asked}
         contents = self.read_many(list(wanted))
         dead = self.dead
         return {
@@ -143,11 +149,42 @@ class Ledger:
 
     def iter_locations(self) -> Iterator[tuple[Key, list[PlaceId]]]:
         """Every key the ledger knows, with the places that are said to have it."""
+        if self._is_plain:
+            yield from self._iter_locations_at(self.tips[0])
+            return
         dead = self.dead
         for path, content in self.iter_all():
             parsed = branch_paths.parse_branch_path(path)
-            if parsed is not None and parsed[1] == b".log":
+            if parsed is not None and parsed[1] == branch_paths.LOCATION:
                 yield parsed[0], [p for p in logs.places_with(content) if p not in dead]
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether all that is known is in one commit."""
+        return len(self.tips) == 1 and not self._journal and not self._private
+
+    def _are_bulk(self, count: int) -> bool:
+        if count < FEW:
+            return False
+        reader, tip = self._repository.git.objects, self.tips[0]
+        finder = TreeFinder(reader, self._repository.object_format, self.root_of(tip))
+        return is_bulk(finder, count)
+
+    def _iter_locations_at(self, tip: Oid) -> Iterator[tuple[Key, list[PlaceId]]]:
+        git, dead = self._repository.git, self.dead
+        blobs = Blobs(git)
+        same: dict[bytes, list[PlaceId]] = {}
+        logged = branch_paths.iter_location_logs(iter_fields_of_tree(git, tip))
+        while block := list(islice(logged, _BULK)):
+            contents = blobs.read([oid for _, oid in block])
+            for key, oid in block:
+                places = same.get(oid)
+                if places is None:
+                    places = [p for p in logs.places_with(contents[oid]) if p not in dead]
+                    same[oid] = places
+                yield key, places
+            if len(same) > _BULK:
+                same.clear()
 
     def urls(self, keys: Sequence[Key]) -> dict[Key, list[bytes]]:
         """The URLs registered for each of these keys."""

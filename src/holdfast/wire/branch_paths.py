@@ -7,6 +7,7 @@ Format: docs/formats/annex.md.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from ..core.errors import ProtocolError
@@ -41,6 +42,11 @@ _KEY_LOG = re.compile(
 )
 _USUAL_KEY = re.compile(rb"[A-Z0-9_]+-s(?:0|[1-9][0-9]*)--[0-9A-Za-z.]+")
 """Keys that are canonical and written as they are in file names: nearly all."""
+_USUAL_LOG = re.compile(
+    rb"[0-7]+ blob ([0-9a-f]+)\t[0-9a-f]{3}/[0-9a-f]{3}/"
+    rb"([A-Z0-9_]+-s(?:0|[1-9][0-9]*)--[0-9A-Za-z.]+)\.log"
+)
+"""A location log as `git ls-tree -r` lists it, its key in the usual form."""
 _HASHED_JOURNAL = re.compile(rb"([0-9a-f]{3})_([0-9a-f]{3})_(.+)", re.DOTALL)
 
 
@@ -101,6 +107,19 @@ def parse_branch_path(path: bytes) -> tuple[Key, bytes] | None:
     name, suffix = found.groups()
     key = key_of_file_name(name)
     return None if key is None else (key, suffix)
+
+
+def iter_location_logs(fields: Iterable[bytes]) -> Iterator[tuple[Key, bytes]]:
+    """The keys and objects (hex) of the location logs in a listing of `git ls-tree -r`."""
+    for field in fields:
+        usual = _USUAL_LOG.fullmatch(field)
+        if usual is not None:
+            yield Key(usual[2]), usual[1]
+            continue
+        facts, _, path = field.partition(b"\t")
+        parsed = parse_branch_path(path)
+        if parsed is not None and parsed[1] == LOCATION:
+            yield parsed[0], facts.rpartition(b" ")[2]
 
 
 def key_of_file_name(name: bytes) -> Key | None:
