@@ -7,9 +7,11 @@ for one path only is put into the table `LyingServer.lies`.
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -77,6 +79,7 @@ class LyingServer:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.pause_s = pause_s
         self.ending = threading.Event()
+        self.connections: set[socket.socket] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._server.block_on_close = False
@@ -99,6 +102,10 @@ class LyingServer:
         self.ending.set()
         self._server.shutdown()
         self._server.server_close()
+        # Who still waits for another request of a client that keeps its connection ends, too.
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def lie_for(self, path: str) -> tuple[Lie, str]:
         """What to do for a path, and which content it is about."""
@@ -119,6 +126,14 @@ class _Handler(BaseHTTPRequestHandler):
     owner: LyingServer
     protocol_version = "HTTP/1.1"
     wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        self.owner.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.owner.connections.discard(self.connection)
+        super().finish()
 
     def log_message(self, format: str, *args: object) -> None:
         """Tests are silent."""

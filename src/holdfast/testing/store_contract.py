@@ -11,7 +11,7 @@ Subclass `ReadableContract` and give it `open_store`; five lines make a store ke
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 
 import pytest
@@ -50,8 +50,10 @@ class ReadableContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def store(self, open_store: OpenStore) -> Readable:
-        return open_store(CONTENTS)
+    def store(self, open_store: OpenStore) -> Iterator[Readable]:
+        store = open_store(CONTENTS)
+        yield store
+        store.close()
 
     def test_it_says_what_it_has_in_the_order_it_was_asked(self, store: Readable) -> None:
         big, small, empty = CONTENTS
