@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from ..wire.gitobjects import Oid
 from .git import Git, hex_oid
-from .trees import TreeFinder
 
 _BLOCK = 8192
-FEW = 256
+_FEW = 256
 
 
 class Listed(NamedTuple):
@@ -35,9 +34,9 @@ def iter_fields_of_tree(git: Git, tree: Oid) -> Iterator[bytes]:
     return git.iter_fields("ls-tree", "-r", "-z", "--full-tree", hex_oid(tree))
 
 
-def is_bulk(finder: TreeFinder, count: int) -> bool:
-    """Whether so many files are cheaper found by listing all than by looking each up."""
-    return count > FEW and finder.estimate() < 16 * count
+def is_bulk(count: int, estimate: Callable[[], int]) -> bool:
+    """Whether so many files, of about how many, are cheaper listed all than looked up each."""
+    return count > _FEW and estimate() < 16 * count
 
 
 class Blobs:

@@ -18,7 +18,7 @@ from ..core.policy import CopyRules
 from ..wire import branch_paths, logs
 from ..wire.gitobjects import Oid, parse_commit
 from .branch import BRANCH
-from .branch_listing import FEW, Blobs, is_bulk, iter_fields_of_tree, iter_listing
+from .branch_listing import Blobs, is_bulk, iter_fields_of_tree, iter_listing
 from .config import Config
 from .git import from_hex, hex_oid
 from .repository import Repository
@@ -37,6 +37,8 @@ class Ledger:
         self._trust: tuple[Config, dict[PlaceId, Trust]] | None = None
         self._journal = read_journal(repository.annex_dir + b"/journal")
         self._private = read_journal(repository.annex_dir + b"/journal-private")
+        self._sizes: dict[Oid, int] = {}
+        """About how many files each tip holds, where that was asked."""
         self.tips = self._find_tips()
         if repository.config.get("annex.uuid") or self.tips:
             self._refuse_tuned()
@@ -91,13 +93,13 @@ class Ledger:
                     if answer is not None:
                         yield path, answer[1]
             return
-        finder = TreeFinder(reader, self._repository.object_format, self.root_of(tip))
-        if is_bulk(finder, len(paths)):
+        if self._is_bulk(tip, len(paths)):
             wanted = set(paths)
             git = self._repository.git
             listing = ((p, oid) for p, _, oid in iter_listing(git, tip) if p in wanted)
             yield from Blobs(git).iter_contents(listing)
             return
+        finder = self._finder(tip)
         for start in range(0, len(paths), _BULK):
             found = finder.find(paths[start : start + _BULK])
             names = map(hex_oid, found.values())
@@ -135,7 +137,7 @@ class Ledger:
     def locations(self, keys: Iterable[Key]) -> dict[Key, list[PlaceId]]:
         """For each of these keys, the places that are said to have it; the dead are left out."""
         asked = list(keys)
-        if self._is_plain and self._are_bulk(len(asked)):
+        if self._is_plain and self._is_bulk(self.tips[0], len(asked)):
             names = set(asked)
             found = {key: places for key, places in self.iter_locations() if key in names}
             return {key: list(found.get(key, ())) for key in asked}
@@ -163,12 +165,17 @@ class Ledger:
         """Whether all that is known is in one commit."""
         return len(self.tips) == 1 and not self._journal and not self._private
 
-    def _are_bulk(self, count: int) -> bool:
-        if count < FEW:
-            return False
-        reader, tip = self._repository.git.objects, self.tips[0]
-        finder = TreeFinder(reader, self._repository.object_format, self.root_of(tip))
-        return is_bulk(finder, count)
+    def _is_bulk(self, tip: Oid, count: int) -> bool:
+        def estimate() -> int:
+            if tip not in self._sizes:
+                self._sizes[tip] = self._finder(tip).estimate()
+            return self._sizes[tip]
+
+        return is_bulk(count, estimate)
+
+    def _finder(self, tip: Oid) -> TreeFinder:
+        repository = self._repository
+        return TreeFinder(repository.git.objects, repository.object_format, self.root_of(tip))
 
     def _iter_locations_at(self, tip: Oid) -> Iterator[tuple[Key, list[PlaceId]]]:
         git, dead = self._repository.git, self.dead

@@ -101,7 +101,7 @@ class LedgerWriter:
         edits = iter(edits)
         first = list(islice(edits, _BULK))
         edits = chain(first, edits)
-        if self._finder is not None and is_bulk(self._finder, len(first)):
+        if self._finder is not None and is_bulk(len(first), self._finder.estimate):
             self._new_root = self._rebuild(edits, self._finder)
         else:
             self._new_root = self._edit(edits)

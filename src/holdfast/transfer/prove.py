@@ -81,10 +81,9 @@ def promised(
     to promise to keep their copy meanwhile.
     """
     sure = [w for w in proof.witnesses if w.place.id not in blind]
-    needed = max(proof.rules.numcopies, proof.rules.mincopies)
     with ExitStack() as stack:
         for witness in proof.witnesses:
-            if len(list(filter(counts, sure))) >= needed:
+            if _enough(sure, proof.place, proof.rules):
                 break
             if witness.place.id in blind:
                 answer = stack.enter_context(blind[witness.place.id].lock_content(proof.key))

@@ -44,7 +44,7 @@ _USUAL_KEY = re.compile(rb"[A-Z0-9_]+-s(?:0|[1-9][0-9]*)--[0-9A-Za-z.]+")
 """Keys that are canonical and written as they are in file names: nearly all."""
 _USUAL_LOG = re.compile(
     rb"[0-7]+ blob ([0-9a-f]+)\t[0-9a-f]{3}/[0-9a-f]{3}/"
-    rb"([A-Z0-9_]+-s(?:0|[1-9][0-9]*)--[0-9A-Za-z.]+)\.log"
+    rb"(" + _USUAL_KEY.pattern + rb")\.log"
 )
 """A location log as `git ls-tree -r` lists it, its key in the usual form."""
 _HASHED_JOURNAL = re.compile(rb"([0-9a-f]{3})_([0-9a-f]{3})_(.+)", re.DOTALL)
