@@ -87,3 +87,14 @@ def test_a_file_below_counts_only_for_its_directory() -> None:
 def test_lines_that_git_passes_over_are_passed_over() -> None:
     raw = b"\xef\xbb\xbf# comment\n\n!a x\n* a@b\n* -\n" + b"a" * 2048 + b" x\n[attr]-m x\n"
     assert parse_attributes(raw) == []
+
+
+def test_a_tree_knows_which_attributes_its_lines_and_macros_speak_of() -> None:
+    tree = AttributeTree(
+        {b"": b"[attr]kept annex.numcopies=2\n*.dat kept\n", b"sub": b"* -text\n"},
+        info=b"*.csv annex.backend=MD5\n",
+    )
+    assert tree.mentions((b"annex.numcopies", b"annex.mincopies"))
+    assert tree.mentions((b"annex.backend",))
+    assert tree.mentions((b"text",))
+    assert not tree.mentions((b"annex.mincopies", b"eol"))

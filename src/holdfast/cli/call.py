@@ -199,6 +199,7 @@ def carry_out(module: str | None, command: str, words: Sequence[str]) -> int:
     try:
         code = _run(module, command, words)
         sys.stdout.flush()
+        gc.freeze()  # Python's end looks for no cycles in what goes with it
     except Exception as error:
         return _fail(command, words, error)
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 
 from .wildmatch import has_wildcard, literal_prefix, translate
 
@@ -96,6 +97,16 @@ class AttributeTree:
         if table is None:
             table = self._table(directory)
         return table.attributes(path, path[slash + 1 :])
+
+    def mentions(self, names: Iterable[bytes]) -> bool:
+        """Whether any line, or a macro, says something of one of these attributes."""
+        said = chain.from_iterable(self._iter_said())
+        return not {name for name, _ in said}.isdisjoint(names)
+
+    def _iter_said(self) -> Iterator[tuple[tuple[bytes, State], ...]]:
+        yield from self._macros.values()
+        for line in chain(self._outer, self._inner, *self._files.values()):
+            yield line.states
 
     def value(self, path: bytes, name: bytes) -> State:
         """One attribute of a file."""

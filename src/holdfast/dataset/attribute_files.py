@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from ..core.attributes import AttributeTree, Flag, State
 from .attributes_in_index import NAME, AttributesInIndex
@@ -26,15 +26,19 @@ class WorkTreeAttributes:
         self._files: dict[bytes, bytes] = {}
         self._known: set[bytes] = set()
         self._lock = threading.Lock()
+        self._mentioned: dict[tuple[AttributeTree, tuple[bytes, ...]], bool] = {}
         self._tree = self._build()
 
     def get(self, path: bytes, name: bytes) -> bytes | None:
         """The text of an attribute; empty when it is set without one, None when it is not set."""
         return self.get_all(path, (name,))[0]
 
-    def get_all(self, path: bytes, names: Sequence[bytes]) -> list[bytes | None]:
+    def get_all(self, path: bytes, names: tuple[bytes, ...]) -> list[bytes | None]:
         """The texts of several attributes, as `get` gives them."""
-        states = self._look(path).attributes(path)
+        tree = self._look(path)
+        if not self._mentions(tree, names):
+            return [None] * len(names)
+        states = tree.attributes(path)
         return [_text(states.get(name, Flag.UNSPECIFIED)) for name in names]
 
     def any_of(self, path: bytes, names: tuple[bytes, ...]) -> bool:
@@ -46,6 +50,13 @@ class WorkTreeAttributes:
         """Whether one of these attributes occurs in the files of these folders, or in our own."""
         contents = [self._info, *self._below, *map(self._read_folder, folders)]
         return any(name in content for content in contents for name in names)
+
+    def _mentions(self, tree: AttributeTree, names: tuple[bytes, ...]) -> bool:
+        """Whether any file read so far speaks of these: most data sets have none that does."""
+        mentioned = self._mentioned.get((tree, names))
+        if mentioned is None:
+            mentioned = self._mentioned[tree, names] = tree.mentions(names)
+        return mentioned
 
     def _look(self, path: bytes) -> AttributeTree:
         folder = path[: max(path.rfind(b"/"), 0)]
@@ -65,7 +76,7 @@ class WorkTreeAttributes:
                     found = True
                 folder = folder[: max(folder.rfind(b"/"), 0)]
             if found:
-                self._tree = self._build()
+                self._tree, self._mentioned = self._build(), {}
             # Last: another thread that finds a folder here takes the tree as it is.
             self._known.update(new)
 

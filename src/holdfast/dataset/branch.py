@@ -24,8 +24,8 @@ def journal_lock(repository: Repository) -> AbstractContextManager[None]:
 
 def branch_tip(repository: Repository) -> Oid | None:
     """The newest commit of the branch, or None before there is one."""
-    oid = repository.git.line("rev-parse", "--verify", "--quiet", BRANCH)
-    return from_hex(oid) if oid else None
+    answer = repository.git.objects.read(BRANCH.encode())
+    return None if answer is None else from_hex(answer[2])
 
 
 def update_refs(repository: Repository, moves: Sequence[RefUpdate], reason: str) -> None:

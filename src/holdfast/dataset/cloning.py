@@ -11,17 +11,16 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..core import faults
 from ..core.errors import HoldError
 from ..core.place import PlaceId
-from . import locks, remote_branches
-from .config import append_settings
-from .enabling import Enabling, enable_special_remotes
+from . import locks
 from .git import NO_FILTER, Git, git_failed
-from .initialise import initialise
-from .repository import Repository
+
+if TYPE_CHECKING:
+    from .enabling import Enabling
 
 SCRATCH = b".hold-cloning-"
 """How the name of an unfinished clone begins."""
@@ -29,18 +28,18 @@ SCRATCH = b".hold-cloning-"
 LOCK = b".lck"
 
 ORIGIN = "origin"
-_SCRATCH_NAME = re.compile(re.escape(SCRATCH) + rb"(.*)-[0-9a-f]{8}", re.DOTALL)
-_NOISE = re.compile(
+_SCRATCH_NAME = re.escape(SCRATCH) + rb"(?s:(.*))-[0-9a-f]{8}"
+_NOISE = (
     rb"^(Cloning into |remote: (Enumerating|Counting|Compressing|Total)|done\.$|$|"
     rb"Please make sure you have the correct access rights$|and the repository exists\.$)"
 )
 """What says nothing of a failure; git's advice would push out the line of ssh that says why."""
-_NOBODY_THERE = re.compile(
+_NOBODY_THERE = (
     r"Could not resolve|Failed to connect|Couldn't connect|timed out|Connection refused|"
     r"No route to host|Network is unreachable"
 )
 """What git says of a server that does not answer: another URL of it will not either."""
-_STEP = re.compile(rb"[A-Za-z][a-z ]+: +\d+%.*")
+_STEP = rb"[A-Za-z][a-z ]+: +\d+%.*"
 
 
 class Cloned(NamedTuple):
@@ -69,14 +68,11 @@ def clone(
     check_target(target)
     with _building(target) as folder:
         url = _clone_first(urls, folder, version, told)
-        repository = Repository(folder)
-        try:
-            name = description or os.fsdecode(os.path.basename(target)) or "clone"
-            special = _adopt(repository, name, siblings)
-            uuid = repository.uuid
-        finally:
-            repository.close()
-    return Cloned(url, uuid, special)
+        from .adopting import adopt
+
+        name = description or os.fsdecode(os.path.basename(target)) or "clone"
+        adopted = adopt(folder, ORIGIN, name, siblings)
+    return Cloned(url, adopted.uuid, adopted.special)
 
 
 def check_target(target: bytes) -> None:
@@ -142,7 +138,7 @@ def _remove_abandoned(parent: bytes, start: bytes) -> None:
 
 def scratch_target(name: bytes) -> bytes | None:
     """The folder that an unfinished clone of this name was to become; None when it is none."""
-    found = _SCRATCH_NAME.fullmatch(name)
+    found = re.fullmatch(_SCRATCH_NAME, name)
     return found[1] if found else None
 
 
@@ -175,7 +171,7 @@ def _clone_first(
             _git_clone(url, folder, version, told)
         except HoldError as error:
             errors.append(error)
-            if _NOBODY_THERE.search(error.why):
+            if re.search(_NOBODY_THERE, error.why):
                 break
             continue
         return url
@@ -192,6 +188,7 @@ def _git_clone(url: str, folder: bytes, version: str | None, told: Callable[[str
         *NO_FILTER, "clone", "--progress", "--origin", ORIGIN, *choice, "--", url, folder
     )
     assert process.stderr is not None
+    _load_what_follows()
     said: list[bytes] = []
     try:
         rest = b""
@@ -211,47 +208,16 @@ def _git_clone(url: str, folder: bytes, version: str | None, told: Callable[[str
         process.stdout.close()
 
 
+def _load_what_follows() -> None:
+    """Load the code that comes after git, while git works."""
+    from . import adopting  # noqa: F401
+
+
 def _hear(line: bytes, said: list[bytes], told: Callable[[str], None]) -> None:
     """Pass on how far git is, and keep what it may say about a failure."""
     line = line.strip()
-    step = _STEP.search(line)
+    step = re.search(_STEP, line)
     if step is not None:
         told(step[0].decode("utf-8", "replace").lower())
-    elif not _NOISE.match(line):
+    elif not re.match(_NOISE, line):
         said.append(line)
-
-
-def _adopt(repository: Repository, name: str, siblings: str | None) -> list[Enabling]:
-    """Make a fresh git clone one of a data set; plain git stays plain."""
-    settings = []
-    if siblings is not None:
-        candidate = ("subdataset-source-candidate-200origin", siblings)
-        settings.append(("datalad.get", [candidate]))
-    annexed = bool(remote_branches.unmerged_refs(repository))
-    origin = _uuid_of_origin(repository) if annexed else None
-    if origin is not None:
-        settings.append((f"remote.{ORIGIN}", [("annex-uuid", origin)]))
-    if settings:
-        append_settings(os.path.join(repository.common_dir, b"config"), settings)
-        repository.forget_config()
-    if not annexed:
-        return []
-    initialise(repository, name)
-    return enable_special_remotes(repository)
-
-
-def _uuid_of_origin(repository: Repository) -> PlaceId | None:
-    """The place a clone came from, when it is on this machine; others are asked when first used."""
-    from urllib.parse import unquote, urlsplit
-
-    url = repository.config.get(f"remote.{ORIGIN}.url") or ""
-    path = unquote(urlsplit(url).path) if url.startswith("file://") else url
-    if not os.path.isabs(path) or not os.path.isdir(path):
-        return None
-    try:
-        other = Repository(os.fsencode(path))
-        uuid = other.uuid
-    except HoldError:
-        return None
-    other.close()
-    return uuid

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import selectors
 import subprocess
-import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import IO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ..core import faults
 from ..core.errors import HoldError
 from ..wire.gitobjects import Oid
+
+if TYPE_CHECKING:
+    from .object_reader import ObjectReader
 
 NO_FILTER = (
     "-c",
@@ -118,6 +120,8 @@ class Git:
     def objects(self) -> ObjectReader:
         """The reader of objects, started when first used, kept until `close`."""
         if self._reader is None:
+            from .object_reader import ObjectReader
+
             self._reader = ObjectReader(self)
         return self._reader
 
@@ -203,115 +207,6 @@ def _split_fields(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield from fields
     if rest:
         yield rest
-
-
-class ObjectReader:
-    """Reads git objects by name through one long-lived process.
-
-    `read` costs a round trip; `iter_read` asks ahead, for many.
-    """
-
-    def __init__(self, git: Git) -> None:
-        self._git = git
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def read(self, name: bytes) -> tuple[bytes, bytes] | None:
-        """The kind and content of one object, or None when there is none of that name."""
-        process = self._process or self._launch()
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(name + b"\n")
-        process.stdin.flush()
-        return _read_answer(process.stdout, process)
-
-    def iter_sizes(self, names: Collection[bytes]) -> Iterator[tuple[bytes, int]]:
-        """Names and sizes in bytes of many objects, in order; those missing are left out."""
-        if not names:
-            return
-        output = self._git.run(
-            "cat-file", "--batch-check=%(objectsize)", "--buffer", data=b"\n".join(names) + b"\n"
-        )
-        for name, size in zip(names, output.splitlines(), strict=True):
-            if size.isdigit():
-                yield name, int(size)
-
-    def iter_read(self, names: Iterable[bytes]) -> Iterator[tuple[bytes, bytes] | None]:
-        """Kinds and contents of many objects, in order, None for each that is missing."""
-        process = self._git.start("cat-file", "--batch", "--buffer", reads=True)
-        assert process.stdin is not None and process.stdout is not None
-        count = 0
-        asked: list[int] = []
-        feeder = threading.Thread(
-            target=_feed, args=(process.stdin, names, asked), name="cat-file feeder", daemon=True
-        )
-        feeder.start()
-        try:
-            while True:
-                answer = _next_answer(process.stdout)
-                if answer is _END:
-                    break
-                count += 1
-                yield answer  # type: ignore[misc]
-            feeder.join()
-            if process.wait() or not asked or asked[0] != count:
-                assert process.stderr is not None
-                raise git_failed(("cat-file",), process.stderr.read())
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            process.stdout.close()
-            if process.stderr is not None:
-                process.stderr.close()
-
-    def close(self) -> None:
-        """End the process."""
-        if self._process is not None:
-            self._process.communicate()
-            self._process = None
-
-    def _launch(self) -> subprocess.Popen[bytes]:
-        self._process = self._git.start("cat-file", "--batch", reads=True)
-        return self._process
-
-
-_END = object()
-
-
-def _feed(sink: IO[bytes], names: Iterable[bytes], asked: list[int]) -> None:
-    count = 0
-    try:
-        block: list[bytes] = []
-        for name in names:
-            block.append(name)
-            count += 1
-            if len(block) == 1024:
-                sink.write(b"\n".join(block) + b"\n")
-                block.clear()
-        if block:
-            sink.write(b"\n".join(block) + b"\n")
-        asked.append(count)
-        sink.close()
-    except BrokenPipeError:
-        asked.append(-1)
-
-
-def _next_answer(source: IO[bytes]) -> object:
-    header = source.readline()
-    if not header:
-        return _END
-    if header.endswith((b" missing\n", b" ambiguous\n")):
-        return None
-    _, kind, size = header.rsplit(b" ", 2)
-    content = source.read(int(size) + 1)
-    return kind, content[:-1]
-
-
-def _read_answer(source: IO[bytes], process: subprocess.Popen[bytes]) -> tuple[bytes, bytes] | None:
-    answer = _next_answer(source)
-    if answer is _END:
-        _, errors = process.communicate()
-        raise git_failed(("cat-file",), errors)
-    return answer  # type: ignore[return-value]
 
 
 def hex_oid(oid: Oid) -> bytes:

@@ -17,7 +17,7 @@ from ..core.place import Place, PlaceId, Trust
 from ..core.policy import CopyRules
 from ..wire import branch_paths, logs
 from ..wire.gitobjects import Oid, parse_commit
-from .branch import BRANCH
+from .branch import branch_tip
 from .branch_listing import Blobs, is_bulk, iter_fields_of_tree, iter_listing
 from .config import Config
 from .git import from_hex, hex_oid
@@ -45,18 +45,14 @@ class Ledger:
 
     def _find_tips(self) -> list[Oid]:
         """Our branch, or, in a clone that was never initialised, those of its remotes."""
+        ours = branch_tip(self._repository)
+        if ours and not self._with_remotes:
+            return [ours]
         listing = self._repository.git.run(
             "for-each-ref", "--format=%(objectname)%00%(refname)", "refs/heads", "refs/remotes"
         )
-        tips = {
-            name: from_hex(oid)
-            for oid, _, name in (line.partition(b"\0") for line in listing.splitlines())
-            if name.endswith(b"/git-annex")
-        }
-        ours = tips.get(BRANCH.encode())
-        if ours and not self._with_remotes:
-            return [ours]
-        return sorted(set(tips.values()))
+        lines = (line.partition(b"\0") for line in listing.splitlines())
+        return sorted({from_hex(oid) for oid, _, name in lines if name.endswith(b"/git-annex")})
 
     def _refuse_tuned(self) -> None:
         differences = logs.parse_uuid_log(self.read(b"difference.log"))

@@ -19,6 +19,7 @@ from .branch import (
     update_refs,
 )  # fmt: skip
 from .git import from_hex, hex_oid
+from .object_reader import Answer
 from .packs import BLOB, COMMIT, TREE, ObjectWriter
 from .repository import Repository
 from .trees import TreeEditor
@@ -152,6 +153,6 @@ def _remember_merged(repository: Repository, refs: Sequence[tuple[bytes, Oid]]) 
     os.replace(temporary, path)
 
 
-def _content(answer: tuple[bytes, bytes] | None) -> bytes:
+def _content(answer: Answer | None) -> bytes:
     assert answer is not None, "an object that a tree names is missing; git fsck tells more"
     return answer[1]

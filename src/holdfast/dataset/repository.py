@@ -1,7 +1,7 @@
 """A data set on this disk: where git and the annex keep things, what is configured, who we are.
 
-Opening one costs two short git processes. What cannot be served safely (old annex versions, tuned
-layouts, pid locks) is refused here, before anything is written.
+Opening one costs two short git processes, side by side. What cannot be served safely (old annex
+versions, tuned layouts, pid locks) is refused here, before anything is written.
 """
 
 from __future__ import annotations
@@ -33,10 +33,14 @@ class Repository:
         self.settings = dict(settings or {})
         self._idents: dict[str, bytes] = {}
         git = Git(folder)
-        code, output, _ = git.ask(
-            "rev-parse", "--is-bare-repository", "--show-object-format", "--absolute-git-dir",
-            "--git-common-dir", "--is-inside-work-tree", "--show-cdup",
-        )  # fmt: skip
+        listing = git.start("config", "--list", "-z")
+        try:
+            code, output, _ = git.ask(
+                "rev-parse", "--is-bare-repository", "--show-object-format", "--absolute-git-dir",
+                "--git-common-dir", "--is-inside-work-tree", "--show-cdup",
+            )  # fmt: skip
+        finally:
+            settings_listed, _ = listing.communicate()
         if code:
             raise faults.NO_DATASET(path=os.fsdecode(folder))
         bare, object_format, git_dir, common_dir, in_files, *up = _answers(git, output)
@@ -48,14 +52,18 @@ class Repository:
         self.common_dir = os.path.normpath(os.path.join(folder, common_dir))
         self.top = git_dir if self.bare else os.path.normpath(os.path.join(folder, up[0]))
         self.git = Git(self.top) if self.top != folder else git
+        self._listed = settings_listed if listing.returncode == 0 else None
 
     @cached_property
     def config(self) -> Config:
         """The settings git sees here, with those of the command line over them."""
-        return Config(self.git.run("config", "--list", "-z"), self.settings)
+        if self._listed is None:
+            self._listed = self.git.run("config", "--list", "-z")
+        return Config(self._listed, self.settings)
 
     def forget_config(self) -> None:
         """Read the settings anew when they are next asked for."""
+        self._listed = None
         self.__dict__.pop("config", None)
 
     @property

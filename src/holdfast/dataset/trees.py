@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ..wire.gitindex import CacheTree
 from ..wire.gitobjects import TREE_MODE, ObjectFormat, Oid, encode_tree, iter_tree
-from .git import ObjectReader, hex_oid
+from .git import hex_oid
+from .object_reader import ObjectReader
 
 Entry = tuple[bytes, Oid]
 """Mode and object of one name in a tree."""
