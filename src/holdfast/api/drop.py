@@ -6,7 +6,7 @@ import getpass
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain, islice
 
 from ..core import faults
@@ -150,7 +150,7 @@ class Dropper:
         hands = self._find_hands(parts, claims)
         if hands is None:
             for part in parts:
-                yield from self._drop_part(part, claims, note)
+                yield from self._drop_part(part, _claims_of(part, claims), note)
             return
         for outcome in chain.from_iterable(hands.map(_tasks(parts, claims, note))):
             if outcome.status is Status.OK and outcome.key is not None:
@@ -231,18 +231,29 @@ class Dropper:
     ) -> Outcome:
         assert file.key is not None
         given = leave[file.key]
-        with ExitStack() as stack:
-            if isinstance(given, DropProof) and self._blind:
-                given = stack.enter_context(promised(given, self._blind))
-                if isinstance(given, HoldError):
-                    given = self._prove_by_sight(file.key, claims) or given
-                if isinstance(given, HoldError) and note is not None:
-                    note.forget(file.key)
-            if isinstance(given, HoldError):
-                return _refused(file, given)
-            for other in self._unlocked.get(file.key, ()):
-                work.depopulate(other)
-            self._dataset.objects.remove(held.pop(file.key))
+        if not isinstance(given, DropProof) or not self._blind:
+            return self._remove(file, given, held, work, note)
+        with promised(given, self._blind) as sure:
+            if isinstance(sure, HoldError):
+                sure = self._prove_by_sight(file.key, claims) or sure
+            if isinstance(sure, HoldError) and note is not None:
+                note.forget(file.key)
+            return self._remove(file, sure, held, work, note)
+
+    def _remove(
+        self,
+        file: TrackedFile,
+        given: Leave,
+        held: dict[Key, Held],
+        work: WorkFiles,
+        note: Unrecorded | None,
+    ) -> Outcome:
+        assert file.key is not None
+        if isinstance(given, HoldError):
+            return _refused(file, given)
+        for other in self._unlocked.get(file.key, ()):
+            work.depopulate(other)
+        self._dataset.objects.remove(held.pop(file.key))
         if note is not None:
             note.ended(file.key, present=False)
         return _dropped(file, given)
@@ -330,9 +341,15 @@ def _not_needed(file: TrackedFile) -> Outcome:
 def _tasks(parts: Sequence[Sequence[Item]], claims: Claims, note: Unrecorded) -> Iterator[Task]:
     """The parts, each with what it has to know; noted before they are given away."""
     for part in parts:
-        keys = [item.key for item in part if isinstance(item, TrackedFile) and item.key]
-        note.add(keys)
-        yield part, {key: claims[key] for key in keys}
+        known = _claims_of(part, claims)
+        note.add(known)
+        yield part, known
+
+
+def _claims_of(part: Sequence[Item], claims: Claims) -> Claims:
+    """What the ledger says of the files of a part that are still to be dropped."""
+    keys = (item.key for item in part if isinstance(item, TrackedFile))
+    return {key: claims[key] for key in keys if key is not None}
 
 
 def _refused(file: TrackedFile, error: HoldError) -> Outcome:
@@ -349,12 +366,17 @@ def _dropped(file: TrackedFile, leave: DropProof | Waiver) -> Outcome:
     if isinstance(leave, Waiver):
         note = f"forced by {leave.who}: {leave.why}"
     else:
-        note = "also in " + ", ".join(sorted(w.place.label for w in leave.witnesses))
-        if not leave.witnesses:
-            note = "no other copy is required"
+        note = _where(tuple(witness.place for witness in leave.witnesses))
     return Outcome(
         "drop", Status.OK, os.fsdecode(file.path), key=file.key, size=file.key.size, note=note
     )
+
+
+@lru_cache
+def _where(places: tuple[Place, ...]) -> str:
+    if not places:
+        return "no other copy is required"
+    return "also in " + ", ".join(sorted(place.label for place in places))
 
 
 class _DropFacts(Facts):

@@ -7,7 +7,7 @@ opens the data set next, after a kill, looks where those keys really are and tel
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from ..core.errors import PlaceUnavailableError, ProtocolError
@@ -44,7 +44,7 @@ class Unrecorded:
         self._here = self._stack.enter_context(SortedSpill(repository.annex_dir))
         self._gone = self._stack.enter_context(SortedSpill(repository.annex_dir))
 
-    def add(self, keys: Sequence[Key]) -> None:
+    def add(self, keys: Collection[Key]) -> None:
         """Write down keys whose content is about to come or go."""
         rest = memoryview(b"".join(key + b"\n" for key in keys))
         # On a disk that is nearly full a write may take a part only, and say no more than that.

@@ -33,6 +33,7 @@ def prove_many(
     enough.
     """
     seen: dict[Key, list[Witness]] = {key: [] for key in keys}
+    rules = {key: rules_of(key) for key in keys}
     for place in trusted:
         for key in keys:
             if place.id in claims.get(key, ()):
@@ -47,7 +48,7 @@ def prove_many(
                 key
                 for key in keys
                 if (source.place.id in claims.get(key, ())) is named
-                and not _enough(seen[key], here, rules_of(key))
+                and not _enough(seen[key], here, rules[key])
             ]
             for witness in _ask(source, wanted):
                 seen[witness.key].append(witness)
@@ -59,7 +60,7 @@ def prove_many(
             if w.place.id in claims.get(key, ())
         ]
         try:
-            results[key] = prove_drop(key, here, [*seen[key], *missed], rules_of(key))
+            results[key] = prove_drop(key, here, [*seen[key], *missed], rules[key])
         except PolicyError as refusal:
             results[key] = refusal
     return results
@@ -119,8 +120,10 @@ class AskedToPromise:
 
 
 def _enough(witnesses: Sequence[Witness], here: PlaceId, rules: CopyRules) -> bool:
-    good = {w.place.id for w in witnesses if counts(w) and w.place.id != here}
-    return len(good) >= max(rules.numcopies, rules.mincopies)
+    needed = max(rules.numcopies, rules.mincopies)
+    if len(witnesses) < needed:
+        return False
+    return len({w.place.id for w in witnesses if counts(w) and w.place.id != here}) >= needed
 
 
 def _ask(source: Askable, keys: Sequence[Key]) -> list[Witness]:
