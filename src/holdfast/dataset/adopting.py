@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..core.errors import HoldError
 from ..core.place import PlaceId
 from . import remote_branches
-from .config import append_settings
+from .config import Section, append_settings
 from .enabling import Enabling, enable_special_remotes
 from .initialise import initialise
 from .repository import Repository
@@ -37,7 +37,7 @@ def adopt(folder: bytes, origin: str, name: str, siblings: str | None) -> Adopte
 
 
 def _adopt(repository: Repository, origin: str, name: str, siblings: str | None) -> list[Enabling]:
-    settings = []
+    settings: list[Section] = []
     if siblings is not None:
         candidate = ("subdataset-source-candidate-200origin", siblings)
         settings.append(("datalad.get", [candidate]))
@@ -45,13 +45,13 @@ def _adopt(repository: Repository, origin: str, name: str, siblings: str | None)
     source = _uuid_of_remote(repository, origin) if annexed else None
     if source is not None:
         settings.append((f"remote.{origin}", [("annex-uuid", source)]))
+    if annexed:
+        initialise(repository, name, settings)
+        return enable_special_remotes(repository)
     if settings:
         append_settings(os.path.join(repository.common_dir, b"config"), settings)
         repository.forget_config()
-    if not annexed:
-        return []
-    initialise(repository, name)
-    return enable_special_remotes(repository)
+    return []
 
 
 def _uuid_of_remote(repository: Repository, name: str) -> PlaceId | None:

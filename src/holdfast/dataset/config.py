@@ -13,6 +13,9 @@ _WAIT_S = 10.0
 
 TRUE = frozenset(("true", "yes", "on", "1", ""))
 
+Section = tuple[str, Sequence[tuple[str, str]]]
+"""A section, ``core`` or ``remote.NAME``, and its settings: variables and values."""
+
 
 class Config:
     """The settings git sees in a repository; names as `git config --list` prints them."""
@@ -63,7 +66,7 @@ def _fold(name: str) -> str:
     return f"{first.lower()}.{middle}{dot}{last.lower()}"
 
 
-def append_settings(path: bytes, sections: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
+def append_settings(path: bytes, sections: Iterable[Section]) -> None:
     """Add sections at the end of a git configuration file, under git's own lock of it.
 
     Raises:
@@ -77,8 +80,8 @@ def append_settings(path: bytes, sections: Sequence[tuple[str, Sequence[tuple[st
         lock.publish()
 
 
-def format_sections(sections: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> bytes:
-    """git configuration text; a section is named ``core`` or ``remote.NAME``."""
+def format_sections(sections: Iterable[Section]) -> bytes:
+    """git configuration text."""
     lines: list[str] = []
     for section, settings in sections:
         kind, dot, name = section.partition(".")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 
 from ..core.place import PlaceId
 from ..wire import branch_paths, logs
 from . import ledger_write
 from .branch import journal_lock
-from .config import append_settings
+from .config import Section, append_settings
 from .git_folder import link_git_folder
 from .ledger import Ledger
-from .remote_branches import merge_refs
+from .remote_branches import merge_refs_locked
 from .repository import ANNEX_VERSION, Repository
 
 ATTRIBUTES = b"\n* filter=annex\n"
@@ -24,19 +25,23 @@ _HOOKS = {
 }
 
 
-def initialise(repository: Repository, description: str) -> PlaceId:
+def initialise(
+    repository: Repository, description: str, settings: Iterable[Section] = ()
+) -> PlaceId:
     """Give a repository an annex; what it has of one already stays.
 
     A clone takes over the ledger its remotes have. Needs no git-annex; what is written is what
-    git-annex writes, but that filters and hooks call `hold` where it is there.
+    git-annex writes, but that filters and hooks call `hold` where it is there. ``settings`` are
+    written along with those that make the annex.
     """
     repository.check_writable()
     place = repository.uuid or new_uuid()
-    _configure(repository, place)
+    _configure(repository, place, settings)
     _write_attributes(repository)
     _write_hooks(repository)
     link_git_folder(repository)
-    merge_refs(repository)
+    with journal_lock(repository):
+        merge_refs_locked(repository)
     _take_over_rule(repository)
     _record_place(repository, place, description)
     return place
@@ -51,8 +56,8 @@ def new_uuid() -> PlaceId:
     return PlaceId("-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:])))
 
 
-def _configure(repository: Repository, place: PlaceId) -> None:
-    sections = []
+def _configure(repository: Repository, place: PlaceId, settings: Iterable[Section]) -> None:
+    sections = list(settings)
     if repository.uuid is None:
         sections.append(("annex", [("uuid", place), ("version", ANNEX_VERSION)]))
     if not repository.bare and repository.config.get("filter.annex.clean") is None:
