@@ -212,10 +212,10 @@ def test_what_is_not_ours_is_done_by_the_real_one(ours: Pair, tmp_path: Path) ->
     log = tmp_path / "calls.log"
     ours.environment["HOLDFAST_ANNEX_LOG"] = str(log)
     assert ours.annex(ours.clone, "describe", "here", "new name")[0] == 0
-    assert ours.annex(ours.clone, "find", "--want-get")[0] == 0
+    assert ours.annex(ours.clone, "find", "--format=x")[0] == 0
     assert ours.annex(ours.clone, "find")[0] == 0
     calls = [line for line in log.read_text().splitlines() if not line.endswith("filter-process")]
-    assert calls == ["real describe here new name", "real find --want-get", "ours find"]
+    assert calls == ["real describe here new name", "real find --format=x", "ours find"]
 
 
 def test_without_the_real_one_there_is_a_clear_error_and_no_circle(

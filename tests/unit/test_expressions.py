@@ -17,6 +17,7 @@ from holdfast.core.expressions import (
     Facts,
     Verdict,
     evaluate,
+    is_unstable,
     parse,
 )
 from holdfast.core.key import Key
@@ -247,3 +248,51 @@ def test_a_secure_hash_is_known_by_its_backend(key: bytes, verdict: Verdict) -> 
             return Key(key)
 
     assert evaluate(parse("securehash"), Keyed()) is verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("nothing (nothing or anything)", NO),
+        ("(nothing (nothing or anything))", YES),
+        ("(nothing and (nothing or anything))", NO),
+        ("(nothing (nothing or anything) nothing)", NO),
+        ("((nothing) (nothing or anything))", YES),
+        ("nothing (nothing (nothing or anything))", NO),
+        ("(nothing not (nothing or anything))", NO),
+        ("not (anything (nothing or anything))", NO),
+    ],
+)
+def test_parentheses_inside_of_others_join_nothing_by_themselves(
+    text: str, verdict: Verdict
+) -> None:
+    assert evaluate(parse(text), Nothing()) is verdict
+
+
+class Grouped(Nothing):
+    """A file in a place whose group asks for what is there."""
+
+    def group_wanted(self) -> str:
+        return "present and include=*"
+
+    def standard(self) -> str:
+        return "include=*"
+
+
+@pytest.mark.parametrize(
+    ("text", "unstable"),
+    [
+        ("present", False),
+        ("not present", True),
+        ("anything or not (nothing or present)", True),
+        ("not (not present)", False),
+        ("not not present", False),
+        ("not groupwanted", True),
+        ("not standard", False),
+        ("groupwanted and include=*", False),
+        ("not balanced=lab", True),
+        ("balanced=lab", False),
+    ],
+)
+def test_what_is_wanted_because_it_is_not_there_is_unstable(text: str, unstable: bool) -> None:
+    assert is_unstable(parse(text), Grouped()) is unstable

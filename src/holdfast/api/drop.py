@@ -12,21 +12,21 @@ from itertools import chain, islice
 from ..core import faults
 from ..core.errors import HoldError, PolicyError
 from ..core.expressions import NO, UNKNOWN, evaluate, parse
-from ..core.facts import Facts
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import Place, PlaceId, Presence, Trust
 from ..core.policy import DropProof, Waiver, Witness
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
+from ..dataset.content_facts import Content, ContentFacts
 from ..dataset.objects import Held
 from ..dataset.populate import WorkFiles
 from ..dataset.rules_of_keys import RulesOfKeys
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..dataset.waivers import note_waiver
+from ..dataset.wanting import Wanting
 from ..transfer.hands import Hands, are_many, open_hands
 from ..transfer.prove import blind_places, promised, prove_many
-from ..wire import branch_paths, logs
 from .datasets import Dataset
 from .sources import Sources, open_sources
 from .unknown import iter_unknown
@@ -53,12 +53,14 @@ def iter_drop(
     unused: bool = False,
     force_reason: str | None = None,
     numcopies: int | None = None,
+    auto: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Remove content of files below some paths; an outcome for each, refused ones with the reason.
 
     ``numcopies`` stands in for the configured number. ``force_reason`` drops without proof; who
-    and why is kept in the data set's log of waivers.
+    and why is kept in the data set's log of waivers. ``auto`` passes over what is not here, is
+    wanted here, or has too few other copies by the ledger.
     """
     repository = dataset.repository
     repository.check_writable()
@@ -67,6 +69,10 @@ def iter_drop(
     with open_sources(dataset) as sources, unrecorded(repository, dataset.objects) as note:
         dropper = Dropper(dataset, sources, force_reason, numcopies)
         files = _iter_files(dataset, paths, all_versions=all_versions, unused=unused)
+        if auto:
+            from .auto import iter_to_drop  # late: policy is read only where it is asked for
+
+            files = iter_to_drop(dataset, files, numcopies)
         yield from dropper.iter_drop(files, note, progress or Silence())
     dataset.forget()
 
@@ -379,50 +385,14 @@ def _where(places: tuple[Place, ...]) -> str:
     return "also in " + ", ".join(sorted(place.label for place in places))
 
 
-class _DropFacts(Facts):
-    """What a required-content rule may ask of a key that is about to leave here."""
-
-    def __init__(self, dataset: Dataset, key: Key, path: bytes) -> None:
-        self._dataset = dataset
-        self._key = key
-        self._path = path
-
-    def path(self) -> bytes:
-        """The file, from the top."""
-        return self._path
-
-    def size(self) -> int | None:
-        """Bytes of content."""
-        return self._key.size
-
-    def key(self) -> Key:
-        """The key."""
-        return self._key
-
-    def holders(self) -> list[Place]:
-        """The other places said to have it."""
-        ledger = self._dataset.ledger
-        ids = ledger.locations([self._key])[self._key]
-        return [ledger.place(uuid) for uuid in ids if uuid != self._dataset.here]
-
-    def members(self, group: str) -> list[PlaceId]:
-        """The places in a group."""
-        groups = logs.parse_groups(self._dataset.ledger.policy_file(branch_paths.GROUP_LOG))
-        return [uuid for uuid, names in groups.items() if group in names]
-
-    def present(self) -> bool:
-        """It is here still; only copies are counted as if it had left."""
-        return True
-
-
 class _Required:
     """The rule about content that must stay here."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        lines = logs.parse_uuid_log(dataset.ledger.policy_file(branch_paths.REQUIRED_LOG))
-        entry = lines.get(dataset.here)
-        self._text = entry.value.decode("utf-8", "replace").strip() if entry else ""
+        wanting = Wanting(dataset.repository, dataset.ledger)
+        self._grounds = wanting.grounds
+        self._text = wanting.required.get(dataset.here, "")
 
     @property
     def is_set(self) -> bool:
@@ -433,8 +403,12 @@ class _Required:
         """Why a key may not leave, or None. What cannot be decided is taken for required."""
         if not self._text:
             return None
+        here = self._dataset.here
+        # It is here still, whatever the ledger says; only copies are counted as if it had left.
+        places = {*self._dataset.ledger.locations([key])[key], here}
+        facts = ContentFacts(self._grounds, Content(key, path, places), here, leaving=here)
         try:
-            answer = evaluate(parse(self._text), _DropFacts(self._dataset, key, path))
+            answer = evaluate(parse(self._text), facts)
         except HoldError:
             answer = UNKNOWN
         if answer is NO:

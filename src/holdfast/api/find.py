@@ -25,30 +25,40 @@ def iter_find(
     unlocked: bool = False,
     largerthan: int | None = None,
     smallerthan: int | None = None,
+    wanted_by: str | None = None,
+    unwanted_by: str | None = None,
 ) -> Iterator[Outcome]:
     """List the annexed files that all of this holds for, in the order of their paths.
 
-    Without ``absent``, ``anything`` or ``place``: those whose content is here, seen on the disk.
+    Without ``absent``, ``anything`` or a place: those whose content is here, seen on the disk.
     For another place the ledger's word is taken. Sizes are in bytes, and leave out files whose
-    size the key does not tell. A file is yielded as soon as it is found.
+    size the key does not tell. ``wanted_by`` a place are files that its rules ask for, there or
+    not; ``unwanted_by`` a place those it would let go of. A file is yielded as soon as it is
+    found.
 
     Raises:
         NotFoundError: There is no such place.
     """
     wanted = Wanted(dataset, "find", paths)
     files = iter_wanted_files(dataset, wanted)
+    most = not wanted.paths
     if place is not None:
-        files = _in_place(dataset, files, place, most=not wanted.paths)
+        files = _in_place(dataset, files, place, most=most)
+    if wanted_by is not None:
+        files = _by_rule(dataset, files, wanted_by, most=most, kept=True)
+    if unwanted_by is not None:
+        files = _by_rule(dataset, files, unwanted_by, most=most, kept=False)
     yield from wanted.iter_failures()
     if wanted.nothing:
         return
     tests = list(_tests(locked=locked, unlocked=unlocked, least=largerthan, most=smallerthan))
     has = dataset.objects.has
+    anywhere = anything or any(name is not None for name in (place, wanted_by, unwanted_by))
     for file in files:
         key = file.key
         if key is None or not all(test(file, key) for test in tests):
             continue
-        if (absent or not (anything or place)) and has(key) is absent:
+        if (absent or not anywhere) and has(key) is absent:
             continue
         yield _outcome(file, key)
 
@@ -86,6 +96,24 @@ def _in_place(
         for located in iter_located(ledger, files, most=most)
         if place in located.places
     )
+
+
+def _by_rule(
+    dataset: Dataset, files: Iterator[TrackedFile], name: str, *, most: bool, kept: bool
+) -> Iterator[TrackedFile]:
+    """Those of the files that the rules of a place ask for; with ``kept`` false, the others."""
+    from ..dataset.content_facts import Content, seen_here  # late: few calls ask for it
+    from ..dataset.wanting import Wanting
+
+    ledger = readable_ledger(dataset)
+    place = Places(dataset.repository, ledger).named(name)
+    wanting = Wanting(dataset.repository, ledger)
+    wants = wanting.wants if kept else wanting.wants_to_keep
+    has = dataset.objects.has if place == dataset.repository.uuid else None
+    for file, key, said in iter_located(ledger, files, most=most):
+        places = said if has is None else seen_here(said, place, present=has(key))
+        if wants(place, Content(key, file.path, places)) is kept:
+            yield file
 
 
 def find(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Report:

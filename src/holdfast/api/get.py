@@ -37,12 +37,14 @@ def iter_get(
     source: str | None = None,
     jobs: int | None = None,
     all_versions: bool = False,
+    auto: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Bring content of files below some paths (all without one) here; an outcome for each file.
 
     ``source`` names the only place to take it from. Content that is here already is told as not
-    needed. Run again after any interruption, it goes on where it stopped.
+    needed. ``auto`` passes over what is here, and what this place does not want and has copies
+    enough. Run again after any interruption, it goes on where it stopped.
     """
     repository = dataset.repository
     repository.check_writable()
@@ -54,6 +56,10 @@ def iter_get(
         chosen = sources.only(source) if source else sources
         getter = Getter(dataset, chosen, listener, dataset.jobs(jobs))
         files = _iter_files(dataset, paths, all_versions=all_versions)
+        if auto:
+            from .auto import iter_to_get  # late: policy is read only where it is asked for
+
+            files = iter_to_get(dataset, files)
         with unrecorded(repository, dataset.objects) as note:
             yield from getter.iter_get(files, note)
     dataset.forget()

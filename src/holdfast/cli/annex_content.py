@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from ..core import faults
 from ..core.outcome import Outcome, Status
-from .annex_match import iter_matching
 from .annex_real import Elsewhere
 from .annex_verbs import Front
 
@@ -52,6 +51,7 @@ def chosen_paths(front: Front) -> list[bytes] | None:
     if not front.words.terms:
         return front.paths
     from ..dataset.annexed import iter_annexed
+    from .annex_match import iter_matching
 
     below = [path for path in front.paths if path]
     files = iter_annexed(front.dataset.repository, below if b"" not in front.paths else ())

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ..core.place import WEB, PlaceId, Trust
 from .annex_content import below
-from .annex_match import iter_matching
 from .annex_real import Elsewhere
 from .annex_verbs import Front
 
@@ -56,7 +55,13 @@ def _iter_files(front: Front) -> Iterator[TrackedFile]:
             for file in iter_annexed(repository, below(paths))
             if repository.bare or os.path.lexists(top + file.path)
         )
-        yield from iter_matching(front.dataset, _as_named(files, paths), front.words.terms)
+        named = _as_named(files, paths)
+        if not front.words.terms:
+            yield from named
+            return
+        from .annex_match import iter_matching
+
+        yield from iter_matching(front.dataset, named, front.words.terms)
 
 
 def _as_named(files: Iterable[TrackedFile], paths: list[bytes]) -> Iterable[TrackedFile]:

@@ -2,79 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..core.facts import NO, OPPOSITE, YES, Facts, Verdict
-from ..core.place import Place, PlaceId
+from ..core.place import PlaceId
 from ..core.terms import VALUED, Test
+from ..dataset.content_facts import Content, ContentFacts, Grounds
+from ..dataset.wanting import Wanting
 from .annex_real import Elsewhere
 
 if TYPE_CHECKING:
     from ..api.datasets import Dataset
-    from ..core.key import Key
     from ..dataset.annexed import TrackedFile
 
 _BLOCK = 4096
 _OPENERS = {"-!": "--not", "-&": "--and", "-|": "--or"}
 
 
-class FileFacts(Facts):
+class FileFacts(ContentFacts):
     """What is known of one annexed file; places of a whole block of files are read at once."""
 
-    def __init__(self, dataset: Dataset, file: TrackedFile, holders: Sequence[PlaceId]) -> None:
+    def __init__(self, grounds: Grounds, file: TrackedFile, places: Sequence[PlaceId]) -> None:
+        assert file.key is not None
         self.file = file
-        self._dataset = dataset
-        self._holders = holders
-
-    def path(self) -> bytes:
-        """The file, from the top."""
-        return self.file.path
-
-    def size(self) -> int | None:
-        """Bytes of content."""
-        return self.key().size
-
-    def key(self) -> Key:
-        """The key."""
-        assert self.file.key is not None
-        return self.file.key
-
-    def holders(self) -> list[Place]:
-        """The places said to have it."""
-        return [self._dataset.ledger.place(uuid) for uuid in self._holders]
-
-    def members(self, group: str) -> list[PlaceId]:
-        """The places in a group."""
-        from ..wire import branch_paths, logs
-
-        groups = logs.parse_groups(self._dataset.ledger.policy_file(branch_paths.GROUP_LOG))
-        return [uuid for uuid, names in groups.items() if group in names]
-
-    def metadata(self, field: str) -> Collection[bytes]:
-        """The values of a metadata field."""
-        from ..wire import branch_paths, metadata
-
-        log = self._dataset.ledger.read(branch_paths.metadata_log(self.key()))
-        fields = metadata.parse_metadata(log)
-        return next((v for name, v in fields.items() if name.lower() == field), ())
+        self.content = Content(file.key, file.path or None, places)
+        super().__init__(grounds, self.content)
 
 
 def iter_matching(
     dataset: Dataset, files: Iterable[TrackedFile], terms: Sequence[tuple[str, str]]
 ) -> Iterator[TrackedFile]:
-    """Those of some annexed files that the terms choose, in order; all without terms."""
-    if not terms:
-        yield from files
-        return
+    """Those of some annexed files that the terms choose, in order."""
     test = _Reader(dataset, terms).read()
+    grounds = Grounds(dataset.repository, dataset.ledger)
     source = iter(files)
     while block := list(islice(source, _BLOCK)):
         places = dataset.ledger.locations([file.key for file in block if file.key is not None])
         for file in block:
             assert file.key is not None
-            if test(FileFacts(dataset, file, places[file.key])) is YES:
+            if test(FileFacts(grounds, file, places[file.key])) is YES:
                 yield file
 
 
@@ -123,13 +91,23 @@ class _Reader:
             "--unlocked": lambda facts: not facts.file.locked,
         }
         if name in plain:
-            return lambda facts: YES if plain[name](facts) else NO  # type: ignore[arg-type]
+            return lambda facts: _verdict(plain[name](_of(facts)))
         if name == "--in":
             return self._in(value)
+        if name.startswith("--want-"):
+            return self._wanted(name, value)
         try:
             return VALUED[name.removeprefix("--")](value)
         except (KeyError, ValueError):
             raise Elsewhere from None
+
+    def _wanted(self, name: str, value: str) -> Test:
+        """Whether a place would have the file, or would not have it any more."""
+        place = find_place(self._dataset, value) if name.endswith("-by") else self._dataset.here
+        wanting = Wanting(self._dataset.repository, self._dataset.ledger)
+        if name.startswith("--want-get"):
+            return lambda facts: _verdict(wanting.wants(place, _of(facts).content))
+        return lambda facts: OPPOSITE[_verdict(wanting.wants_to_keep(place, _of(facts).content))]
 
     def _in(self, name: str) -> Test:
         if name in ("here", "."):
@@ -146,6 +124,15 @@ class _Reader:
             return YES if any(place.id == wanted for place in facts.holders() or ()) else NO
 
         return is_there
+
+
+def _of(facts: Facts) -> FileFacts:
+    assert isinstance(facts, FileFacts)
+    return facts
+
+
+def _verdict(answer: object) -> Verdict:
+    return YES if answer else NO
 
 
 def _join(left: Test, right: Test, *, either: bool) -> Test:

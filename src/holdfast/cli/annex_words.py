@@ -15,7 +15,9 @@ GLOBAL_FLAGS = frozenset(
 )
 GLOBAL_VALUED = frozenset(("-c", "--jobs"))
 JOINERS = frozenset(("--not", "--and", "--or", "-!", "-&", "-|", "-(", "-)"))
-MATCH_FLAGS = frozenset(("--locked", "--unlocked", "--anything", "--nothing"))
+MATCH_FLAGS = frozenset(
+    ("--locked", "--unlocked", "--anything", "--nothing", "--want-get", "--want-drop")
+)
 MATCH_VALUED = frozenset(
     (
         "--in",
@@ -26,6 +28,8 @@ MATCH_VALUED = frozenset(
         "--largerthan",
         "--smallerthan",
         "--metadata",
+        "--want-get-by",
+        "--want-drop-by",
     )
 )
 

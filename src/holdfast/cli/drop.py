@@ -31,6 +31,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
     parser.add_argument("--unused", action="store_true", help="content that no branch or tag uses")
     parser.add_argument(
+        "--auto", action="store_true", help="what this place does not want and others have"
+    )
+    parser.add_argument(
         "-N", "--numcopies", metavar="N", type=parse_copies, help="so many copies must stay"
     )
     parser.add_argument(
@@ -42,8 +45,12 @@ def run(call: Call) -> int:
     """Carry it out."""
     options = call.options
     reason = call.reason
-    if not (options.paths or options.all or options.unused):
-        raise faults.BAD_USAGE(what="name what to drop: PATH, --all or --unused", command="drop")
+    if not (options.paths or options.all or options.unused or options.auto):
+        what = "name what to drop: PATH, --auto, --all or --unused"
+        raise faults.BAD_USAGE(what=what, command="drop")
+    if options.auto and (options.all or options.unused or reason is not None):
+        what = "--auto is about the files of this version, with proof"
+        raise faults.BAD_USAGE(what=what, command="drop")
     from ..api.drop import iter_drop
 
     return call.finish(
@@ -54,6 +61,7 @@ def run(call: Call) -> int:
             unused=options.unused,
             force_reason=reason,
             numcopies=options.numcopies,
+            auto=options.auto,
             progress=call.progress,
         )
     )

@@ -27,6 +27,12 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--absent", action="store_true", help="whose content is not here")
     parser.add_argument("--anything", action="store_true", help="wherever their content is")
     parser.add_argument("--in", dest="place", metavar="PLACE", help="whose content PLACE has")
+    parser.add_argument(
+        "--wanted-by", metavar="PLACE", help="that the rules of PLACE ask for, there or not"
+    )
+    parser.add_argument(
+        "--unwanted-by", metavar="PLACE", help="that the rules of PLACE would let go"
+    )
     parser.add_argument("--locked", action="store_true", help="only locked files")
     parser.add_argument("--unlocked", action="store_true", help="only unlocked files")
     parser.add_argument("--larger-than", "--largerthan", metavar="SIZE", help="such as 1.5GB")
@@ -54,6 +60,8 @@ def run(call: Call) -> int:
         unlocked=options.unlocked,
         largerthan=_size(options.larger_than),
         smallerthan=_size(options.smaller_than),
+        wanted_by=options.wanted_by,
+        unwanted_by=options.unwanted_by,
     )
     return call.finish(found, tell, end="\0" if options.null else "\n")
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
+from ..core import faults
 from .call import Call
 from .text import parse_count
 
 EXAMPLES = (
     ("hold get sub-07", "all content below sub-07"),
     ("hold get --from tape T1w.nii.gz", "from one place only"),
-    ("hold get --all", "the content of every version"),
+    ("hold get --auto", "what the rules of this place ask for"),
 )
 
 
@@ -31,6 +32,9 @@ def add_options(parser: ArgumentParser) -> None:
         "-J", "--jobs", metavar="N", type=parse_count, help="so many transfers at a time"
     )
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
+    parser.add_argument(
+        "--auto", action="store_true", help="what this place wants, or what lacks copies"
+    )
 
 
 def run(call: Call) -> int:
@@ -38,6 +42,9 @@ def run(call: Call) -> int:
     from ..api.get import iter_get
 
     options = call.options
+    if options.auto and options.all:
+        what = "--auto is about the files of this version, without --all"
+        raise faults.BAD_USAGE(what=what, command="get")
     return call.finish(
         iter_get(
             call.dataset,
@@ -45,6 +52,7 @@ def run(call: Call) -> int:
             source=options.source,
             jobs=options.jobs or call.settings.jobs,
             all_versions=options.all,
+            auto=options.auto,
             progress=call.progress,
         )
     )

@@ -6,8 +6,9 @@ required-content rule has to be taken for YES, and a largefiles rule is a questi
 
 The grammar is git-annex's, found by experiment: ``and`` and ``or`` bind alike, from left to right;
 two terms side by side are joined by ``and``; parentheses need no spaces, so that an attribute can
-hold one; nothing at all matches, also after an operator; a closing parenthesis too many is
-passed over, one too few is added.
+hold one, and inside of others they join nothing by themselves: ``(a (b or c))`` is ``(a b or c)``,
+but ``(a and (b or c))`` is what it says; nothing at all matches, also after an operator; a closing
+parenthesis too many is passed over, one too few is added.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import lru_cache, partial
 from . import faults
 from .errors import UsageError
 from .facts import NO, OPPOSITE, UNKNOWN, YES, Facts, Verdict
-from .terms import PLAIN, VALUED, Test, unknown
+from .terms import PLAIN, VALUED, Test, present, unknown
 
 __all__ = [
     "NATIVE",
@@ -34,6 +35,7 @@ __all__ = [
     "Facts",
     "Verdict",
     "evaluate",
+    "is_unstable",
     "parse",
 ]
 
@@ -52,7 +54,7 @@ class Dialect(StrEnum):
 class _Group:
     """Operands, each with whether ``or`` joins it to what stands left of it."""
 
-    steps: tuple[tuple[bool, _Node], ...]
+    steps: tuple[_Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class _Not:
 
 
 _Node = Test | _Group | _Not
+_Step = tuple[bool, _Node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,28 @@ def _evaluate(node: _Node, facts: Facts) -> Verdict:
     return verdict
 
 
+def is_unstable(expression: Expression, facts: Facts) -> bool:
+    """Whether content would be wanted because it is not there: it would come and go for ever.
+
+    So it is with ``present``, or a term that weighs how full places are, under ``not``.
+    git-annex takes such an expression for ``nothing``.
+    """
+    return _is_unstable(expression.root, facts, negated=False)
+
+
+def _is_unstable(node: _Node, facts: Facts, *, negated: bool) -> bool:
+    if isinstance(node, _Not):
+        return _is_unstable(node.node, facts, negated=not negated)
+    if isinstance(node, _Group):
+        return any(_is_unstable(inner, facts, negated=negated) for _, inner in node.steps)
+    if isinstance(node, _StandsFor):
+        other = node.read(facts)
+        if other is not None:
+            return _is_unstable(other.root, facts, negated=negated)
+        return negated
+    return negated and (node is present or node is unknown)
+
+
 @lru_cache(maxsize=256)
 def parse(
     text: str, dialect: Dialect = Dialect.CONTENT, where: str = "git annex vicfg"
@@ -109,7 +134,7 @@ def parse(
     """
     found: list[str] = []
     try:
-        root = _parse_group(_nest(text), dialect, found)
+        root = _Group(tuple(_parse_steps(_nest(text), dialect, found, joins=True)))
     except ValueError as error:
         raise faults.BAD_RULE(rule=text, detail=error, where=where) from error
     strange = tuple(word for word in found if not _allowed(word, dialect))
@@ -137,13 +162,14 @@ def _nest(text: str) -> _Tree:
     return open_lists[0]
 
 
-def _parse_group(tree: _Tree, dialect: Dialect, found: list[str]) -> _Group:
-    """Read the words between two parentheses.
+def _parse_steps(tree: _Tree, dialect: Dialect, found: list[str], *, joins: bool) -> list[_Step]:
+    """Read the words between two parentheses; ``joins`` when there are none around them.
 
     An operator takes what follows it, up to and with the next term; with another operator, or
-    nothing, it takes what that would make of "anything".
+    nothing, it takes what that would make of "anything". Only outside of all parentheses a group
+    side by side with others is joined to them as a whole.
     """
-    steps: list[tuple[bool, _Node]] = []
+    steps: list[_Step] = []
     operators: list[str] = []
     for item in tree:
         if isinstance(item, str) and item in _OPERATORS:
@@ -153,18 +179,22 @@ def _parse_group(tree: _Tree, dialect: Dialect, found: list[str]) -> _Group:
         if isinstance(item, str):
             node = _parse_term(item, dialect, found)
         else:
-            node = _parse_group(item, dialect, found)
+            inner = _parse_steps(item, dialect, found, joins=False)
+            if not (joins or operators):
+                steps += inner
+                continue
+            node = _Group(tuple(inner))
         steps.append(_apply(operators, node))
         operators = []
     if operators:
         steps.append(_apply(operators, _Group(())))
-    return _Group(tuple(steps))
+    return steps
 
 
 _OPERATORS = frozenset(("and", "or", "not"))
 
 
-def _apply(operators: list[str], node: _Node) -> tuple[bool, _Node]:
+def _apply(operators: list[str], node: _Node) -> _Step:
     """Wrap an operand in the operators before it; say whether the first of them is ``or``."""
     for operator in reversed(operators[1:]):
         if operator == "not":
@@ -195,27 +225,37 @@ def _allowed(word: str, dialect: Dialect) -> bool:
     return name in DIALECTS[dialect]
 
 
-def _other(ask: Callable[[Facts], str | None], forbidden: frozenset[str], value: str) -> Test:
+@dataclass(frozen=True, slots=True)
+class _StandsFor:
     """A term that stands for another expression, which must not hold the term itself."""
 
-    def test(facts: Facts) -> Verdict:
-        text = ask(facts)
+    ask: Callable[[Facts], str | None]
+    forbidden: frozenset[str]
+    value: str
+
+    def read(self, facts: Facts) -> Expression | None:
+        """That expression; None where there is none that can be read."""
+        text = self.ask(facts)
         if text is None:
-            return UNKNOWN
+            return None
         try:
             other = parse(text)
         except UsageError:
-            return UNKNOWN
-        return UNKNOWN if forbidden.intersection(other.terms) else evaluate(other, facts)
+            return None
+        return None if other.strange or self.forbidden.intersection(other.terms) else other
 
-    return test
+    def __call__(self, facts: Facts) -> Verdict:
+        other = self.read(facts)
+        return UNKNOWN if other is None else evaluate(other, facts)
 
 
 _STANDING_FOR = {
     "standard": partial(
-        _other, lambda facts: facts.standard(), frozenset(("standard", "groupwanted"))
+        _StandsFor, lambda facts: facts.standard(), frozenset(("standard", "groupwanted"))
     ),
-    "groupwanted": partial(_other, lambda facts: facts.group_wanted(), frozenset(("groupwanted",))),
+    "groupwanted": partial(
+        _StandsFor, lambda facts: facts.group_wanted(), frozenset(("groupwanted",))
+    ),
 }
 _PLAIN: dict[str, Callable[[str], Test]] = {**PLAIN, **_STANDING_FOR}
 

@@ -246,8 +246,13 @@ def _in_preferred_dir(value: str) -> Test:
     return test
 
 
+def present(facts: Facts) -> Verdict:
+    """Whether the place that asks has the content."""
+    return _verdict(facts.present())
+
+
 def _present(value: str) -> Test:
-    return lambda facts: _verdict(facts.present())
+    return present
 
 
 def _unused(value: str) -> Test:
