@@ -72,6 +72,8 @@ class _Auto:
         """Whether content that is here is wanted by none of its files, and enough copies stay."""
         if self._copies(content) < self._needed(content):
             return False
+        if not self._wanting.rules(self._here):
+            return True
         paths = dict.fromkeys((content.path, *self._users.files_of(content.key)))
         return not any(
             self._wanting.wants_to_keep(self._here, content._replace(path=path)) for path in paths

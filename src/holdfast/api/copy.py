@@ -31,8 +31,8 @@ from ..dataset.repository import Repository
 from ..dataset.scratch import using_scratch
 from ..dataset.shared_config import only_secure_hashes
 from ..dataset.unrecorded import unrecorded
+from ..dataset.wanting import Wanting
 from ..transfer.local import Wanted, iter_bring
-from ..wire import branch_paths, logs
 from .datasets import Dataset
 from .drop import Dropper, rules_of_keys
 from .get import iter_get
@@ -99,8 +99,7 @@ def open_other(dataset: Dataset, name: str) -> Iterator[Other]:
 
 def _with_rules(dataset: Dataset) -> set[PlaceId]:
     """Places with required content."""
-    entries = logs.parse_uuid_log(dataset.ledger.policy_file(branch_paths.REQUIRED_LOG))
-    return {place for place, entry in entries.items() if entry.value.strip()}
+    return set(Wanting(dataset.repository, dataset.ledger).required)
 
 
 def iter_copy_to(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property, lru_cache
 from itertools import chain, islice
 
@@ -237,32 +237,22 @@ class Dropper:
     ) -> Outcome:
         assert file.key is not None
         given = leave[file.key]
-        if not isinstance(given, DropProof) or not self._blind:
-            return self._remove(file, given, held, work, note)
-        with promised(given, self._blind) as sure:
-            if isinstance(sure, HoldError):
+        context: AbstractContextManager[Leave] = nullcontext(given)
+        if isinstance(given, DropProof) and self._blind:
+            context = promised(given, self._blind)
+        with context as sure:
+            if isinstance(sure, HoldError) and isinstance(given, DropProof):
                 sure = self._prove_by_sight(file.key, claims) or sure
-            if isinstance(sure, HoldError) and note is not None:
-                note.forget(file.key)
-            return self._remove(file, sure, held, work, note)
-
-    def _remove(
-        self,
-        file: TrackedFile,
-        given: Leave,
-        held: dict[Key, Held],
-        work: WorkFiles,
-        note: Unrecorded | None,
-    ) -> Outcome:
-        assert file.key is not None
-        if isinstance(given, HoldError):
-            return _refused(file, given)
-        for other in self._unlocked.get(file.key, ()):
-            work.depopulate(other)
-        self._dataset.objects.remove(held.pop(file.key))
+                if isinstance(sure, HoldError) and note is not None:
+                    note.forget(file.key)
+            if isinstance(sure, HoldError):
+                return _refused(file, sure)
+            for other in self._unlocked.get(file.key, ()):
+                work.depopulate(other)
+            self._dataset.objects.remove(held.pop(file.key))
         if note is not None:
             note.ended(file.key, present=False)
-        return _dropped(file, given)
+        return _dropped(file, sure)
 
     def _leave(self, files: list[TrackedFile], claims: Claims) -> dict[Key, Leave]:
         """For each key: the leave to drop it, or why there is none."""

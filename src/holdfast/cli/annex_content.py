@@ -39,11 +39,10 @@ def check_places(front: Front) -> None:
 
 def _is_required_here(front: Front) -> bool:
     """Whether there is a rule about content that must stay: it is about every file with a key."""
-    from ..wire import branch_paths, logs
+    from ..dataset.wanting import Wanting
 
-    rules = logs.parse_uuid_log(front.dataset.ledger.policy_file(branch_paths.REQUIRED_LOG))
-    rule = rules.get(front.dataset.here)
-    return rule is not None and bool(rule.value.strip())
+    dataset = front.dataset
+    return dataset.here in Wanting(dataset.repository, dataset.ledger).required
 
 
 def chosen_paths(front: Front) -> list[bytes] | None:

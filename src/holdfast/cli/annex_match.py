@@ -26,9 +26,8 @@ class FileFacts(ContentFacts):
 
     def __init__(self, grounds: Grounds, file: TrackedFile, places: Sequence[PlaceId]) -> None:
         assert file.key is not None
+        super().__init__(grounds, Content(file.key, file.path or None, places))
         self.file = file
-        self.content = Content(file.key, file.path or None, places)
-        super().__init__(grounds, self.content)
 
 
 def iter_matching(

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from . import faults
 from .errors import UsageError
@@ -231,7 +231,6 @@ class _StandsFor:
 
     ask: Callable[[Facts], str | None]
     forbidden: frozenset[str]
-    value: str
 
     def read(self, facts: Facts) -> Expression | None:
         """That expression; None where there is none that can be read."""
@@ -249,15 +248,13 @@ class _StandsFor:
         return UNKNOWN if other is None else evaluate(other, facts)
 
 
-_STANDING_FOR = {
-    "standard": partial(
-        _StandsFor, lambda facts: facts.standard(), frozenset(("standard", "groupwanted"))
-    ),
-    "groupwanted": partial(
-        _StandsFor, lambda facts: facts.group_wanted(), frozenset(("groupwanted",))
-    ),
+_STANDARD_RULE = _StandsFor(lambda facts: facts.standard(), frozenset(("standard", "groupwanted")))
+_GROUP_RULE = _StandsFor(lambda facts: facts.group_wanted(), frozenset(("groupwanted",)))
+_PLAIN: dict[str, Callable[[str], Test]] = {
+    **PLAIN,
+    "standard": lambda value: _STANDARD_RULE,
+    "groupwanted": lambda value: _GROUP_RULE,
 }
-_PLAIN: dict[str, Callable[[str], Test]] = {**PLAIN, **_STANDING_FOR}
 
 _BALANCED = frozenset(("balanced", "fullybalanced", "sizebalanced", "fullysizebalanced"))
 _KNOWN = frozenset((*_PLAIN, *VALUED))

@@ -39,7 +39,12 @@ class Grounds:
 
     def __init__(self, repository: Repository, ledger: Ledger) -> None:
         self.ledger = ledger
-        self._rules = Rules(repository)
+        self._repository = repository
+        self._places: dict[PlaceId, Place] = {}
+
+    @cached_property
+    def _rules(self) -> Rules:
+        return Rules(self._repository)
 
     @cached_property
     def groups(self) -> Mapping[PlaceId, frozenset[str]]:
@@ -56,10 +61,6 @@ class Grounds:
         if found is None:
             found = self._places[uuid] = self.ledger.place(uuid)
         return found
-
-    @cached_property
-    def _places(self) -> dict[PlaceId, Place]:
-        return {}
 
     @cached_property
     def numcopies(self) -> int:
@@ -112,25 +113,25 @@ class ContentFacts(Facts):
         leaving: PlaceId | None = None,
     ) -> None:
         self._grounds = grounds
-        self._content = content
+        self.content = content
         self._place = place
         self._leaving = leaving
 
     def path(self) -> bytes | None:
         """The file, from the top."""
-        return self._content.path
+        return self.content.path
 
     def size(self) -> int | None:
         """Bytes of content."""
-        return self._content.key.size
+        return self.content.key.size
 
     def key(self) -> Key:
         """The key."""
-        return self._content.key
+        return self.content.key
 
     def holders(self) -> list[Place]:
         """The places said to have it, but one that it is about to leave."""
-        return [self._grounds.place(p) for p in self._content.places if p != self._leaving]
+        return [self._grounds.place(p) for p in self.content.places if p != self._leaving]
 
     def members(self, group: str) -> list[PlaceId]:
         """The places in a group."""
@@ -138,7 +139,7 @@ class ContentFacts(Facts):
 
     def numcopies(self) -> int:
         """How many copies there should be, the file's attributes heard."""
-        path = self._content.path
+        path = self.content.path
         return self._grounds.numcopies if path is None else self._grounds.numcopies_of(path)
 
     def numcopies_of_all(self) -> int:
@@ -147,21 +148,21 @@ class ContentFacts(Facts):
 
     def metadata(self, field: str) -> Collection[bytes]:
         """The values of a metadata field."""
-        log = self._grounds.ledger.read(branch_paths.metadata_log(self._content.key))
+        log = self._grounds.ledger.read(branch_paths.metadata_log(self.content.key))
         fields = metadata.parse_metadata(log)
         return next((values for name, values in fields.items() if name.lower() == field), ())
 
     def urls(self) -> Collection[bytes]:
         """Where the web has it."""
-        return self._grounds.ledger.urls([self._content.key]).get(self._content.key, ())
+        return self._grounds.ledger.urls([self.content.key]).get(self.content.key, ())
 
     def present(self) -> bool | None:
         """Whether the place has it."""
-        return None if self._place is None else self._place in self._content.places
+        return None if self._place is None else self._place in self.content.places
 
     def unused(self) -> bool | None:
         """Whether no branch or tag uses it: of a file one does."""
-        return None if self._content.path is None else False
+        return None if self.content.path is None else False
 
     def preferred_dir(self) -> bytes | None:
         """The name of the directory ``inpreferreddir`` means."""

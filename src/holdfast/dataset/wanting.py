@@ -3,7 +3,8 @@
 What cannot be decided (a term of a newer git-annex, one that weighs how full places are) is taken
 for ``present``, as git-annex does with expressions it cannot read: nothing is brought for its
 sake, and nothing is let go. A place with an unstable expression wants nothing, as git-annex has
-it; what is required still stays where it is (`api/drop.py`).
+it. Whether required content may be dropped is decided in `api/drop.py`, which takes all that is
+undecided for required.
 """
 
 from __future__ import annotations
