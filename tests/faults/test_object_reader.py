@@ -100,7 +100,7 @@ def test_objects_and_refs_made_since_the_process_started_are_seen(git: Git) -> N
 def test_a_git_that_was_killed_is_told_and_the_next_one_answers(git: Git) -> None:
     [name] = put(git, b"one")
     assert git.objects.read(name) is not None
-    kept = git.objects._process
+    kept = git.objects._contents._process
     assert kept is not None
     kept.kill()
     kept.wait()
@@ -115,4 +115,13 @@ def test_many_objects_have_a_process_of_their_own(
     monkeypatch.setattr(object_reader, "_FEW", 10)
     names = put(git, *(b"%d" % i for i in range(30)))
     assert [a[1] for a in git.objects.iter_read(names) if a] == [b"%d" % i for i in range(30)]
-    assert git.objects._process is None
+    assert git.objects._contents._process is None
+
+
+def test_sizes_are_told_by_the_same_means(git: Git) -> None:
+    names = put(git, b"one", b"x" * 300_000)
+    sizes = dict(git.objects.iter_sizes([names[0], b"0" * 40, names[1]]))
+    assert sizes == {names[0]: 3, names[1]: 300_000}
+    assert list(git.objects.iter_sizes([])) == []
+    many = names * object_reader._FEW
+    assert len(list(git.objects.iter_sizes(many))) == len(many)

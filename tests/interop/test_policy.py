@@ -24,7 +24,7 @@ FILES = {
     "sub/c.dat": b"c",
     "sub/d.txt": b"d",
     "twin/one.dat": b"the same",
-    "sub/two.txt": b"the same",
+    "sub/two.dat": b"the same",
 }
 RULES = (
     "",
@@ -113,6 +113,24 @@ def test_find_lists_what_a_place_would_have_or_let_go(
     tools.annex(clone, "wanted", ".", "include=sub/*")
     wanted = tools.hold(clone, "find", "--wanted-by", "here").text.split()
     let_go = tools.hold(clone, "find", "--unwanted-by", "here").text.split()
-    assert wanted == ["sub/c.dat", "sub/d.txt", "sub/two.txt"]
+    assert wanted == ["sub/c.dat", "sub/d.txt", "sub/two.dat"]
     assert let_go == ["a.dat", "b.txt", "twin/one.dat"]
     tools.hold(clone, "find", "--wanted-by", "nowhere", exits=1)
+
+
+def test_what_is_present_here_is_seen_not_believed(
+    tools: Tools, family: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    tools.copy(family / "clone", clone)
+    tools.annex(clone, "wanted", ".", "present")
+    scan = (clone / "a.dat").resolve()
+    scan.parent.chmod(0o755)
+    scan.unlink()
+    wanted = {b"b.txt", b"twin/one.dat", b"sub/two.dat"}
+    for told in (
+        tools.annex(clone, "find", "--print0", "--want-get").output,
+        tools.hold(clone, "annex", "find", "--print0", "--want-get").output,
+        tools.hold(clone, "find", "-0", "--wanted-by", "here").output,
+    ):
+        assert set(told.split(b"\0")) - {b""} == wanted

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..core.facts import NO, OPPOSITE, YES, Facts, Verdict
 from ..core.place import PlaceId
 from ..core.terms import VALUED, Test
-from ..dataset.content_facts import Content, ContentFacts, Grounds
+from ..dataset.content_facts import Content, ContentFacts, Grounds, seen_here
 from ..dataset.wanting import Wanting
 from .annex_real import Elsewhere
 
@@ -104,9 +104,18 @@ class _Reader:
         """Whether a place would have the file, or would not have it any more."""
         place = find_place(self._dataset, value) if name.endswith("-by") else self._dataset.here
         wanting = Wanting(self._dataset.repository, self._dataset.ledger)
+        has = self._dataset.objects.has if place == self._dataset.here else None
+
+        def seen(facts: Facts) -> Content:
+            content = _of(facts).content
+            if has is None:
+                return content
+            places = seen_here(content.places, place, present=has(content.key))
+            return content._replace(places=places)
+
         if name.startswith("--want-get"):
-            return lambda facts: _verdict(wanting.wants(place, _of(facts).content))
-        return lambda facts: OPPOSITE[_verdict(wanting.wants_to_keep(place, _of(facts).content))]
+            return lambda facts: _verdict(wanting.wants(place, seen(facts)))
+        return lambda facts: OPPOSITE[_verdict(wanting.wants_to_keep(place, seen(facts)))]
 
     def _in(self, name: str) -> Test:
         if name in ("here", "."):
