@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,6 @@ from ..core.place import WEB, Place, PlaceId, Trust
 from ..dataset.config import append_settings
 from ..dataset.objects import objects_of
 from ..dataset.repository import Repository
-from ..wire import branch_paths, logs
 from .datasets import Dataset
 
 
@@ -60,13 +59,14 @@ def open_sources(dataset: Dataset) -> Iterator[Sources]:
     """Everything content can be read from here, for the length of a block."""
     readers: list[Readable] = []
     unreached: list[Unreached] = []
+    ends: list[Callable[[], None]] = []
     remotes = dataset.repository.config.sections("remote")
     for name, settings in remotes.items():
         if settings.get("annex-ignore") == "true" and "annex-ignore-auto" not in settings:
             continue
         place = _place(dataset, name, settings)
         try:
-            reader = _open_remote(dataset, name, settings, place)
+            reader = _open_remote(dataset, name, settings, place, ends)
         except HoldError as error:
             unreached.append(Unreached(place, error))
             continue
@@ -78,6 +78,8 @@ def open_sources(dataset: Dataset) -> Iterator[Sources]:
         yield sources
     finally:
         sources.close()
+        for end in ends:
+            end()
 
 
 def _place(dataset: Dataset, name: str, settings: Mapping[str, str]) -> Place:
@@ -86,7 +88,11 @@ def _place(dataset: Dataset, name: str, settings: Mapping[str, str]) -> Place:
 
 
 def _open_remote(
-    dataset: Dataset, name: str, settings: Mapping[str, str], place: Place
+    dataset: Dataset,
+    name: str,
+    settings: Mapping[str, str],
+    place: Place,
+    ends: list[Callable[[], None]],
 ) -> Readable | None:
     url = settings.get("url")
     cost = _cost(settings)
@@ -94,7 +100,7 @@ def _open_remote(
     if verified == "manual":
         raise faults.PLACE_UNVERIFIED(place=name, state=verified)
     if url is None:
-        return _open_special(dataset, name, settings, place, cost)
+        return _open_special(dataset, settings, place, ends)
     if url.startswith(("http://", "https://")):
         from ..stores.annex_http import AnnexHttp
 
@@ -186,30 +192,15 @@ def remember_uuid(dataset: Dataset, name: str, uuid: PlaceId) -> Place:
 
 
 def _open_special(
-    dataset: Dataset, name: str, settings: Mapping[str, str], place: Place, cost: float | None
+    dataset: Dataset, settings: Mapping[str, str], place: Place, ends: list[Callable[[], None]]
 ) -> Readable | None:
     if not place.id:
         return None
-    source = PlaceId(settings.get("annex-config-uuid", place.id))
-    config = logs.parse_remotes(dataset.ledger.policy_file(b"remote.log")).get(source, {})
-    kind = config.get("type", "unknown")
-    if config.get("encryption", "none") != "none" or "chunk" in config:
-        raise faults.NO_WAY(place=name, kind=f"{kind} (encrypted or in chunks)")
-    if kind == "S3" and config.get("publicurl"):
-        from ..stores.s3_public import S3Public
+    from .special import open_special
 
-        ledger = dataset.ledger
-
-        def versions(keys: list[Key]) -> dict[Key, bytes]:
-            paths = {branch_paths.place_metadata_log(key): key for key in keys}
-            return {paths[p]: data for p, data in ledger.read_many(list(paths)).items()}
-
-        return S3Public(place, config, versions, cost=cost or 210.0)
-    if kind == "httpalso" and config.get("url"):
-        from ..stores.http_also import HttpAlso
-
-        return HttpAlso(place, config["url"], cost=cost or 200.0)
-    raise faults.NO_WAY(place=name, kind=kind)
+    opened = open_special(dataset, settings, place)
+    ends.append(opened.notes.finish)
+    return opened.store
 
 
 def _open_web(dataset: Dataset) -> Readable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from .errors import HoldError
 from .key import Key
 from .place import Place, Presence
+from .policy import DropProof, Waiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,83 @@ class Writable(Protocol):
 
     def commit(self, key: Key, path: bytes) -> None:
         """Move a file, whose bytes were checked against the key, to its final name."""
+
+
+class Content(Protocol):
+    """Content that is here, to be sent to a place: checked against its key as it is read."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+
+    def chunks(self, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from an offset to the end.
+
+        The last chunk is given only after the whole, what lies before ``offset`` too, was found
+        to be what the key names: who makes content visible after the last chunk shows no wrong one.
+
+        Raises:
+            IntegrityError: It is not what the key names.
+        """
+
+    def path(self) -> bytes:
+        """A file with just these bytes, checked, for programs that want one; it is read only.
+
+        Raises:
+            IntegrityError: It is not what the key names.
+        """
+
+
+OnBytes = Callable[[int], None]
+"""Told how many more bytes have gone; negative when bytes have to go again."""
+
+
+class Sendable(Askable, Protocol):
+    """A place that content can be sent to."""
+
+    def send(self, key: Key, content: Content, progress: OnBytes) -> None:
+        """Put content there, under its key. It is there whole, or not at all.
+
+        Sending what is there already succeeds and may be cheap. What an earlier try left there is
+        gone on with, where the place can.
+
+        Raises:
+            IntegrityError: The content here is not what the key names; nothing stays there.
+            PlaceFullError: There is no room.
+            PlaceUnavailableError: The place went away. Worth another try.
+            AccessError: The place refuses.
+        """
+
+
+@runtime_checkable
+class BulkSendable(Sendable, Protocol):
+    """A place that takes many small contents without a round trip for each."""
+
+    def iter_send(
+        self, items: Iterable[tuple[Key, Content]], progress: OnBytes
+    ) -> Iterator[tuple[Key, HoldError | None]]:
+        """Put contents there, and say of each how it ended: None when it is there, whole.
+
+        Items are taken some way ahead of what is answered; each one taken is answered once, in
+        any order. When the place goes away, those taken are answered with that.
+        """
+
+
+class Removable(Askable, Protocol):
+    """A place that content can be removed from."""
+
+    def remove(self, key: Key, leave: DropProof | Waiver) -> None:
+        """Remove a copy, with leave for just this key and place. What is not there is success.
+
+        Raises:
+            PolicyError: The place keeps it: somebody holds a lock there, say.
+            PlaceUnavailableError: The place went away; the copy may be there or not.
+            AccessError: The place refuses.
+        """
+
+
+class Store(Readable, Sendable, Removable, Protocol):
+    """A place that content can be read from, sent to and removed from."""
 
 
 @runtime_checkable

@@ -368,6 +368,14 @@ TIME_IS_UP = Fault(
     "{next}",
 )  # fmt: skip
 
+DAMAGED_HERE = Fault(
+    "H219", errors.IntegrityError,
+    "the content here is not what {key} names",
+    "{detail}",
+    "nothing of it was sent",
+    "hold fsck    (puts the damaged content aside); then hold get",
+)  # fmt: skip
+
 # H3: places and what carries to them
 
 UNREACHABLE = Fault(

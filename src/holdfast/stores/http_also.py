@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..core import faults
 from ..core.key import Key
 from ..core.place import Place
 from ..wire.remote_urls import exported_urls, http_also_urls
+from .special import SpecialRemote
 from .url_store import UrlStore
 
 if TYPE_CHECKING:
@@ -38,3 +40,17 @@ class HttpAlso(UrlStore):
             place, urls_of, client,
             allowed_addresses=allowed_addresses, cost=cost, same_layout=paths_of is None,
         )  # fmt: skip
+
+
+def open_store(remote: SpecialRemote) -> HttpAlso:
+    """The web server of a special remote.
+
+    Raises:
+        PlaceUnavailableError: Its configuration names no URL.
+    """
+    url = remote.config.get("url")
+    if not url:
+        raise faults.NO_WAY(place=remote.place.label, kind="httpalso without a url")
+    return HttpAlso(
+        remote.place, url, cost=remote.cost(200.0), allowed_addresses=remote.allowed_addresses
+    )

@@ -1,6 +1,7 @@
-"""What every place that can be read from promises, as tests.
+"""What every place promises, as tests: to be read from, and to be written to.
 
-Subclass `ReadableContract` and give it `open_store`; five lines make a store keep its word::
+Subclass `ReadableContract`, or `StoreContract` for a place that can be written to, and give it
+`open_store`; five lines make a store keep its word::
 
     class TestMyStore(ReadableContract):
         @pytest.fixture
@@ -10,16 +11,19 @@ Subclass `ReadableContract` and give it `open_store`; five lines make a store ke
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 
 import pytest
 
-from ..core.abilities import BulkReadable, Readable, Stream
-from ..core.errors import HoldError, NotFoundError
+from ..core.abilities import BulkReadable, BulkSendable, Readable, Store, Stream
+from ..core.errors import HoldError, IntegrityError, NotFoundError
 from ..core.key import Key
 from ..core.place import Presence
+from ..core.policy import Waiver
+from ..transfer.outgoing import LocalContent
 
 OpenStore = Callable[[Mapping[Key, bytes]], Readable]
 
@@ -135,3 +139,113 @@ class ReadableContract:
             pytest.skip("this store streams one key at a time")
         keys = [key for key, _ in store.iter_contents([*CONTENTS, *CONTENTS])]
         assert keys == [*CONTENTS, *CONTENTS]
+
+
+def content_of(key: Key, data: bytes) -> LocalContent:
+    """Content to send, in a file that lives as long as the tests do."""
+    with tempfile.NamedTemporaryFile(delete=False, prefix="content-") as file:
+        file.write(data)
+    return LocalContent(key, file.name.encode())
+
+
+def ignore(size: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+class StoreContract(ReadableContract):
+    """Tests of `Store`: `ReadableContract`, and sending to it and removing from it.
+
+    ``open_store({})`` gives an empty place that can be written to. A store that would not fit in
+    its place with these contents is not tested by it.
+    """
+
+    @pytest.fixture
+    def empty(self, open_store: OpenStore) -> Iterator[Store]:
+        store = open_store({})
+        yield store  # type: ignore[misc]
+        store.close()
+
+    def read(self, store: Readable, key: Key) -> bytes:
+        with store.open_content(key) as stream:
+            return b"".join(stream.chunks)
+
+    def leave(self, store: Readable, key: Key) -> Waiver:
+        return Waiver(key, store.place.id, "a test", "it is one")
+
+    def test_what_was_sent_is_there_and_comes_back(self, empty: Store) -> None:
+        for key, data in CONTENTS.items():
+            empty.send(key, content_of(key, data), ignore)
+        assert [a.presence for a in empty.ask([*CONTENTS])] == [Presence.PRESENT] * len(CONTENTS)
+        assert {key: self.read(empty, key) for key in CONTENTS} == CONTENTS
+
+    def test_progress_tells_of_each_byte(self, empty: Store) -> None:
+        told: list[int] = []
+        empty.send(key_of(BIG, b".dat"), content_of(key_of(BIG, b".dat"), BIG), told.append)
+        assert sum(told) == len(BIG)
+
+    def test_sending_again_is_no_error(self, empty: Store) -> None:
+        key = key_of(SMALL, b".txt")
+        for _ in range(2):
+            empty.send(key, content_of(key, SMALL), ignore)
+        assert self.read(empty, key) == SMALL
+
+    @pytest.mark.parametrize("data", [BIG[:-1] + b"!", BIG[:-1], SMALL])
+    def test_damaged_content_is_not_there_after_it_was_sent(
+        self, empty: Store, data: bytes
+    ) -> None:
+        key = key_of(BIG, b".dat")
+        with pytest.raises(IntegrityError):
+            empty.send(key, content_of(key, data), ignore)
+        assert empty.ask([key])[0].presence is Presence.ABSENT
+        empty.send(key, content_of(key, BIG), ignore)
+        assert self.read(empty, key) == BIG
+
+    def test_what_was_removed_is_gone_and_may_be_removed_again(self, empty: Store) -> None:
+        small, big = key_of(SMALL, b".txt"), key_of(BIG, b".dat")
+        empty.send(small, content_of(small, SMALL), ignore)
+        empty.send(big, content_of(big, BIG), ignore)
+        for _ in range(2):
+            empty.remove(small, self.leave(empty, small))
+        answers = [a.presence for a in empty.ask([small, big])]
+        assert answers == [Presence.ABSENT, Presence.PRESENT]
+        with pytest.raises(NotFoundError):
+            self.read(empty, small)
+
+    def test_an_odd_name_is_kept(self, empty: Store) -> None:
+        for data, extension in ((b"1", b".t&%:x"), (b"2", b".\xc3\xa9 x")):
+            key = key_of(data, extension)
+            empty.send(key, content_of(key, data), ignore)
+            assert self.read(empty, key) == data
+
+    def test_many_threads_may_send_at_once(self, empty: Store) -> None:
+        contents = {key_of(b"%d" % number * 3000): b"%d" % number * 3000 for number in range(24)}
+        errors: list[BaseException] = []
+
+        def send(part: list[Key]) -> None:
+            try:
+                for key in part:
+                    empty.send(key, content_of(key, contents[key]), ignore)
+            except BaseException as error:
+                errors.append(error)
+
+        keys = [*contents]
+        threads = [threading.Thread(target=send, args=(keys[n::4],)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        assert {key: self.read(empty, key) for key in contents} == contents
+
+    def test_many_are_sent_each_with_its_answer(self, empty: Store) -> None:
+        if not isinstance(empty, BulkSendable):
+            pytest.skip("this store takes one content at a time")
+        wrong = key_of(b"right")
+        items = [(key, content_of(key, data)) for key, data in CONTENTS.items()]
+        items.insert(1, (wrong, content_of(wrong, b"wrong")))
+        answers = dict(empty.iter_send(iter(items), ignore))
+        assert {key: answer is None for key, answer in answers.items()} == {
+            key: key != wrong for key, _ in items
+        }
+        assert {key: self.read(empty, key) for key in CONTENTS} == CONTENTS
+        assert empty.ask([wrong])[0].presence is Presence.ABSENT

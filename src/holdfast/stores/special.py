@@ -1,0 +1,121 @@
+"""Special remotes: places that are no git repository, kept as git-annex configures and names them.
+
+Each kind is one module with `open_store` and, where we can set one up, `plan_setup`. What a kind
+stores are keys: those of content, or of a chunk of it, or the name that encryption gives to either
+(`stores/chunked.py`, `stores/encrypted.py` wrap any kind).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Protocol, cast
+
+from ..core import faults
+from ..core.abilities import Readable
+from ..core.key import Key
+from ..core.place import Place
+
+LogOf = Callable[[Key], bytes]
+"""Which file of the ledger is meant, for a key: one of `wire.branch_paths`' functions."""
+
+Edit = Callable[[bytes], bytes]
+
+Credentials = tuple[str, str]
+"""User and password, or access key and secret."""
+
+KINDS = {
+    "S3": "s3",
+    "directory": "directory",
+    "external": "external",
+    "httpalso": "http_also",
+    "rclone": "rclone",
+    "rsync": "rsync",
+    "webdav": "webdav",
+}
+"""The module of each kind, by the name git-annex has for it."""
+
+
+class KeyNotes(Protocol):
+    """What the ledger keeps of single keys for a place: how it was cut in chunks, say."""
+
+    def read(self, log: LogOf, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """The logs of these keys that exist, with what was edited by us and not written yet."""
+
+    def edit(self, log: LogOf, key: Key, edit: Edit) -> None:
+        """Change one; all changes are written to the ledger together, later."""
+
+
+@dataclass(frozen=True)
+class SpecialRemote:
+    """What a store has to know of the special remote it opens.
+
+    ``config`` is what all clones share (remote.log), ``local`` the settings of this clone
+    (``remote.NAME.*`` without that prefix, names in lower case), ``annex_dir`` where this clone
+    keeps its annex. ``credentials`` looks them up when they are first needed: environment, keyring
+    or the clone's own file; None when there are none. ``allowed_addresses`` is the setting
+    annex.security.allowed-ip-addresses, for what asks web servers.
+    """
+
+    place: Place
+    config: Mapping[str, str]
+    local: Mapping[str, str]
+    annex_dir: bytes
+    notes: KeyNotes
+    credentials: Callable[[], Credentials | None] = lambda: None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    allowed_addresses: str = ""
+
+    def cost(self, usual: float) -> float:
+        """What a person set, else what is usual for the kind."""
+        try:
+            return float(self.local["annex-cost"])
+        except (KeyError, ValueError):
+            return usual
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What to write down for a new special remote: for all clones, and for this one alone."""
+
+    config: Mapping[str, str]
+    local: Mapping[str, str]
+
+
+class Kind(Protocol):
+    """What the module of a kind offers."""
+
+    def open_store(self, remote: SpecialRemote) -> Readable:
+        """The place, ready for its first question; nothing is connected or started before that.
+
+        A kind that can be written to gives a `Store`.
+
+        Raises:
+            PlaceUnavailableError: It is not to be reached from here, or not in this way.
+        """
+
+    def plan_setup(self, given: Mapping[str, str]) -> Setup:
+        """Check the words that describe a new one (``bucket=…``, as git-annex's initremote has).
+
+        Raises:
+            UsageError: One is missing, or is not known.
+        """
+
+    def prepare(self, remote: SpecialRemote) -> None:
+        """Make sure that content can be kept there: make the folder or bucket, note whose it is.
+
+        Raises:
+            ConflictError: It belongs to another place.
+        """
+
+
+def kind_named(name: str, place: str) -> Kind:
+    """The module of a kind.
+
+    Raises:
+        PlaceUnavailableError: We have none for it.
+    """
+    if name not in KINDS:
+        raise faults.NO_WAY(place=place, kind=name)
+    return cast(Kind, import_module(f".{KINDS[name]}", __package__))

@@ -1,0 +1,59 @@
+"""Content on its way out: read from where it lies, hashed as it passes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ..core import faults
+from ..core.backends import Checker, checker, is_verifiable
+from ..core.errors import HoldError, IntegrityError
+from ..core.key import Key
+
+CHUNK = 1 << 20
+
+
+class LocalContent:
+    """The file that holds a key's content here; see `core.abilities.Content`."""
+
+    def __init__(self, key: Key, path: bytes) -> None:
+        self.key = key
+        self._path = path
+        self.size = os.stat(path).st_size
+        self._checked = False
+
+    def chunks(self, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from an offset; the last are given once the whole was found right."""
+        check = checker(self.key)
+        kept = b""
+        position = 0
+        with open(self._path, "rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                try:
+                    check.feed(chunk)
+                except IntegrityError as error:
+                    raise self._damaged(error) from None
+                if kept:
+                    yield kept
+                kept = chunk[max(0, offset - position) :]
+                position += len(chunk)
+        self._finish(check)
+        if kept:
+            yield kept
+
+    def path(self) -> bytes:
+        """The file itself, read once before."""
+        if not self._checked:
+            for _ in self.chunks():
+                pass
+        return self._path
+
+    def _finish(self, check: Checker) -> None:
+        try:
+            check.finish()
+        except IntegrityError as error:
+            raise self._damaged(error) from None
+        self._checked = is_verifiable(self.key.backend)
+
+    def _damaged(self, error: IntegrityError) -> HoldError:
+        return faults.DAMAGED_HERE(key=self.key.text, detail=error.why)
