@@ -563,12 +563,12 @@ TOO_LARGE = Fault(
     NOTHING_CHANGED,
     "set the remote up with chunk=1GiB, and copy it again",
 )  # fmt: skip
-NAME_TAKEN = Fault(
-    "H336", errors.ConflictError,
-    "a place is called {name} already",
+PLACE_FULL = Fault(
+    "H336", errors.PlaceFullError,
+    "{place} has no room",
     "{detail}",
-    NOTHING_CHANGED,
-    "choose another name, or enable the one that is there",
+    "what is there already is whole; nothing half done stays",
+    "make room there or have its quota raised, and run the same command again",
 )  # fmt: skip
 HOLDS_A_TREE = Fault(
     "H337", errors.PolicyError,
