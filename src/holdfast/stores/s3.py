@@ -78,10 +78,10 @@ def plan_setup(given: Mapping[str, str]) -> Setup:
     Raises:
         UsageError: One is not known or makes no sense.
     """
-    unknown = sorted(set(given) - _WORDS - {"name"})
+    unknown = sorted(set(given) - _WORDS)
     if unknown:
         raise _bad(given, f"S3 has no {unknown[0]}=", "known are: " + " ".join(sorted(_WORDS)))
-    config = {name: value for name, value in given.items() if name != "name"}
+    config = dict(given)
     if config.get("signature") == "v2":
         raise _bad(given, "signature=v2 is not spoken", "leave it out: signatures are version 4")
     size = parse_size(config.get("partsize", "8MiB"))
@@ -100,8 +100,7 @@ def plan_setup(given: Mapping[str, str]) -> Setup:
 
 
 def _bad(given: Mapping[str, str], detail: str, following: str) -> HoldError:
-    name = given.get("name", "the remote")
-    return faults.BAD_SETUP(name=name, detail=detail, next=following)
+    return faults.BAD_SETUP(name=given.get("bucket", "the bucket"), detail=detail, next=following)
 
 
 def prepare(remote: SpecialRemote) -> None:
