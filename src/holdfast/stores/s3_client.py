@@ -261,10 +261,8 @@ class S3Client:
         connection, fresh = self._connection()
         if connection.wants_whole_url:
             target = f"{self._bucket.scheme}://{self._bucket.host_header}{target}"
-        body = call.data if call.method in ("PUT", "POST") else None
         try:
-            connection.request(call.method, target, body=body, headers=sent)
-            return connection, connection.getresponse()
+            return connection, _sent(connection, call, target, sent)
         except HoldError:
             self._forget(connection)
             raise
@@ -329,7 +327,7 @@ class S3Client:
     ) -> None:
         response.close()
         with self._lock:
-            usable = used_up and not connection.ended and connection in self._all
+            usable = used_up and not response.will_close and connection in self._all
             if usable and len(self._idle) < _IDLE_MAX:
                 self._idle.append(connection)
                 return
@@ -347,6 +345,28 @@ class S3Client:
             self._idle.clear()
         for connection in ended:
             connection.abort()
+
+
+def _sent(
+    connection: Connection, call: Call, target: str, headers: Mapping[str, str]
+) -> http.client.HTTPResponse:
+    """Send a request as one piece: two would be two packets, and twice the work for small ones."""
+    if connection.sock is None:
+        connection.connect()
+    lines = [f"{call.method} {target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if call.method in ("PUT", "POST"):
+        lines.append(f"content-length: {len(call.data)}")
+    head = "\r\n".join([*lines, "", ""])
+    assert head.count("\n") == len(lines) + 1, "no header can hold a line's end"
+    connection.sock.sendall(head.encode("latin-1") + call.data)
+    response = http.client.HTTPResponse(connection.sock, method=call.method)
+    try:
+        response.begin()
+    except BaseException:
+        response.close()
+        raise
+    return response
 
 
 def _proxy_for(scheme: str, host: str) -> SplitResult | None:
