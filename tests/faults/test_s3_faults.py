@@ -235,6 +235,23 @@ def test_a_large_object_goes_in_parts_some_of_them_twice(server: Server, store: 
     assert server.objects[name_of(key)] == LARGE
 
 
+def test_an_upload_that_was_completed_though_nobody_heard_of_it_is_complete(
+    server: Server, store: S3
+) -> None:
+    def complete_in_silence(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        if handler.command != "POST" or "uploadId" not in handler.path:
+            server.trouble.insert(0, complete_in_silence)
+            return False
+        server.objects[name_of(key)] = LARGE
+        server.trouble.insert(0, busy(404))
+        return hang_up(handler)
+
+    key = key_of(LARGE)
+    server.trouble = [complete_in_silence]
+    store.send(key, content_of(key, LARGE), ignore)
+    assert server.objects[name_of(key)] == LARGE
+
+
 def test_nothing_is_seen_of_a_large_object_that_is_not_what_its_key_names(
     server: Server, store: S3
 ) -> None:

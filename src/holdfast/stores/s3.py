@@ -273,7 +273,8 @@ class S3:
                 if number > LANES:
                     on_way[-LANES].result()  # one that failed ends all
                 progress(len(data))
-            client.complete(name, upload, [future.result() for future in on_way])
+            etags = [future.result() for future in on_way]
+            client.complete(name, upload, etags, content.size)
         except BaseException:
             for future in on_way:
                 future.cancel()
