@@ -352,7 +352,7 @@ class S3Client:
 def _sent(
     connection: Connection, call: Call, target: str, headers: Mapping[str, str]
 ) -> http.client.HTTPResponse:
-    """Send a request as one piece: two would be two packets, and twice the work for small ones."""
+    """Send a request, a small one as one piece: two would be twice the work."""
     if connection.sock is None:
         connection.connect()
     lines = [f"{call.method} {target} HTTP/1.1"]
@@ -361,7 +361,10 @@ def _sent(
         lines.append(f"content-length: {len(call.data)}")
     head = "\r\n".join([*lines, "", ""])
     assert head.count("\n") == len(lines) + 1, "no header can hold a line's end"
-    connection.sock.sendall(head.encode("latin-1") + call.data)
+    small = call.data if len(call.data) <= CHUNK else b""
+    connection.sock.sendall(head.encode("latin-1") + small)
+    if call.data and not small:
+        connection.sock.sendall(call.data)
     response = http.client.HTTPResponse(connection.sock, method=call.method)
     try:
         response.begin()
