@@ -41,12 +41,14 @@ def iter_copy_to(
     *,
     move: bool = False,
     all_versions: bool = False,
+    auto: bool = False,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Bring content from here to another place, and with ``move`` remove it here.
 
-    What is not here is passed over; a file that was named is told as impossible.
+    What is not here is passed over; a file that was named is told as impossible. ``auto`` passes
+    over what is said to be there, and what the place does not want and has copies enough.
     """
     action = "move" if move else "copy"
     dataset.repository.check_writable()
@@ -55,6 +57,10 @@ def iter_copy_to(
     with open_target(dataset, name, jobs) as target:
         yield from iter_unknown(dataset, paths, action)
         files = iter_versions(dataset, paths) if all_versions else iter_files(dataset, paths)
+        if auto:
+            from .auto import iter_to_send  # late: policy is read only where it is asked for
+
+            files = iter_to_send(dataset, files, target.place.id)
         sender = Sender(dataset, target, action, listener)
         listener.start(None, None)
         try:
@@ -146,7 +152,12 @@ class Sender:
             for file in here:
                 yield self._copied(file, errors, sizes)
         else:
-            yield from self._leave(here, errors, set(sizes))
+            for file in here:
+                if file.key in errors:
+                    yield told("move", file, errors[file.key])
+            fresh = [file for file in here if file.key in sizes]
+            old = [f for f in here if f.key not in errors and f.key not in sizes]
+            yield from self.leave(fresh, old)
 
     def _bring(
         self, block: Sequence[TrackedFile]
@@ -194,18 +205,14 @@ class Sender:
             or self._target.keeps_only_secure()
         )
 
-    def _leave(
-        self,
-        block: Sequence[TrackedFile],
-        errors: dict[Key | None, HoldError],
-        fresh: set[Key | None],
+    def leave(
+        self, moved: Sequence[TrackedFile], old: Sequence[TrackedFile] = ()
     ) -> Iterator[Outcome]:
-        """Remove here what is there now: what was brought now by its copy there alone."""
-        for file in block:
-            if file.key in errors:
-                yield told("move", file, errors[file.key])
-        moved = [file for file in block if file.key in fresh]
-        kept = [file for file in block if file.key not in errors and file.key not in fresh]
+        """Remove here what is there now: what has just been brought by its copy there alone.
+
+        For ``old`` files, which were there before, as many copies as usual have to be seen.
+        """
+        kept = list(old)
         self._dataset.forget()
         with open_sources(self._dataset) as sources:
             there = [r for r in sources.readers if r.place.id == self._target.place.id]
@@ -220,7 +227,7 @@ class Sender:
                 yield as_action("move", outcome)
 
     def _drop(
-        self, files: list[TrackedFile], sources: Sources, rules: RulesOfKeys | None
+        self, files: Sequence[TrackedFile], sources: Sources, rules: RulesOfKeys | None
     ) -> Iterator[tuple[TrackedFile, Outcome]]:
         if not files:
             return
