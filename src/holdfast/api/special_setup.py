@@ -169,10 +169,7 @@ def approve_special(dataset: Dataset, name: str, config: Mapping[str, str]) -> S
         ConflictError: It is not what was shown any more, or its bucket belongs to another place.
         NotFoundError: No such remote was enabled here.
     """
-    settings = dataset.repository.config.sections("remote").get(name)
-    if settings is None or "annex-uuid" not in settings:
-        known = ", ".join(sorted(dataset.repository.config.sections("remote"))) or "none"
-        raise faults.NO_SUCH_PLACE(place=name, known=known)
+    settings = _settings_of(dataset, name)
     remotes = logs.parse_remotes(dataset.ledger.policy_file(REMOTE_LOG))
     way_id = PlaceId(settings.get("annex-config-uuid", settings["annex-uuid"]))
     whole = config_in_ledger(remotes, way_id)
@@ -184,6 +181,26 @@ def approve_special(dataset: Dataset, name: str, config: Mapping[str, str]) -> S
     approve(dataset.repository, way_id, whole)
     _write_settings(dataset, name, {"annex-verified": "verified"})
     return SetUp(place, shown(whole), approved=True)
+
+
+def enabled_config(dataset: Dataset, name: str) -> dict[str, str]:
+    """What the ledger says of a special remote that was enabled here, as a person may see it.
+
+    Raises:
+        NotFoundError: No such remote was enabled here.
+    """
+    settings = _settings_of(dataset, name)
+    remotes = logs.parse_remotes(dataset.ledger.policy_file(REMOTE_LOG))
+    way_id = PlaceId(settings.get("annex-config-uuid", settings["annex-uuid"]))
+    return shown(config_in_ledger(remotes, way_id))
+
+
+def _settings_of(dataset: Dataset, name: str) -> dict[str, str]:
+    remotes = dataset.repository.config.sections("remote")
+    settings = remotes.get(name)
+    if settings is None or "annex-uuid" not in settings:
+        raise faults.NO_SUCH_PLACE(place=name, known=", ".join(sorted(remotes)) or "none")
+    return settings
 
 
 def is_approved(dataset: Dataset, way: PlaceId, config: Mapping[str, str]) -> bool:
