@@ -18,6 +18,7 @@ from functools import cached_property
 
 from ..core import secure_hashes
 from ..core.abilities import Partial, Stream
+from ..core.backends import is_verifiable
 from ..core.errors import IntegrityError, PlaceUnavailableError
 from ..core.key import Key
 from ..core.place import Place, Presence
@@ -128,6 +129,15 @@ class Served:
         ):
             yield Put(intake, place)
 
+    def begun(self, key: Key) -> int:
+        """How much of a key's content an earlier try has left, of which the rest is wanted."""
+        try:
+            size = os.stat(self.objects.partial_path(key)).st_size
+        except FileNotFoundError:
+            return 0
+        usable = is_verifiable(key.backend) and key.size is not None and size <= key.size
+        return size if usable else 0
+
     def check_key(self, key: Key) -> None:
         """Refuse what may not be kept here, or what there is no room for.
 
@@ -216,6 +226,13 @@ class Put:
     def offset(self) -> int:
         """From which byte on it is wanted; what came before is checked with the rest."""
         return self._intake.size
+
+    def go_on_from(self, offset: int) -> bool:
+        """Take what comes from this byte on, if that can be: from `offset`, or from the start."""
+        if not offset and self._intake.size:
+            self._complete = False
+            self._intake.restart()
+        return offset == self.offset
 
     def take(self, chunks: Iterator[bytes], size: int) -> bool:
         """Take ``size`` bytes from `offset` on; whether they, and all before, are the content.

@@ -129,6 +129,10 @@ class Objects:
 
     # bringing
 
+    def partial_path(self, key: Key) -> bytes:
+        """Where the unfinished file of a key is, when there is one."""
+        return self._annex_dir + b"/tmp/" + encode_file_name(key)
+
     @contextmanager
     def open_partial(self, key: Key) -> Iterator[Partial]:
         """The unfinished file of a key, ours alone; what an earlier try left is still in it."""
