@@ -391,7 +391,7 @@ class Remover:
             if hasattr(reader, "lock_content"):
                 answer = stack.enter_context(reader.lock_content(key))
                 hold = Hold.LOCKED if answer.presence is Presence.PRESENT else Hold.NONE
-                yield Witness(key, reader.place, answer.presence, hold, answer.remark)
+                yield Witness(key, reader.place, answer.presence, hold, answer.remark, answer.until)
             else:
                 answer = reader.ask([key])[0]
                 yield Witness(key, reader.place, answer.presence, Hold.SEEN, answer.remark)

@@ -569,6 +569,13 @@ NOT_TAKEN = Fault(
     "nothing is lost; what arrived there is kept or thrown away, but never shown as whole",
     "run the same command again; if it stays so, look at what its owner sees of it",
 )  # fmt: skip
+FULL_THERE = Fault(
+    "H509", errors.PlaceFullError,
+    "{place} has no room",
+    "{detail}",
+    "nothing is lost; what is there already is whole",
+    "free some room there, or send it to another place",
+)  # fmt: skip
 NO_COMMON_VERSION = Fault(
     "H508", errors.RemoteProtocolError,
     "{place} speaks no version of git-annex's HTTP protocol that we know",

@@ -206,8 +206,6 @@ class Conversation:
             yield event.data
 
     def _take_unasked(self, question: p2p.HoldPut) -> None:
-        event = self._next()
-        assert isinstance(event, Incoming)
         chunks = self._incoming(question.key)
         try:
             self._need(Rights.APPEND)
