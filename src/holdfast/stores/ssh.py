@@ -35,7 +35,7 @@ from .p2p_connection import P2pConnection
 from .p2p_reading import Ahead, Reading, iter_replies
 from .program import last_words, start_process, translated
 from .sftp import SftpAnnex
-from .ssh_bulk import iter_send_ahead, iter_send_side_by_side, speaks_hold
+from .ssh_bulk import iter_send_ahead, iter_send_in_turn, speaks_hold
 from .ssh_command import parse_ssh_address, sftp_argv, ssh_argv
 from .ssh_sending import remove_one, send_one
 
@@ -48,9 +48,6 @@ OUR_SHELL = "hold-annex-shell"
 
 FEW = 16
 """Fewer files than these are not worth looking for a better way."""
-
-LANES = 4
-"""How many connections carry small files where each file waits for an answer."""
 
 PROMISE_S = 600.0
 """How long a server keeps a copy that it promised to keep, when it hears no more of us."""
@@ -95,6 +92,7 @@ class SshAnnex:
         self._idle: list[P2pConnection] = []
         self._all: set[P2pConnection] = set()
         self._lock = threading.Lock()
+        self._sent = 0
         self._argv_of_hold: Callable[[list[str]], list[str]] | None = None
         if command is not None:
             assert path is not None, "a command needs a path"
@@ -294,29 +292,23 @@ class SshAnnex:
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Put contents there, and say of each how it ended, in any order.
 
-        Where hold's own program answers, small ones go without waiting for each other; else by a
-        few connections side by side.
+        Where hold's own program answers, small ones go without waiting for each other.
         """
         source = iter(items)
         first = list(islice(source, FEW))
+        self._sent += len(first)
         try:
-            connection = self._take_for_many() if len(first) == FEW else self._take()
-            is_ours = len(first) == FEW and speaks_hold(connection)
+            connection = self._take_for_many() if self._sent >= FEW else self._take()
         except HoldError as error:
             yield from ((key, error) for key, _ in first)
             return
-        rest = chain(first, source)
-        if is_ours:
-            try:
-                yield from iter_send_ahead(self.place, connection, rest, progress)
-            finally:
-                self._give_back(connection)
-            return
-        self._give_back(connection)
-        lanes = LANES if len(first) == FEW else 1
-        yield from iter_send_side_by_side(
-            self.place, (self._take, self._give_back), rest, progress, lanes
-        )
+        try:
+            way = iter_send_ahead if speaks_hold(connection) else iter_send_in_turn
+            yield from way(self.place, connection, chain(first, source), progress)
+        except HoldError as error:
+            yield from ((key, error) for key, _ in first)
+        finally:
+            self._give_back(connection)
 
     def remove(self, key: Key, leave: DropProof | Waiver) -> None:
         """Remove a copy there; before promises of other places, that it rests on, run out.

@@ -2,16 +2,14 @@
 
 To hold's own program they go one after another, unasked (docs/formats/hold-p2p.md): it answers
 when a batch of them is on its disk. git-annex-shell has to be asked for each before its bytes may
-go, and takes some milliseconds for each; a few connections side by side help, and each next
-question goes with the content before it.
+go, and takes some milliseconds for each; each next question goes with the content before it, and
+callers use several connections.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..core.abilities import Content, OnBytes
@@ -33,13 +31,13 @@ _WRITE = 1 << 18
 
 Item = tuple[Key, Content]
 Told = tuple[Key, HoldError | None]
-Connections = tuple[Callable[[], P2pConnection], Callable[[P2pConnection], None]]
-"""How to get a connection, and how to give it back."""
 
 
 def speaks_hold(connection: P2pConnection) -> bool:
     """Whether the other side is hold's own; others say that they do not know the word."""
-    return isinstance(ask(connection, p2p.Hold(1)).message, p2p.Hold)
+    if connection.is_hold is None:
+        connection.is_hold = isinstance(ask(connection, p2p.Hold(1)).message, p2p.Hold)
+    return connection.is_hold
 
 
 def iter_send_ahead(
@@ -97,9 +95,13 @@ class _Ahead:
             yield from self._answers(WINDOW_FILES // 2, WINDOW_BYTES // 2)
 
     def settle(self) -> Iterator[Told]:
-        """Wait for all answers."""
+        """Wait for all answers; another question makes the server end its batch now."""
+        if not self._waiting:
+            return
+        self._unsent.append(self._connection.session.ask(p2p.GetTimestamp()))
         self._flush()
         yield from self._answers(0, 0)
+        _reply(self._connection)
 
     def one(self, key: Key, content: Content) -> HoldError | None:
         """Send a large one, while nothing else is on its way."""
@@ -148,172 +150,109 @@ def _error_of(place: Place, key: Key, said: p2p.Message) -> HoldError | None:
 # git-annex-shell
 
 
-class _Shared:
-    """What is to be sent, for several threads; and what they tell."""
-
-    def __init__(self, items: Iterable[Item]) -> None:
-        self._items = iter(items)
-        self._lock = threading.Lock()
-        self._stopped = False
-        self.told: queue.Queue[Told | None] = queue.Queue()
-        self.failure: BaseException | None = None
-
-    def next(self) -> Item | None:
-        """The next that nobody took."""
-        with self._lock:
-            if self._stopped:
-                return None
-            try:
-                return next(self._items, None)
-            except BaseException as error:
-                self._stopped, self.failure = True, error
-                return None
-
-    def stop(self) -> None:
-        """Give out no more."""
-        with self._lock:
-            self._stopped = True
-
-
-def iter_send_side_by_side(
-    place: Place, connections: Connections, items: Iterable[Item], progress: OnBytes, lanes: int
+def iter_send_in_turn(
+    place: Place, connection: P2pConnection, items: Iterable[Item], progress: OnBytes
 ) -> Iterator[Told]:
-    """Send contents over several connections; answers come in any order."""
-    shared = _Shared(items)
-    threads = [
-        threading.Thread(
-            target=_Lane(place, connections, progress, shared).run, name=f"send-{n}", daemon=True
-        )
-        for n in range(lanes)
-    ]
-    for thread in threads:
-        thread.start()
-    running = lanes
+    """Send contents one by one; the question for each goes with the content before it."""
+    lane = _InTurn(place, connection, progress)
+    source = iter(items)
     try:
-        while running:
-            told = shared.told.get()
-            if told is None:
-                running -= 1
-            else:
-                yield told
-    finally:
-        shared.stop()
-        for thread in threads:
-            thread.join()
-    if shared.failure is not None:
-        raise shared.failure
+        for key, content in source:
+            yield from lane.take(key, content)
+        yield from lane.end()
+    except HoldError as error:
+        yield from lane.lost(error)
+    except BaseException:
+        connection.broken = True
+        raise
 
 
-class _Lane:
-    """One thread with one connection at a time."""
+class _InTurn:
+    """One content is on its way while the next is read."""
 
-    def __init__(
-        self, place: Place, connections: Connections, progress: OnBytes, shared: _Shared
-    ) -> None:
+    def __init__(self, place: Place, connection: P2pConnection, progress: OnBytes) -> None:
         self._place = place
-        self._take, self._give_back = connections
+        self._connection = connection
         self._progress = progress
-        self._shared = shared
+        self._asked: _Ready | None = None
+        """What the server was asked to take, and has not answered on."""
         self._taken: list[Key] = []
 
-    def run(self) -> None:
-        """Send until there is nothing more; when the place goes away, all taken are told that."""
+    def take(self, key: Key, content: Content) -> Iterator[Told]:
+        """Take the next; gives what became of it, or of those before it."""
+        self._taken.append(key)
+        if content.size > SMALL:
+            yield from self.end()
+            yield self._told(key, self._one(key, content))
+            return
         try:
-            current = self._next()
-            while current is not None:
-                current = self._with_connection(current)
+            following = _Ready(key, content, b"".join(content.chunks()))
         except HoldError as error:
-            self._shared.stop()
-            for key in self._taken[:]:
-                self._tell(key, error)
-        except BaseException as error:
-            self._shared.stop()
-            self._shared.failure = error
-        finally:
-            self._shared.told.put(None)
+            yield self._told(key, error)
+            return
+        question = self._connection.session.ask
+        if self._asked is None:
+            self._connection.send(question(p2p.Put(b"", key)))
+            self._asked = following
+        else:
+            yield from self._answer(self._asked, following)
 
-    def _with_connection(self, current: _Ready) -> _Ready | None:
-        connection = self._take()
-        try:
-            return self._send_all(connection, current)
-        except BaseException:
-            connection.broken = True
-            raise
-        finally:
-            self._give_back(connection)
+    def end(self) -> Iterator[Told]:
+        """Send what was asked for last."""
+        if self._asked is not None:
+            yield from self._answer(self._asked, None)
 
-    def _send_all(self, connection: P2pConnection, first: _Ready) -> _Ready | None:
-        """Send what there is; gives what is left when the connection cannot be used any more."""
-        current: _Ready | None = first
-        is_asked = False
-        while current is not None and not connection.broken:
-            if current.data is None:
-                self._send_large(connection, current)
-                current = self._next()
-                continue
-            if not is_asked:
-                connection.send(connection.session.ask(p2p.Put(b"", current.key)))
-            current, is_asked = self._answer(connection, current, current.data)
-        return current
+    def lost(self, error: HoldError) -> Iterator[Told]:
+        """The answers of all that were taken, when there will be none."""
+        self._connection.broken = True
+        for key in self._taken[:]:
+            yield self._told(key, error)
 
-    def _answer(
-        self, connection: P2pConnection, item: _Ready, data: bytes
-    ) -> tuple[_Ready | None, bool]:
-        """Send what the server wants, and the question for the next along with it."""
-        session = connection.session
-        offset = offset_wanted(self._place, item.key, item.content, _reply(connection))
-        lines = []
+    def _answer(self, item: _Ready, following: _Ready | None) -> Iterator[Told]:
+        """Send what the server wants of one, and the question for the next along with it."""
+        session, data = self._connection.session, item.data
+        offset = offset_wanted(self._place, item.key, item.content, _reply(self._connection))
+        lines: list[bytes] = []
         if offset is not None:
             lines = [session.begin_content(len(data) - offset), data[offset:]]
             lines.append(session.end_content(len(data), valid=True))
-        following = self._next() if not offset else None
-        is_asked = following is not None and following.data is not None
-        if following is not None and is_asked:
+        self._asked = following
+        # Where a part is there, it may be wrong: then it is sent once more, before the next.
+        if following is not None and not offset:
             lines.append(session.ask(p2p.Put(b"", following.key)))
-        connection.send(b"".join(lines))
+        if lines:
+            self._connection.send(b"".join(lines))
         error = None
         if offset is not None:
-            error = _error_of(self._place, item.key, _reply(connection).message)
-        if offset and error is not None:
-            # What an earlier try had left was wrong; it is gone now.
-            self._send_large(connection, item)
-        else:
-            self._progress(0 if error else len(data))
-            self._tell(item.key, error)
-        return (following if not offset else self._next()), is_asked
+            error = _error_of(self._place, item.key, _reply(self._connection).message)
+        if offset:
+            if error is not None:
+                error = self._one(item.key, item.content)
+            if following is not None:
+                self._connection.send(session.ask(p2p.Put(b"", following.key)))
+        self._progress(0 if error else len(data))
+        yield self._told(item.key, error)
 
-    def _send_large(self, connection: P2pConnection, item: _Ready) -> None:
-        error: HoldError | None = None
+    def _one(self, key: Key, content: Content) -> HoldError | None:
         try:
-            send_one(self._place, connection, item.key, item.content, self._progress)
-        except IntegrityError as found:
-            error = found
-        self._tell(item.key, error)
-
-    def _next(self) -> _Ready | None:
-        """The next that may be sent; of those whose bytes here are wrong, that is told."""
-        while (item := self._shared.next()) is not None:
-            key, content = item
-            self._taken.append(key)
-            if content.size > SMALL:
-                return _Ready(key, content, None)
-            try:
-                return _Ready(key, content, b"".join(content.chunks()))
-            except HoldError as error:
-                self._tell(key, error)
+            send_one(self._place, self._connection, key, content, self._progress)
+        except IntegrityError as error:
+            if self._connection.broken:
+                raise
+            return error
         return None
 
-    def _tell(self, key: Key, error: HoldError | None) -> None:
+    def _told(self, key: Key, error: HoldError | None) -> Told:
         self._taken.remove(key)
-        self._shared.told.put((key, error))
+        return key, error
 
 
 class _Ready(NamedTuple):
-    """Content to be sent; its bytes, when it is small."""
+    """Small content to be sent, and its bytes."""
 
     key: Key
     content: Content
-    data: bytes | None
+    data: bytes
 
 
 def _reply(connection: P2pConnection) -> p2p.Reply:
