@@ -28,7 +28,6 @@ from ..dataset.objects import Held, Objects
 from ..dataset.populate import WorkFiles
 from ..dataset.promises import Promise
 from ..dataset.room import Room
-from ..dataset.shared_config import only_secure_hashes
 from ..transfer.receive import Intake, OnBytes, open_intake
 from .datasets import Dataset
 from .served_notes import BATCH_S, Add, Notes
@@ -162,6 +161,8 @@ class Served:
 
     @cached_property
     def _secure_only(self) -> bool:
+        from ..dataset.shared_config import only_secure_hashes  # late: readers need no ledger
+
         return only_secure_hashes(self.dataset.repository, self.dataset.ledger)
 
     # removing

@@ -128,6 +128,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_file(self, file: int, offset: int, size: int) -> None:
         """Send a part of a file, without taking it into our hands where the system can."""
+        if not size:
+            return
         self.wfile.flush()
         with open(file, "rb", buffering=0, closefd=False) as source:
             sent = cast(socket.socket, self.connection).sendfile(source, offset, size)
