@@ -26,7 +26,13 @@ from holdfast.stores.p2p_http import P2pHttp
 from holdfast.stores.ssh import SshAnnex
 from holdfast.testing.store_contract import OpenStore, StoreContract
 
-OURS = ["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", sys.executable, "-m", "holdfast.site.annex_shell"]
+OURS = [
+    "env",
+    f"PYTHONPATH={os.pathsep.join(sys.path)}",
+    sys.executable,
+    "-m",
+    "holdfast.site.annex_shell",
+]
 UUID = PlaceId("8c0a2b1e-0000-4000-8000-000000000001")
 CLIENT = PlaceId("8c0a2b1e-0000-4000-8000-00000000000c")
 needs_git_annex = pytest.mark.skipif(
@@ -50,7 +56,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         capture_output=True, text=True,
     )  # fmt: skip
     if empty.returncode:
-        subprocess.run([*git, "hash-object", "-w", "-t", "tree", "/dev/null"], check=True, stdout=-3)
+        subprocess.run(
+            [*git, "hash-object", "-w", "-t", "tree", "/dev/null"], check=True, stdout=-3
+        )
         empty = subprocess.run(
             [*git, "commit-tree", "-m", "branch created", "4b825dc642cb6eb9a060e54bf8d69288fbee4904"],
             capture_output=True, text=True, check=True,
