@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_p2p import GOLDEN, KEY, SERVER, golden
 
 from holdfast.core.errors import LocalProtocolError, RemoteProtocolError
 from holdfast.core.key import Key
@@ -18,8 +19,6 @@ from holdfast.wire.p2p_server import (
     ServerEvent,
     ServerSession,
 )
-
-from test_p2p import GOLDEN, KEY, SERVER, golden
 
 
 def drain(session: ServerSession) -> list[ServerEvent]:

@@ -196,7 +196,8 @@ class P2pHttp:
 
         def request() -> Request:
             target = self.target(Name.PUT, **parameters)
-            return Request("POST", target, headers, sending.chunks, patience_s)
+            again = content.size - offset <= SMALL
+            return Request("POST", target, headers, sending.chunks, patience_s, again)
 
         try:
             stored = read_answer(self._exchanged(request), "stored", bool)

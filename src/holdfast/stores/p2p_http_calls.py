@@ -56,6 +56,8 @@ class Request:
     body: Callable[[], Iterator[bytes]] | None = None
     patience_s: float = 0.0
     """How much longer than usual the answer may take."""
+    again: bool = True
+    """Whether to send it once more over a new connection, when one that was kept has ended."""
 
 
 class HttpCalls:
@@ -160,9 +162,17 @@ class HttpCalls:
         if kept is not None:
             try:
                 return kept, self._exchange(kept, request)
-            except (ConnectionError, http.client.BadStatusLine):
+            except (ConnectionError, http.client.BadStatusLine) as error:
                 # The server had closed the connection that we kept; that is its right.
                 self._forget(kept)
+                if not request.again:
+                    raise faults.UNREACHABLE(
+                        place=self._host, detail="the connection was cut"
+                    ) from error
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self._forget(kept)
+                with self._translated():
+                    raise error
             except BaseException:
                 self._forget(kept)
                 raise
