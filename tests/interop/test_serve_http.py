@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from cutting_proxy import CuttingProxy
 import holdfast
 from holdfast.api.datasets import open_dataset
 from holdfast.api.served import Rights, Served
-from holdfast.core.errors import AccessError, HoldError, PlaceUnavailableError, PolicyError
+from holdfast.core.errors import AccessError, PlaceUnavailableError, PolicyError
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId, Presence
 from holdfast.core.policy import CopyRules, DropProof, Hold, Waiver, Witness
@@ -257,12 +257,17 @@ def test_a_locked_copy_is_not_removed_and_a_late_removal_is_none(
         waiver = Waiver(key, uuid, "a test", "it is one")
         with store.lock_content(key) as answer:
             assert answer.presence is Presence.PRESENT
-            with pytest.raises(HoldError, match=r"keeps|does not answer"):
+            with pytest.raises(PolicyError, match="keeps"):
                 store.remove(key, waiver)
         with pytest.raises(PolicyError, match="run out"):
             store.remove(key, proof(time.monotonic() + 5))
         assert store.ask([key])[0].presence is Presence.PRESENT
-        store.remove(key, proof(time.monotonic() + 600))
+        for _ in range(20):
+            # git-annex's server lets go of a lock a moment after it said so.
+            with suppress(PolicyError):
+                store.remove(key, proof(time.monotonic() + 600))
+                break
+            time.sleep(0.2)
         assert store.ask([key])[0].presence is Presence.ABSENT
         store.close()
 

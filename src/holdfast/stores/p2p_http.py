@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..core import faults
 from ..core.abilities import Answer, Content, OnBytes, Stream
-from ..core.errors import HoldError, IntegrityError, RemoteProtocolError
+from ..core.errors import HoldError, IntegrityError, PlaceUnavailableError, RemoteProtocolError
 from ..core.key import Key
 from ..core.place import Place, PlaceId, Presence
 from ..core.policy import DropProof, Waiver
@@ -222,10 +222,14 @@ class P2pHttp:
         """
         assert leave.key == key and leave.place == self.place.id, "leave is for one copy"
         until = leave.until if isinstance(leave, DropProof) else None
-        if until is None:
-            removed = self._told(Name.REMOVE, "removed", bool, key=key)
-        else:
-            removed = self._remove_before(key, until)
+        try:
+            if until is None:
+                removed = bool(self._told(Name.REMOVE, "removed", bool, key=key))
+            else:
+                removed = self._remove_before(key, until)
+        except _InternalError:
+            # What git-annex's server says where content is locked, too.
+            removed = False
         if not removed:
             raise faults.KEPT_THERE(place=self.place.label, key=key.text)
 
@@ -296,7 +300,12 @@ class P2pHttp:
         if status in (401, 403):
             next_step = "ask its owner for the right to do this, or use another place"
             raise faults.REFUSED(place=self.place.label, detail=detail, next=next_step)
-        if status >= 500 or status in (404, 408, 429):
+        if status == 500:
+            error = faults.UNREACHABLE(place=self.place.label, detail=detail)
+            raise _InternalError(
+                error.what, why=error.why, safe=error.safe, hint=error.hint, code=error.code
+            )
+        if status > 500 or status in (404, 408, 429):
             raise faults.UNREACHABLE(place=self.place.label, detail=detail)
         raise faults.BAD_ANSWER(place=self.place.label, detail=detail)
 
@@ -310,6 +319,10 @@ class P2pHttp:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="ask")
             return self._pool
+
+
+class _InternalError(PlaceUnavailableError):
+    """The server says 500."""
 
 
 _PROBE = Key(b"WORM-s0--hold")
