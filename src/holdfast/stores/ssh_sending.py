@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ..core import faults
 from ..core.abilities import Content, OnBytes
-from ..core.errors import HoldError, IntegrityError
+from ..core.errors import HoldError, IntegrityError, PlaceUnavailableError
 from ..core.key import Key
 from ..core.place import Place
 from ..core.policy import DropProof, Waiver
@@ -25,6 +25,7 @@ MARGIN_S = 30
 """So long before promises run out nothing is removed on their account."""
 
 _PIECE = 1 << 18
+_LOCKED = "content is locked"
 
 
 def send_one(
@@ -124,7 +125,13 @@ def remove_one(place: Place, connection: P2pConnection, leave: DropProof | Waive
             clock = ask(connection, p2p.GetTimestamp()).message
             if isinstance(clock, p2p.Timestamp):
                 request = p2p.RemoveBefore(clock.seconds + left_s, key)
-    reply = ask(connection, request)
+    try:
+        reply = ask(connection, request)
+    except PlaceUnavailableError as error:
+        # git-annex-shell ends where content is locked, and tells people why.
+        if _LOCKED in error.why:
+            raise faults.KEPT_THERE(place=place.label, key=key.text) from error
+        raise
     if isinstance(reply.message, p2p.Error):
         raise refused(place, reply.message.text)
     if not isinstance(reply.message, p2p.Success | p2p.SuccessPlus):
