@@ -1,8 +1,9 @@
-"""Serve a data set over HTTP: to git-annex, to hold, to git, and content to anybody.
+"""Serve a data set over HTTP: to hold, git-annex and git.
 
-Clients clone it with git and get, put, lock and drop content as in any other place. It listens on
-this machine alone unless told otherwise, and over the network nobody writes without a login. Put
-a proxy with TLS before it where passwords go over networks of others.
+Clients clone it, and get, put, lock and drop content as in any other place; whoever has a URL reads
+content, by ranges too. It listens on this machine alone unless told otherwise, and over the network
+nobody writes without a login. Put a proxy with TLS before it where passwords go over networks of
+others.
 """
 
 from __future__ import annotations

@@ -18,15 +18,19 @@ from ..core.key import Key
 from ..core.place import PlaceId
 
 _GIT = ("git-upload-pack", "git-receive-pack", "git-upload-archive")
-_WRITES = frozenset(("git-receive-pack", "p2pstdio-write"))
 _NAMES = ("hold-annex-shell", "git-annex-shell")
 _SET = "GIT_ANNEX_SHELL_"
 
 
 def run() -> int:
     """The console script."""
+    return run_words(sys.argv[1:], os.environ)
+
+
+def run_words(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Carry out one call and give its exit code; errors are told on one line, for ssh to show."""
     try:
-        return main(sys.argv[1:], os.environ)
+        return main(words, environ)
     except HoldError as error:
         why = f" ({error.why})" if error.why else ""
         sys.stderr.write(f"hold-annex-shell: {error.what}{why}\n")
