@@ -358,6 +358,14 @@ def test_nothing_but_what_is_offered_can_be_read(origin: Path) -> None:
             assert b"secret" not in ask(server, "GET", path)[1]
 
 
+def test_a_page_in_a_browser_gets_nothing_from_a_server_for_this_machine(origin: Path) -> None:
+    with served(origin) as server:
+        assert ask(server, "GET", "/config", Host="evil.example.org:80")[0].status == 421
+        path = f"/git-annex/{server.served.uuid}/v4/remove?key=X--y&clientuuid=c"
+        assert ask(server, "POST", path, Origin="http://evil.example.org")[0].status == 403
+        assert ask(server, "POST", path)[0].status == 200
+
+
 # who may do what
 
 

@@ -51,6 +51,9 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Carry it out."""
+    import json
+    import sys
+
     from ..site.serve import Wishes, make_login, serve
 
     options = call.options
@@ -67,4 +70,10 @@ def run(call: Call) -> int:
         public_url=options.url,
         verbose=bool(call.options.verbose),
     )
-    return serve(call.dataset, wishes)
+
+    def announce(url: str) -> None:
+        record = json.dumps({"action": "serve", "status": "ok", "url": url})
+        sys.stdout.write((record if options.json else url) + "\n")
+        sys.stdout.flush()
+
+    return serve(call.dataset, wishes, announce)

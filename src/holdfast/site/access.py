@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -43,6 +44,8 @@ class Access:
     token: str | None = None
     _salt: bytes = field(default_factory=lambda: os.urandom(16))
     _known: dict[bytes, Login] = field(default_factory=dict)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    """To check a password takes much memory and time: many guesses at once must not take all."""
 
     def rights(self, authorization: str | None) -> tuple[Rights | None, str | None]:
         """The rights and the name behind an Authorization header; no name is anybody."""
@@ -57,7 +60,8 @@ class Access:
         seal = hashlib.sha256(self._salt + authorization.encode("utf-8", "replace")).digest()
         if seal in self._known:
             return self._known[seal]
-        found = self._look(*_basic(authorization))
+        with self._one_at_a_time:
+            found = self._look(*_basic(authorization))
         if found is not None and len(self._known) < _KNOWN_MAX:
             self._known[seal] = found
         return found
@@ -65,8 +69,12 @@ class Access:
     def _look(self, name: str, password: bytes) -> Login | None:
         if self.token is not None and hmac.compare_digest(password, self.token.encode()):
             return Login(name or "token", self.highest, "")
+        if not self.logins:
+            return None
+        # For a name that is not known as much is done, so that nobody can find out names.
         login = self.logins.get(name)
-        return login if login is not None and matches(password, login.hashed) else None
+        known = login if login is not None else next(iter(self.logins.values()))
+        return login if matches(password, known.hashed) else None
 
 
 def _basic(authorization: str) -> tuple[str, bytes]:

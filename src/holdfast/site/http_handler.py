@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
 
 IDLE_S = 60.0
 TEXT = "text/plain; charset=utf-8"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class NeedsLogin(Exception):
@@ -51,6 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if not self.body.is_understood:
                 raise BadCall(400, "a body of this kind is not understood")
+            self._check_origin()
             self.route()
             self.wfile.flush()
         except (Cut, ConnectionError, TimeoutError):
@@ -79,6 +90,18 @@ class Handler(BaseHTTPRequestHandler):
             git_http.answer(self)
         else:
             raise BadCall(404, "not found")
+
+    def _check_origin(self) -> None:
+        """Refuse what a page in somebody's browser asks of a server that is for programs.
+
+        A page of another site could send words here, or, by a name that leads to this machine,
+        read what is meant for nobody but those who are on it.
+        """
+        host = re.sub(r":[0-9]+$", "", self.headers.get("Host") or "localhost")
+        if self.server.is_private and not is_loopback(host):
+            raise BadCall(421, "this server is for this machine alone")
+        if self.command == "POST" and self.headers.get("Origin") is not None:
+            raise BadCall(403, "not for web pages")
 
     def need(self, rights: Rights) -> None:
         """Refuse who may not do so much.

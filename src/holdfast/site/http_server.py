@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..api.served import Served
 from ..core import faults
 from .access import Access
-from .http_handler import Handler
+from .http_handler import Handler, is_loopback
 from .http_locks import HttpLocks
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class HttpServer(ThreadingHTTPServer):
         self.locks = HttpLocks(served)
         self.log = log
         self.public_url = listening.public_url
+        self.is_private = is_loopback(listening.host) and listening.public_url is None
+        """Whether only this machine is meant: requests that name another host come by a trick."""
         self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
         self._stopped = threading.Event()
         if ":" in listening.host:

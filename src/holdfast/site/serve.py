@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from ..api.datasets import Dataset
 from ..api.served import Rights, Served
 from ..core import faults
 from .access import Access, login_line, read_logins
+from .http_handler import is_loopback
 from .http_server import HttpServer, Listening
 
 TOKEN = "HOLD_SERVE_TOKEN"
@@ -56,16 +56,8 @@ def access_of(wishes: Wishes, environ: Mapping[str, str]) -> Access:
     return Access(None if wishes.private else anybody, highest, logins, token)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def serve(dataset: Dataset, wishes: Wishes) -> int:
-    """Serve until interrupted.
+def serve(dataset: Dataset, wishes: Wishes, announce: Callable[[str], None]) -> int:
+    """Serve until interrupted; ``announce`` is told the address once it can be reached.
 
     Raises:
         PlaceUnavailableError: Nothing can be served there.
@@ -77,8 +69,7 @@ def serve(dataset: Dataset, wishes: Wishes) -> int:
     server = HttpServer(served, access_of(wishes, os.environ), listening, log)
     anybody = server.access.rights(None)[0]
     may = "nothing" if anybody is None else ("read", "read and append", "read and write")[anybody]
-    sys.stdout.write(f"{server.url}/\n")
-    sys.stdout.flush()
+    announce(f"{server.url}/")
     _tell(f"Serving {os.fsdecode(dataset.top)}; without a login one may {may}. Ctrl-C ends it.")
     try:
         with suppress(KeyboardInterrupt):
