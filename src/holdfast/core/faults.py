@@ -576,6 +576,72 @@ NOT_READABLE = Fault(
     "ask its owner for read permission (chmod u+r; for a folder u+rx), then run it again",
 )  # fmt: skip
 
+# H5: serving, and other servers of git-annex
+
+READ_ONLY_SERVER = Fault(
+    "H501", errors.AccessError,
+    "this repository is read-only; write access denied",
+    "who serves it lets nobody write",
+    NOTHING_CHANGED,
+    "ask its owner for a way that may write",
+)  # fmt: skip
+APPEND_ONLY_SERVER = Fault(
+    "H502", errors.AccessError,
+    "this repository is append-only; removal denied",
+    "who serves it lets nobody remove content",
+    NOTHING_CHANGED,
+    "ask its owner to remove it there",
+)  # fmt: skip
+CANNOT_SERVE = Fault(
+    "H503", errors.PlaceUnavailableError,
+    "nothing can be served at {address}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another --port (0 takes a free one) or another --bind",
+)  # fmt: skip
+BAD_LOGINS = Fault(
+    "H504", errors.UsageError,
+    "the logins in {path} cannot be read",
+    "{detail}",
+    "nothing is served",
+    "hold serve --make-login NAME    (prints a line for that file)",
+)  # fmt: skip
+KEPT_THERE = Fault(
+    "H505", errors.PolicyError,
+    "{place} keeps {key}",
+    "it refuses to remove it; somebody may have locked it there",
+    "the copy is still there",
+    "run the same command again in ten minutes, when locks of clients that went away have ended",
+)  # fmt: skip
+PROMISES_RAN_OUT = Fault(
+    "H506", errors.PolicyError,
+    "{key} may not be dropped any more: promises of other places to keep it have run out",
+    "they last ten minutes, and it took longer",
+    "the copy is still there",
+    "run the same command again",
+)  # fmt: skip
+NOT_TAKEN = Fault(
+    "H507", errors.PlaceUnavailableError,
+    "{place} did not take {key}",
+    "{detail}",
+    "nothing is lost; what arrived there is kept or thrown away, but never shown as whole",
+    "run the same command again; if it stays so, look at what its owner sees of it",
+)  # fmt: skip
+FULL_THERE = Fault(
+    "H509", errors.PlaceFullError,
+    "{place} has no room",
+    "{detail}",
+    "nothing is lost; what is there already is whole",
+    "free some room there, or send it to another place",
+)  # fmt: skip
+NO_COMMON_VERSION = Fault(
+    "H508", errors.RemoteProtocolError,
+    "{place} speaks no version of git-annex's HTTP protocol that we know",
+    "we know versions 0 to 4; {detail}",
+    NOTHING_CHANGED,
+    "update hold, or reach that place in another way",
+)  # fmt: skip
+
 INCOMPLETE = Fault(
     "H001", errors.IncompleteError,
     "{failed} of {total} items failed",
