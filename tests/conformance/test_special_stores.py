@@ -1,0 +1,50 @@
+"""Kinds of special remotes that can be written to keep the contract of `Store`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.core.abilities import Readable, Store
+from holdfast.core.key import Key
+from holdfast.core.place import Place, PlaceId
+from holdfast.stores import directory
+from holdfast.stores.special import SpecialRemote
+from holdfast.testing.store_contract import OpenStore, StoreContract, content_of, ignore
+
+PLACE = Place(PlaceId("8c0a2b1e-0000-4000-8000-000000000002"), "there")
+
+
+class NoNotes:
+    """A ledger in which nothing is noted of keys."""
+
+    def read(self, log: Any, keys: Any) -> dict[Key, bytes]:
+        return {}
+
+    def edit(self, log: Any, key: Key, edit: Any) -> None:
+        raise AssertionError("nothing is to be noted")
+
+
+def remote(
+    tmp_path: Path, config: Mapping[str, str], local: Mapping[str, str], **more: Any
+) -> SpecialRemote:
+    annex = tmp_path / "annex"
+    annex.mkdir(exist_ok=True)
+    return SpecialRemote(PLACE, config, local, bytes(annex), NoNotes(), **more)
+
+
+def filled(store: Store, contents: Mapping[Key, bytes]) -> Readable:
+    for key, data in contents.items():
+        store.send(key, content_of(key, data), ignore)
+    return store
+
+
+class TestDirectory(StoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> OpenStore:
+        where = remote(tmp_path, {}, {"annex-directory": str(tmp_path / "drive")})
+        directory.prepare(where)
+        return lambda contents: filled(directory.open_store(where), contents)
