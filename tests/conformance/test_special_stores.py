@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 from holdfast.core.abilities import Readable, Store
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId
-from holdfast.stores import directory
+from holdfast.stores import directory, webdav
 from holdfast.stores.special import SpecialRemote
+from holdfast.testing.rclone_server import PASSWORD, USER, WebDavServer, find_rclone
 from holdfast.testing.store_contract import OpenStore, StoreContract, content_of, ignore
 
 PLACE = Place(PlaceId("8c0a2b1e-0000-4000-8000-000000000002"), "there")
@@ -48,3 +49,21 @@ class TestDirectory(StoreContract):
         where = remote(tmp_path, {}, {"annex-directory": str(tmp_path / "drive")})
         directory.prepare(where)
         return lambda contents: filled(directory.open_store(where), contents)
+
+
+@pytest.fixture(scope="module")
+def dav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDavServer]:
+    if find_rclone() is None:
+        pytest.skip("rclone, which serves WebDAV here, is neither beside python nor on PATH")
+    with WebDavServer(tmp_path_factory.mktemp("dav")) as server:
+        yield server
+
+
+class TestWebDav(StoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path, dav: WebDavServer) -> OpenStore:
+        url = f"{dav.url}/{tmp_path.name}/data set"
+        config = {"url": url.replace(" ", "%20")}
+        where = remote(tmp_path, config, {}, credentials=lambda: (USER, PASSWORD))
+        webdav.prepare(where)
+        return lambda contents: filled(webdav.open_store(where), contents)

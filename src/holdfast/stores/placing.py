@@ -13,18 +13,20 @@ from .special import PathsOf, SpecialRemote
 class Placing:
     """The paths below the top of a place where a key's content may lie, the likely one first."""
 
-    def __init__(self, label: str, paths_of: PathsOf | None) -> None:
-        """``paths_of`` is given for a place that holds a tree of files."""
+    def __init__(self, label: str, paths_of: PathsOf | None, *, mixed: bool = True) -> None:
+        """``paths_of`` is given for a place that holds a tree of files.
+
+        ``mixed`` says that content of long ago may be below mixed hash directories.
+        """
         self._label = label
         self._paths_of = paths_of
+        self._mixed = mixed
 
     def candidates(self, key: Key) -> Sequence[bytes]:
-        """Where content may lie; nowhere when the tree has no such file.
-
-        Stores of long ago have mixed hash directories; new content goes to lower ones.
-        """
+        """Where content may lie; nowhere when the tree has no such file."""
         if self._paths_of is None:
-            return object_path_lower(key), object_path(key)
+            lower = object_path_lower(key)
+            return (lower, object_path(key)) if self._mixed else (lower,)
         # A file of a tree may be changed by anybody: only its hash tells whether it is the one.
         if not is_verifiable(key.backend):
             return ()
@@ -49,9 +51,9 @@ class Placing:
             raise faults.HOLDS_A_TREE(place=self._label)
 
 
-def placing_of(remote: SpecialRemote) -> Placing:
+def placing_of(remote: SpecialRemote, *, mixed: bool = True) -> Placing:
     """How a special remote keeps content."""
-    return Placing(remote.place.label, remote.paths_of)
+    return Placing(remote.place.label, remote.paths_of, mixed=mixed)
 
 
 def is_plain(path: bytes) -> bool:
