@@ -40,8 +40,9 @@ class WebDavServer:
         login = {"RCLONE_USER": USER, "RCLONE_PASS": PASSWORD, "RCLONE_CONFIG": "/dev/null"}
         self._process = subprocess.Popen(
             [program, "serve", "webdav", str(self.folder), "--addr", f"127.0.0.1:{port}",
-             "--dir-cache-time", "0s", *self._options],
-            env={**os.environ, **login}, stderr=subprocess.DEVNULL,
+             *self._options],
+            env={**os.environ, **login}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )  # fmt: skip
         for _ in range(200):
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
