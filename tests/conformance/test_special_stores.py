@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from holdfast.core.abilities import Readable, Store
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId
-from holdfast.stores import directory, webdav
+from holdfast.stores import directory, rsync, webdav
 from holdfast.stores.special import SpecialRemote
 from holdfast.testing.rclone_server import PASSWORD, USER, WebDavServer, find_rclone
 from holdfast.testing.store_contract import OpenStore, StoreContract, content_of, ignore
@@ -67,3 +68,13 @@ class TestWebDav(StoreContract):
         where = remote(tmp_path, config, {}, credentials=lambda: (USER, PASSWORD))
         webdav.prepare(where)
         return lambda contents: filled(webdav.open_store(where), contents)
+
+
+class TestRsync(StoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> OpenStore:
+        if shutil.which("rsync") is None:
+            pytest.skip("rsync is not on PATH")
+        where = remote(tmp_path, {"rsyncurl": f"{tmp_path}/far/data set"}, {})
+        rsync.prepare(where)
+        return lambda contents: filled(rsync.open_store(where), contents)
