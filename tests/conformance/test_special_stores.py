@@ -12,7 +12,7 @@ import pytest
 from holdfast.core.abilities import Readable, Store
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId
-from holdfast.stores import directory, rsync, webdav
+from holdfast.stores import directory, rclone, rsync, webdav
 from holdfast.stores.special import SpecialRemote
 from holdfast.testing.rclone_server import PASSWORD, USER, WebDavServer, find_rclone
 from holdfast.testing.store_contract import OpenStore, StoreContract, content_of, ignore
@@ -78,3 +78,26 @@ class TestRsync(StoreContract):
         where = remote(tmp_path, {"rsyncurl": f"{tmp_path}/far/data set"}, {})
         rsync.prepare(where)
         return lambda contents: filled(rsync.open_store(where), contents)
+
+
+class TestRclone(StoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenStore]:
+        program = find_rclone()
+        if program is None:
+            pytest.skip("rclone is neither beside python nor on PATH")
+        monkeypatch.setenv("PATH", str(Path(program).parent), prepend=":")
+        settings = tmp_path / "rclone.conf"
+        settings.write_text(f"[far]\ntype = alias\nremote = {tmp_path}/far\n")
+        monkeypatch.setenv("RCLONE_CONFIG", str(settings))
+        where = remote(tmp_path, {"rcloneremotename": "far", "rclonelayout": "lower"}, {})
+        rclone.prepare(where)
+        opened = []
+
+        def make(contents: Mapping[Key, bytes]) -> Readable:
+            opened.append(rclone.open_store(where))
+            return filled(opened[-1], contents)
+
+        yield make
+        for store in opened:
+            store.close()
