@@ -155,7 +155,8 @@ def open_store(remote: SpecialRemote) -> RcloneStore:
     """
     label, config = remote.place.label, remote.config
     name = _setting(config, "rcloneremotename", "").removesuffix(":")
-    layout = _setting(config, "rclonelayout", "lower")
+    older = config.get("externaltype") == "rclone"
+    layout = _setting(config, "rclonelayout", "lower" if older else "nodir")
     if not name or layout not in LAYOUTS:
         raise faults.NO_WAY(place=label, kind=f"rclone with the layout {layout}")
     if not _PLAIN_NAME.fullmatch(name):
@@ -165,7 +166,7 @@ def open_store(remote: SpecialRemote) -> RcloneStore:
             detail="only the name of a remote that rclone is configured with here may be used",
             next="rclone config    (give it a name there), then set that",
         )  # fmt: skip
-    usual = "git-annex" if config.get("externaltype") == "rclone" else "git-annex-rclone"
+    usual = "git-annex" if older else "git-annex-rclone"
     prefix = _setting(config, "rcloneprefix", usual).strip("/")
     return RcloneStore(remote.place, f"{name}:{prefix}", LAYOUTS[layout], cost=remote.cost(200.0))
 

@@ -25,4 +25,5 @@ def open_store(remote: SpecialRemote) -> Readable:
     return S3Public(
         remote.place, remote.config, versions,
         cost=remote.cost(210.0), allowed_addresses=remote.allowed_addresses,
+        paths_of=remote.paths_of or (lambda _: ()),
     )  # fmt: skip

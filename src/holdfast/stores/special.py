@@ -115,6 +115,17 @@ class Kind(Protocol):
         """
 
 
+def kind_of(config: Mapping[str, str]) -> str:
+    """The kind that a special remote's configuration means.
+
+    What programs for rclone stored is reached without them.
+    """
+    kind = config.get("type", "unknown")
+    if kind == "external" and config.get("externaltype") in ("rclone", "rclone-builtin"):
+        return "rclone"
+    return kind
+
+
 def kind_named(name: str, place: str) -> Kind:
     """The module of a kind.
 
