@@ -19,9 +19,9 @@ from ..core.errors import HoldError, NotFoundError
 from ..core.key import Key, hash_dir_lower, hash_dir_mixed
 from ..core.place import Place, Presence
 from ..core.policy import DropProof, Waiver
+from .lanes import iter_fetched, iter_sent
 from .placing import is_plain
 from .rclone_program import Rclone
-from .side_by_side import iter_send_side_by_side
 from .special import Setup, SpecialRemote
 from .words import check_one_of, check_words
 
@@ -90,7 +90,13 @@ class RcloneStore:
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Send contents, several at a time."""
-        return iter_send_side_by_side(self._threads(), THREADS, self.send, items, progress)
+        return iter_sent(
+            lambda key, content: self.send(key, content, progress), items, lanes=THREADS
+        )
+
+    def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
+        """Stream contents in order, small ones fetched side by side."""
+        return iter_fetched(self, keys, lanes=THREADS)
 
     def remove(self, key: Key, leave: DropProof | Waiver) -> None:
         """Delete the file."""

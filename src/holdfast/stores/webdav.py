@@ -14,16 +14,16 @@ from itertools import count
 from urllib.parse import unquote, urlsplit
 
 from ..core import faults
-from ..core.abilities import Answer, Content, OnBytes
+from ..core.abilities import Answer, Content, OnBytes, Stream
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, Presence
 from ..core.policy import DropProof, Waiver
 from ..wire.remote_urls import quote_path
+from .lanes import iter_fetched, iter_sent
 from .placing import Placing, placing_of
-from .side_by_side import iter_send_side_by_side
 from .special import Setup, SpecialRemote
-from .url_store import ASKERS, UrlStore
+from .url_store import UrlStore
 from .webdav_client import Body, DavAnswer, DavClient
 from .words import check_words
 
@@ -32,6 +32,9 @@ TEMPORARY = "git-annex-webdav-tmp-hold"
 
 STALE_S = 24 * 3600
 """What lies there so long was left by a run that was killed."""
+
+LANES = 8
+"""So many connections for small files."""
 
 LOOK_FIRST = 1 << 20
 """A file so large is asked for before it is sent again."""
@@ -85,7 +88,11 @@ class WebDav(UrlStore):
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Send contents, several at a time."""
         self._get_ready()
-        return iter_send_side_by_side(self._askers(), ASKERS, self.send, items, progress)
+        return iter_sent(lambda key, content: self.send(key, content, progress), items, lanes=LANES)
+
+    def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
+        """Stream contents in order, small ones fetched side by side."""
+        return iter_fetched(self, keys, lanes=LANES)
 
     def remove(self, key: Key, leave: DropProof | Waiver) -> None:
         """Delete the collection that holds just this key."""

@@ -56,6 +56,7 @@ class DavClient(HttpClient):
         super().__init__(allowed_addresses=allowed_addresses, limits=limits, proxies=proxies)
         self._origin = origin_of(urlsplit(base))
         self._credentials = credentials
+        self._idle: dict[str, list[Connection]] = {}
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None,
@@ -92,6 +93,28 @@ class DavClient(HttpClient):
         if answer.status == 401 and self._login is None:
             raise no_login(url)
         _raise_for_status(HttpAnswer(answer.status, url, 0, None, 0, "", iter(())))
+
+    def close(self) -> None:
+        """End all connections, of all threads."""
+        with self._lock:
+            self._idle.clear()
+        super().close()
+
+    # Threads come and go with each batch: what one leaves is used by the next.
+
+    def _connection(self, parts: SplitResult) -> tuple[Connection, bool]:
+        with self._lock:
+            idle = self._idle.get(origin_of(parts))
+            if idle:
+                return idle.pop(), False
+        connection = self._connect(parts)
+        with self._lock:
+            self._all.add(connection)
+        return connection, True
+
+    def _keep(self, connection: Connection) -> None:
+        with self._lock:
+            self._idle.setdefault(connection.origin, []).append(connection)
 
     @cached_property
     def _login(self) -> str | None:
