@@ -578,36 +578,8 @@ NOT_READABLE = Fault(
 
 # H32: directories, rsync, WebDAV, rclone
 
-HOLDS_A_TREE = Fault(
-    "H321", errors.UsageError,
-    "{place} holds the files of a version, by their names",
-    "single contents are neither sent to it nor removed from it (exporttree=yes)",
-    NOTHING_CHANGED,
-    "git annex export VERSION --to={place}    (makes it hold the files of another version)",
-)  # fmt: skip
-NO_CREDENTIALS = Fault(
-    "H322", errors.AccessError,
-    "{place} asks who we are",
-    "{detail}",
-    NOTHING_CHANGED,
-    "set {names}, then run the same command again",
-)  # fmt: skip
-NO_PROGRAM = Fault(
-    "H323", errors.PlaceUnavailableError,
-    "{place} needs the program {program}",
-    "{program} is not found on PATH, or does not start",
-    NOTHING_CHANGED,
-    "install {program}, then run the same command again",
-)  # fmt: skip
-BAD_SETUP = Fault(
-    "H324", errors.UsageError,
-    "a special remote of the type {kind} cannot be set up so",
-    "{detail}",
-    NOTHING_CHANGED,
-    "git annex initremote --whatelse type={kind}    (lists what can be said)",
-)  # fmt: skip
 UNSAFE_SETTING = Fault(
-    "H325", errors.PolicyError,
+    "H321", errors.PolicyError,
     "{place} is not used with {name}={value}",
     "{detail}",
     NOTHING_CHANGED,

@@ -158,7 +158,7 @@ class Rclone:
     def _start(self) -> None:
         program = shutil.which("rclone")
         if program is None:
-            raise faults.NO_PROGRAM(place=self.label, program="rclone")
+            raise faults.NEEDS(place=self.label, what="the program rclone", how="install rclone")
         # Only we may enter this folder: whoever can talk to the socket can do all that rclone can.
         self._folder = tempfile.mkdtemp(prefix="hold-rclone-")
         address = os.path.join(self._folder, "rc")
@@ -173,7 +173,7 @@ class Rclone:
                 probe.connect(address)
                 return
             time.sleep(0.01)
-        raise faults.NO_PROGRAM(place=self.label, program="rclone")
+        raise faults.NEEDS(place=self.label, what="the program rclone", how="install rclone")
 
     def _gone(self, detail: str) -> HoldError:
         return faults.UNREACHABLE(place=self.label, detail=f"rclone: {detail}")
@@ -183,7 +183,7 @@ class Rclone:
         if "not found" in text and "section" not in text:
             return faults.NOT_THERE(place=self.label, key="it", detail=said)
         if "no space left" in text or "quota" in text:
-            return faults.NO_ROOM(path=self.label, detail=said)
+            return faults.PLACE_FULL(place=self.label, detail=said)
         if any(word in text for word in ("permission denied", "access denied", "unauthorized")):
             return faults.REFUSED(
                 place=self.label, detail=said, next="look at it with rclone lsf, then try again"

@@ -133,14 +133,16 @@ class Rsync:
                 call, input=said, capture_output=True, check=False, env=environment
             )
         except FileNotFoundError as error:
-            raise faults.NO_PROGRAM(place=self.label, program="rsync") from error
+            raise faults.NEEDS(
+                place=self.label, what="the program rsync", how="install rsync"
+            ) from error
         lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
         return Ended(ended.returncode, ended.stdout, lines[0] if lines else "")
 
     def _failure(self, ended: Ended) -> HoldError:
         said = ended.complaint or f"rsync ended with {ended.code}"
         if "no space left" in said.lower() or "disk quota" in said.lower():
-            return faults.NO_ROOM(path=self.label, detail=said)
+            return faults.PLACE_FULL(place=self.label, detail=said)
         if any(words in said.lower() for words in _REFUSALS):
             next_step = "look whether rsync and ssh may go there without asking for a password"
             return faults.REFUSED(place=self.label, detail=said, next=next_step)

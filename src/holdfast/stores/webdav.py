@@ -25,7 +25,7 @@ from .placing import Placing, placing_of
 from .special import Setup, SpecialRemote
 from .url_store import UrlStore
 from .webdav_client import Body, DavAnswer, DavClient
-from .words import check_words
+from .words import bad_setup, check_words
 
 TEMPORARY = "git-annex-webdav-tmp-hold"
 """The collection of ours for what is on its way; git-annex's own such names begin like it."""
@@ -259,7 +259,7 @@ def plan_setup(given: Mapping[str, str]) -> Setup:
     check_words("webdav", given, ["url"])
     if "@" in urlsplit(given["url"]).netloc:
         detail = "a url= with a user in it would be known to all who have the data set"
-        raise faults.BAD_SETUP(kind="webdav", detail=detail)
+        raise bad_setup("webdav", detail)
     return Setup(dict(given), {"annex-webdav": "true"})
 
 

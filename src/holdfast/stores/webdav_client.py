@@ -89,7 +89,7 @@ class DavClient(HttpClient):
             return
         if answer.status in _FULL:
             detail = f"the server answers {answer.status}"
-            raise faults.NO_ROOM(path=host_of(url), detail=detail)
+            raise faults.PLACE_FULL(place=host_of(url), detail=detail)
         if answer.status == 401 and self._login is None:
             raise no_login(url)
         _raise_for_status(HttpAnswer(answer.status, url, 0, None, 0, "", iter(())))
@@ -180,7 +180,7 @@ def _exchange(
 def no_login(url: str) -> HoldError:
     """The error of a server that asks who we are when we have nothing to say."""
     return faults.NO_CREDENTIALS(
-        place=host_of(url),
-        detail=f"no user and password are known here for {safe_url(url)}",
-        names="WEBDAV_USERNAME and WEBDAV_PASSWORD",
+        place=safe_url(url),
+        looked="user and password",
+        variables="WEBDAV_USERNAME and WEBDAV_PASSWORD",
     )

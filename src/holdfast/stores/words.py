@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ..core import faults
+from ..core.errors import HoldError
 
 COMMON = frozenset(
     (
@@ -27,10 +28,10 @@ def check_words(
     """
     for word in required:
         if not given.get(word):
-            raise faults.BAD_SETUP(kind=kind, detail=f"{word}= is missing")
+            raise bad_setup(kind, f"{word}= is missing")
     for word in given:
         if word not in COMMON and word not in required and word not in others:
-            raise faults.BAD_SETUP(kind=kind, detail=f"{word}= is not known")
+            raise bad_setup(kind, f"{word}= is not known")
 
 
 def check_one_of(kind: str, given: Mapping[str, str], word: str, values: Collection[str]) -> None:
@@ -41,4 +42,10 @@ def check_one_of(kind: str, given: Mapping[str, str], word: str, values: Collect
     """
     if word in given and given[word] not in values:
         detail = f"{word}= is one of {', '.join(sorted(values))}"
-        raise faults.BAD_SETUP(kind=kind, detail=detail)
+        raise bad_setup(kind, detail)
+
+
+def bad_setup(kind: str, detail: str) -> HoldError:
+    """The error that says why a new one cannot be described so."""
+    following = f"git annex initremote --whatelse type={kind}    (lists what can be said)"
+    return faults.BAD_SETUP(name=f"a place of the type {kind}", detail=detail, next=following)
