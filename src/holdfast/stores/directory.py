@@ -36,6 +36,31 @@ BATCH_S = 5.0
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
+class _Batch:
+    """Files that wait for a sync, and those that got their names since the last one."""
+
+    def __init__(self) -> None:
+        self.named: list[Staged] = []
+        self._staged: list[Staged] = []
+        self._size = 0
+        self._began = time.monotonic()
+
+    @property
+    def is_full(self) -> bool:
+        late = time.monotonic() - self._began >= BATCH_S
+        return len(self._staged) >= BATCH_FILES or self._size >= BATCH_BYTES or late
+
+    def add(self, staged: Staged) -> None:
+        self._staged.append(staged)
+        self._size += staged.size
+
+    def take(self) -> list[Staged]:
+        """What waits; the next batch begins."""
+        taken, self._staged, self._size = self._staged, [], 0
+        self._began = time.monotonic()
+        return taken
+
+
 class Directory:
     """A folder as a place; its files can be opened (`LocalFiles`), but no copy in it be locked."""
 
@@ -95,23 +120,20 @@ class Directory:
         with self._system_errors(self._folder):
             staging = Staging(self._folder)
         with staging:
-            batch: list[Staged] = []
-            size, began = 0, time.monotonic()
+            batch = _Batch()
             for key, content in items:
                 try:
                     if self._has(key, content.size):
                         yield key, None
                         continue
-                    batch.append(self._stage(staging, key, content, progress))
+                    batch.add(self._stage(staging, key, content, progress))
                 except HoldError as error:
                     yield key, error
                     continue
-                size += batch[-1].size
-                late = time.monotonic() - began >= BATCH_S
-                if len(batch) >= BATCH_FILES or size >= BATCH_BYTES or late:
+                if batch.is_full:
                     yield from self._move_in(batch)
-                    batch, size, began = [], 0, time.monotonic()
             yield from self._move_in(batch)
+            yield from self._tell(batch)
 
     # removing
 
@@ -181,19 +203,41 @@ class Directory:
                 progress(-came)
             raise
 
-    def _move_in(self, batch: Sequence[Staged]) -> Iterator[tuple[Key, HoldError | None]]:
-        """Make files durable, give them their names, make those durable too; then tell."""
-        if not batch:
+    def _move_in(self, batch: _Batch) -> Iterator[tuple[Key, HoldError | None]]:
+        """Make files durable and give them their names.
+
+        One sync serves the files of this batch and the names of the one before, which are told of
+        after it.
+        """
+        staged = batch.take()
+        if not staged:
             return
-        answers: list[tuple[Key, HoldError | None]] = []
         try:
             with self._system_errors(self._folder):
                 sync_file_system(self._folder)
-                answers += [(staged.key, self._move_one(staged)) for staged in batch]
-                sync_file_system(self._folder)
         except HoldError as error:
-            answers = [(staged.key, error) for staged in batch]
-        yield from answers
+            yield from ((one.key, error) for one in (*batch.named, *staged))
+            batch.named = []
+            return
+        yield from ((one.key, None) for one in batch.named)
+        batch.named = []
+        for one in staged:
+            refusal = self._move_one(one)
+            if refusal is None:
+                batch.named.append(one)
+            else:
+                yield one.key, refusal
+
+    def _tell(self, batch: _Batch) -> Iterator[tuple[Key, HoldError | None]]:
+        """Make the last names durable, and tell of them."""
+        failure: HoldError | None = None
+        try:
+            with self._system_errors(self._folder):
+                if batch.named:
+                    sync_file_system(self._folder)
+        except HoldError as error:
+            failure = error
+        yield from ((one.key, failure) for one in batch.named)
 
     def _move_one(self, staged: Staged) -> HoldError | None:
         try:

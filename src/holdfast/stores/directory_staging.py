@@ -106,12 +106,13 @@ def move_in(staged: Staged, final: bytes) -> None:
     """Give a staged file its final name, by one rename of its folder."""
     folder = os.path.dirname(final)
     for _ in range(8):
+        _make(os.path.dirname(folder))
         try:
             os.rename(staged.folder, folder)
             break
         except FileNotFoundError:
-            # Not made yet, or just removed because it had become empty.
-            os.makedirs(os.path.dirname(folder), exist_ok=True)
+            # Just removed by somebody, because it had become empty.
+            continue
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
@@ -122,6 +123,19 @@ def move_in(staged: Staged, final: bytes) -> None:
     with suppress(PermissionError):
         # Drives for cameras and other systems keep no such bits.
         os.chmod(folder, 0o555)
+
+
+def _make(folder: bytes) -> None:
+    """Make the second of two hash directories; nearly always neither is there yet."""
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(os.path.dirname(folder))
+        with suppress(FileExistsError, FileNotFoundError):
+            os.mkdir(folder)
 
 
 def _move_over(staged: Staged, folder: bytes, final: bytes) -> None:
