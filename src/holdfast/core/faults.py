@@ -642,6 +642,16 @@ NO_COMMON_VERSION = Fault(
     "update hold, or reach that place in another way",
 )  # fmt: skip
 
+# H32: directories, rsync, WebDAV, rclone
+
+UNSAFE_SETTING = Fault(
+    "H321", errors.PolicyError,
+    "{place} is not used with {name}={value}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+
 INCOMPLETE = Fault(
     "H001", errors.IncompleteError,
     "{failed} of {total} items failed",

@@ -341,6 +341,7 @@ class PublicS3(S3Public):
         super().__init__(
             remote.place, remote.config, versions,
             cost=remote.cost(210.0), allowed_addresses=remote.allowed_addresses,
+            paths_of=remote.paths_of or (lambda _: ()),
         )  # fmt: skip
         self._private = S3(remote)
 

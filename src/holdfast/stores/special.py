@@ -22,6 +22,9 @@ LogOf = Callable[[Key], bytes]
 
 Edit = Callable[[bytes], bytes]
 
+PathsOf = Callable[[Key], Sequence[bytes]]
+"""For a place that holds a tree of files: which of them hold a key's content."""
+
 Credentials = tuple[str, str]
 """User and password, or access key and secret."""
 
@@ -55,7 +58,8 @@ class SpecialRemote:
     (``remote.NAME.*`` without that prefix, names in lower case), ``annex_dir`` where this clone
     keeps its annex. ``credentials`` looks them up when they are first needed: environment, keyring
     or the clone's own file; None when there are none. ``allowed_addresses`` is the setting
-    annex.security.allowed-ip-addresses, for what asks web servers.
+    annex.security.allowed-ip-addresses, for what asks web servers. ``paths_of`` is given for
+    a place that holds a tree of files (``exporttree=yes``) in place of keys.
     """
 
     place: Place
@@ -66,6 +70,7 @@ class SpecialRemote:
     credentials: Callable[[], Credentials | None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
     allowed_addresses: str = ""
+    paths_of: PathsOf | None = None
 
     def cost(self, usual: float) -> float:
         """What a person set, else what is usual for the kind."""
@@ -108,6 +113,17 @@ class Kind(Protocol):
         Raises:
             ConflictError: It belongs to another place.
         """
+
+
+def kind_of(config: Mapping[str, str]) -> str:
+    """The kind that a special remote's configuration means.
+
+    What programs for rclone stored is reached without them.
+    """
+    kind = config.get("type", "unknown")
+    if kind == "external" and config.get("externaltype") in ("rclone", "rclone-builtin"):
+        return "rclone"
+    return kind
 
 
 def kind_named(name: str, place: str) -> Kind:
