@@ -55,7 +55,9 @@ class SpecialRemote:
     (``remote.NAME.*`` without that prefix, names in lower case), ``annex_dir`` where this clone
     keeps its annex. ``credentials`` looks them up when they are first needed: environment, keyring
     or the clone's own file; None when there are none. ``allowed_addresses`` is the setting
-    annex.security.allowed-ip-addresses, for what asks web servers.
+    annex.security.allowed-ip-addresses, for what asks web servers. ``wanted`` is the preferred
+    content of the place; ``on_config`` and ``on_wanted`` are told what a program of the place sets
+    in the shared configuration, or wants it to hold, while it is prepared.
     """
 
     place: Place
@@ -66,6 +68,9 @@ class SpecialRemote:
     credentials: Callable[[], Credentials | None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
     allowed_addresses: str = ""
+    wanted: str = ""
+    on_config: Callable[[str, str], None] = lambda _name, _value: None
+    on_wanted: Callable[[str], None] = lambda _expression: None
 
     def cost(self, usual: float) -> float:
         """What a person set, else what is usual for the kind."""

@@ -1,0 +1,134 @@
+"""Places of ours for everybody: `git-annex-remote-holdfast` reaches them for plain git-annex.
+
+To git-annex such a place is ``type=external externaltype=holdfast store=KIND``, with the words of
+that kind beside. Its program opens the store of that kind, and so do we, without the program.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..core import faults
+from ..core.abilities import Readable
+from .special import KINDS, Kind, Setup, SpecialRemote, kind_named
+
+NAME = "holdfast"
+STORE = "store"
+
+WORDS = {
+    "store": "the kind of the place: {kinds}",
+    "directory": "directory, packed: the folder that content is kept in",
+    "packsize": "packed: how large one pack file may become",
+    "bucket": "S3: the bucket",
+    "host": "S3: the server's name",
+    "port": "S3: its port",
+    "protocol": "S3: https or http",
+    "region": "S3: the region",
+    "datacenter": "S3: the region, as older remotes say it",
+    "requeststyle": "S3: path, where a bucket has no host name of its own",
+    "signature": "S3: v4, v2 or anonymous",
+    "storageclass": "S3: the storage class of new objects",
+    "partsize": "S3: how large one part of an upload is",
+    "publicurl": "S3: where anybody can read the bucket",
+    "public": "S3: yes, where anybody may read it",
+    "fileprefix": "S3: what the name of each object begins with",
+    "url": "webdav, httpalso: where the place is",
+    "rsyncurl": "rsync: where the place is",
+    "shellescape": "rsync: no, for servers that do not want it",
+    "rcloneremotename": "rclone: the remote's name in rclone's configuration",
+    "rcloneprefix": "rclone: the folder there",
+    "rclonelayout": "rclone: lower, directory, nodir, mixed or frankencase",
+}
+"""All words that a kind of ours may need, each with what it is; no others are let through."""
+
+USUAL_WORDS = frozenset(
+    (
+        "type", "name", "encryption", "chunk", "chunksize", "mac", "keyid", "keyid+", "keyid-",
+        "autoenable", "embedcreds", "onlyencryptcreds", "cost", "private", "sameas", "exporttree",
+        "importtree", "annexobjects", "cipher", "cipherkeys", "pubkeys", "sameas-uuid",
+        "sameas-name", "uuid", "externaltype", "readonly",
+    )
+)  # fmt: skip
+"""Words of every special remote, or of every external one: they are git-annex's."""
+
+LOCAL_KINDS = frozenset(("directory", "packed"))
+"""Kinds whose places are on this machine."""
+
+
+def inner_kinds() -> list[str]:
+    """The kinds that may be inside."""
+    return sorted(kind for kind in KINDS if kind != "external")
+
+
+def plan_inner(given: Mapping[str, str], place: str = NAME) -> tuple[Kind, Setup]:
+    """The kind inside, and what it makes of the words for it.
+
+    Raises:
+        UsageError: A word is missing, or is not known.
+    """
+    name = given.get(STORE, "")
+    if name not in inner_kinds():
+        kinds = ", ".join(inner_kinds())
+        raise faults.INNER_WORDS(detail=f"there is no store={name}", kinds=kinds)
+    try:
+        kind = kind_named(name, place)
+    except ImportError:
+        raise faults.NO_WAY(place=place, kind=f"holdfast with store={name}") from None
+    words = {word: value for word, value in given.items() if word in WORDS and word != STORE}
+    if name in LOCAL_KINDS and not os.path.isabs(words.get("directory", "/")):
+        # The program runs elsewhere than the one who says it.
+        detail = "directory= has to be a full path"
+        raise faults.INNER_WORDS(detail=detail, kinds=", ".join(inner_kinds()))
+    return kind, kind.plan_setup({"type": name, "encryption": "none", **words})
+
+
+def plan_config(given: Mapping[str, str]) -> dict[str, str]:
+    """What all clones share of such a place: the words given, and those that the kind adds.
+
+    Raises:
+        UsageError: A word is missing, or is not known.
+    """
+    for word in given:
+        if word not in WORDS and word not in USUAL_WORDS:
+            kinds = ", ".join(inner_kinds())
+            raise faults.INNER_WORDS(detail=f"{word}= is not known", kinds=kinds)
+    _, setup = plan_inner(given)
+    added = {word: value for word, value in setup.config.items() if word not in USUAL_WORDS}
+    return {**added, **given}
+
+
+def inside(remote: SpecialRemote) -> tuple[Kind, SpecialRemote]:
+    """The special remote inside: as if it were one by itself.
+
+    Settings of this clone go first, so that its folder may be another here. Chunks and encryption
+    are around it, not in it.
+
+    Raises:
+        UsageError: A word is missing, or is not known.
+    """
+    kind, setup = plan_inner(remote.config, remote.place.label)
+    local = {**setup.local, **remote.local}
+    return kind, replace(remote, config=setup.config, local=local)
+
+
+def open_inner(remote: SpecialRemote) -> Readable:
+    """The store inside.
+
+    Raises:
+        UsageError: A word is missing, or is not known.
+        PlaceUnavailableError: It is not to be reached from here.
+    """
+    kind, within = inside(remote)
+    return kind.open_store(within)
+
+
+def prepare_inner(remote: SpecialRemote) -> None:
+    """Make sure that content can be kept there.
+
+    Raises:
+        ConflictError: It belongs to another place.
+    """
+    kind, within = inside(remote)
+    kind.prepare(within)
