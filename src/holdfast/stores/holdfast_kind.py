@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from ..core import faults
 from ..core.abilities import Readable
-from .special import KINDS, Kind, Setup, SpecialRemote, kind_named
+from .external_answers import embedded_credentials, read_credentials
+from .special import KINDS, Credentials, Kind, Setup, SpecialRemote, kind_named
 
 NAME = "holdfast"
 STORE = "store"
+CREDENTIALS = "holdfastcreds"
+"""The setting under which git-annex keeps user and password for us."""
 
 WORDS = {
     "store": "the kind of the place: {kinds}",
@@ -110,7 +114,19 @@ def inside(remote: SpecialRemote) -> tuple[Kind, SpecialRemote]:
     """
     kind, setup = plan_inner(remote.config, remote.place.label)
     local = {**setup.local, **remote.local}
-    return kind, replace(remote, config=setup.config, local=local)
+    return kind, replace(
+        remote, config=setup.config, local=local, credentials=partial(_credentials, remote)
+    )
+
+
+def _credentials(remote: SpecialRemote) -> Credentials | None:
+    """Those that anybody finds for the place, or those that git-annex keeps for our program."""
+    name = f"{remote.place.id}-{CREDENTIALS}".encode()
+    return (
+        remote.credentials()
+        or read_credentials(os.path.join(remote.annex_dir, b"creds", name))
+        or embedded_credentials(remote.config, CREDENTIALS)
+    )
 
 
 def open_inner(remote: SpecialRemote) -> Readable:

@@ -65,6 +65,10 @@ class UrlStore:
             return [self._ask(key, urls) for key, urls in pairs]
         return list(self._askers().map(lambda pair: self._ask(*pair), pairs))
 
+    def urls(self, key: Key) -> Sequence[str]:
+        """Where anybody may look for content, likely places first."""
+        return self._urls_of([key])[0]
+
     @contextmanager
     def open_content(self, key: Key, offset: int = 0) -> Iterator[Stream]:
         """Stream content from the first URL that has it in the right size.
