@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from ..core.place import Place, PlaceId, Presence
 from ..core.policy import Waiver
 from ..stores import holdfast_kind
 from ..stores.special import Credentials, LogOf, SpecialRemote
+from ..stores.url_store import UrlStore
 from ..transfer.to_file import bring_to_file, content_at
 from ..wire.external_remote import Message, one_line, say
 
@@ -90,9 +91,8 @@ class Service:
     # setting up
 
     def _list_configs(self, _: Message, talk: Talk) -> None:
-        kinds = ", ".join(holdfast_kind.inner_kinds())
-        for word, what in holdfast_kind.WORDS.items():
-            talk.say(say("CONFIG", word.encode(), one_line(what.format(kinds=kinds))))
+        for word, what in holdfast_kind.describe_words().items():
+            talk.say(say("CONFIG", word.encode(), one_line(what)))
         talk.say(say("CONFIGEND"))
 
     def _initialise(self, _: Message, talk: Talk) -> None:
@@ -105,7 +105,7 @@ class Service:
             talk.say(say("INITREMOTE-FAILURE", _reason(error)))
             return
         for word in sorted(config):
-            if config[word] != given.get(word) and word in holdfast_kind.WORDS:
+            if config[word] != given.get(word) and word in holdfast_kind.ALL_WORDS:
                 talk.say(say("SETCONFIG", word.encode(), _bytes(config[word])))
         if credentials is not None:
             setting = holdfast_kind.CREDENTIALS.encode()
@@ -158,7 +158,7 @@ class Service:
         try:
             if way == b"STORE":
                 self._send(key, request.last, talk)
-            elif (url := self._url(key)) is not None:
+            elif self._host_brings and (url := self._url(key)) is not None:
                 talk.say(say("TRANSFER-RETRIEVE-URL", key, _bytes(url)))
                 return
             else:
@@ -198,10 +198,12 @@ class Service:
 
     def _url(self, key: Key) -> str | None:
         """Where anybody can read content; None when there is no such place, or are several."""
-        urls_of = getattr(self._opened, "urls", None)
-        urls: Sequence[str] = urls_of(key) if urls_of is not None else ()
-        wanted = "TRANSFER-RETRIEVE-URL" in self.host_extensions
-        return urls[0] if wanted and len(urls) == 1 else None
+        store = self._opened
+        # What can be written to wants a password, which the host would not give.
+        if not isinstance(store, UrlStore) or hasattr(store, "send"):
+            return None
+        urls = store.urls(key)
+        return urls[0] if len(urls) == 1 else None
 
     # what it is
 
@@ -224,11 +226,14 @@ class Service:
             talk.say(say("WHEREIS-SUCCESS", _bytes(url)))
 
     def _info(self, _: Message, talk: Talk) -> None:
-        for word in holdfast_kind.WORDS:
-            if value := self._config.get(word):
-                talk.say(say("INFOFIELD", word.encode()))
-                talk.say(say("INFOVALUE", _bytes(value)))
+        for word, value in self._config.items():
+            talk.say(say("INFOFIELD", word.encode()))
+            talk.say(say("INFOVALUE", _bytes(value)))
         talk.say(say("INFOEND"))
+
+    @property
+    def _host_brings(self) -> bool:
+        return "TRANSFER-RETRIEVE-URL" in self.host_extensions
 
     @property
     def _is_local(self) -> bool:
@@ -301,11 +306,14 @@ def settings_of(name: str) -> dict[str, str]:
 
 
 def _config(talk: Talk) -> dict[str, str]:
-    """The words of the place that its host keeps."""
+    """The words of the place that its host keeps: its kind, then those of that kind."""
     found = {}
-    for word in holdfast_kind.WORDS:
+    words = [holdfast_kind.STORE]
+    for word in words:
         if value := talk.ask(say("GETCONFIG", word.encode())).text():
             found[word] = value
+        if word == holdfast_kind.STORE:
+            words += holdfast_kind.words_of(found.get(word, ""))
     return found
 
 

@@ -22,30 +22,47 @@ CREDENTIALS = "holdfastcreds"
 """The setting under which git-annex keeps user and password for us."""
 
 WORDS = {
-    "store": "the kind of the place: {kinds}",
-    "directory": "directory, packed: the folder that content is kept in",
-    "packsize": "packed: how large one pack file may become",
-    "bucket": "S3: the bucket",
-    "host": "S3: the server's name",
-    "port": "S3: its port",
-    "protocol": "S3: https or http",
-    "region": "S3: the region",
-    "datacenter": "S3: the region, as older remotes say it",
-    "requeststyle": "S3: path, where a bucket has no host name of its own",
-    "signature": "S3: v4, v2 or anonymous",
-    "storageclass": "S3: the storage class of new objects",
-    "partsize": "S3: how large one part of an upload is",
-    "publicurl": "S3: where anybody can read the bucket",
-    "public": "S3: yes, where anybody may read it",
-    "fileprefix": "S3: what the name of each object begins with",
-    "url": "webdav, httpalso: where the place is",
-    "rsyncurl": "rsync: where the place is",
-    "shellescape": "rsync: no, for servers that do not want it",
-    "rcloneremotename": "rclone: the remote's name in rclone's configuration",
-    "rcloneprefix": "rclone: the folder there",
-    "rclonelayout": "rclone: lower, directory, nodir, mixed or frankencase",
+    "directory": {
+        "directory": "the folder that content is kept in",
+    },
+    "packed": {
+        "directory": "the folder that packs are kept in",
+        "packsize": "how large one pack may become",
+    },
+    "S3": {
+        "bucket": "the bucket",
+        "host": "the server's name",
+        "port": "its port",
+        "protocol": "https or http",
+        "region": "the region",
+        "datacenter": "the region, as older remotes say it",
+        "requeststyle": "path, where a bucket has no host name of its own",
+        "signature": "v4, v2 or anonymous",
+        "storageclass": "the storage class of new objects",
+        "partsize": "how large one part of an upload is",
+        "publicurl": "where anybody can read the bucket",
+        "public": "yes, where anybody may read it",
+        "fileprefix": "what the name of each object begins with",
+    },
+    "webdav": {
+        "url": "the folder on the server",
+    },
+    "httpalso": {
+        "url": "the folder on the server",
+    },
+    "rsync": {
+        "rsyncurl": "where rsync finds it",
+        "shellescape": "no, for servers that do not want it",
+    },
+    "rclone": {
+        "rcloneremotename": "the remote's name in rclone's configuration",
+        "rcloneprefix": "the folder there",
+        "rclonelayout": "lower, directory, nodir, mixed or frankencase",
+    },
 }
-"""All words that a kind of ours may need, each with what it is; no others are let through."""
+"""The words that each kind asks for, and what they are. git-annex lets no others through."""
+
+ALL_WORDS = frozenset(word for words in WORDS.values() for word in words) | {STORE}
 
 USUAL_WORDS = frozenset(
     (
@@ -63,7 +80,21 @@ LOCAL_KINDS = frozenset(("directory", "packed"))
 
 def inner_kinds() -> list[str]:
     """The kinds that may be inside."""
-    return sorted(kind for kind in KINDS if kind != "external")
+    return sorted(kind for kind in WORDS if kind in KINDS)
+
+
+def words_of(kind: str) -> list[str]:
+    """The words that a kind asks for."""
+    return list(WORDS.get(kind, ()))
+
+
+def describe_words() -> dict[str, str]:
+    """All words, each with what it is, for people."""
+    found = {STORE: f"the kind of the place: {', '.join(inner_kinds())}"}
+    for kind in inner_kinds():
+        for word, what in WORDS[kind].items():
+            found[word] = f"{found[word]}; {kind}: {what}" if word in found else f"{kind}: {what}"
+    return found
 
 
 def plan_inner(given: Mapping[str, str], place: str = NAME) -> tuple[Kind, Setup]:
@@ -80,7 +111,7 @@ def plan_inner(given: Mapping[str, str], place: str = NAME) -> tuple[Kind, Setup
         kind = kind_named(name, place)
     except ImportError:
         raise faults.NO_WAY(place=place, kind=f"holdfast with store={name}") from None
-    words = {word: value for word, value in given.items() if word in WORDS and word != STORE}
+    words = {word: value for word, value in given.items() if word in WORDS[name]}
     if name in LOCAL_KINDS and not os.path.isabs(words.get("directory", "/")):
         # The program runs elsewhere than the one who says it.
         detail = "directory= has to be a full path"
@@ -95,7 +126,7 @@ def plan_config(given: Mapping[str, str]) -> dict[str, str]:
         UsageError: A word is missing, or is not known.
     """
     for word in given:
-        if word not in WORDS and word not in USUAL_WORDS:
+        if word not in ALL_WORDS and word not in USUAL_WORDS:
             kinds = ", ".join(inner_kinds())
             raise faults.INNER_WORDS(detail=f"{word}= is not known", kinds=kinds)
     _, setup = plan_inner(given)

@@ -66,7 +66,7 @@ class UrlStore:
         return list(self._askers().map(lambda pair: self._ask(*pair), pairs))
 
     def urls(self, key: Key) -> Sequence[str]:
-        """Where anybody may look for content, likely places first."""
+        """Where content may be, likely places first; a server may want a password for them."""
         return self._urls_of([key])[0]
 
     @contextmanager
