@@ -27,15 +27,6 @@ def can_check(key: Key) -> bool:
     return key.chunk_number is None and is_verifiable(key.backend)
 
 
-def size_of(key: Key) -> int | None:
-    """How many bytes the content of a key has: of a chunk, what the chunk has."""
-    number, size, whole = key.chunk_number, key.chunk_size, key.size
-    if number is None or size is None or whole is None:
-        return whole if number is None else None
-    # The only chunk of what is smaller than a chunk, and of nothing at all, is short.
-    return max(0, min(size, whole - (number - 1) * size))
-
-
 def content_at(key: Key, path: bytes) -> Content:
     """The file at a path as content to send.
 
@@ -82,7 +73,7 @@ class RawContent:
         return self._path
 
     def _check(self, size: int) -> None:
-        wanted = self.size if size_of(self.key) is None else size_of(self.key)
+        wanted = self.size if self.key.stored_size is None else self.key.stored_size
         if size != wanted:
             detail = f"it has {size} bytes instead of {wanted}"
             raise faults.DAMAGED_HERE(key=self.key.text, detail=detail)
@@ -110,7 +101,7 @@ def bring_to_file(store: Readable, key: Key, path: bytes, progress: OnBytes) -> 
 
 def _bring_raw(store: Readable, key: Key, write: object, progress: OnBytes) -> None:
     assert callable(write)
-    came, wanted = 0, size_of(key)
+    came, wanted = 0, key.stored_size
     with store.open_content(key) as stream:
         for chunk in stream.chunks:
             view = memoryview(chunk)
