@@ -116,7 +116,7 @@ def plan_inner(given: Mapping[str, str], place: str = NAME) -> tuple[Kind, Setup
         # The program runs elsewhere than the one who says it.
         detail = "directory= has to be a full path"
         raise faults.INNER_WORDS(detail=detail, kinds=", ".join(inner_kinds()))
-    return kind, kind.plan_setup({"type": name, "encryption": "none", **words})
+    return kind, kind.plan_setup(words)
 
 
 def plan_config(given: Mapping[str, str]) -> dict[str, str]:
@@ -145,8 +145,9 @@ def inside(remote: SpecialRemote) -> tuple[Kind, SpecialRemote]:
     """
     kind, setup = plan_inner(remote.config, remote.place.label)
     local = {**setup.local, **remote.local}
+    config = {"type": remote.config[STORE], "encryption": "none", **setup.config}
     return kind, replace(
-        remote, config=setup.config, local=local, credentials=partial(_credentials, remote)
+        remote, config=config, local=local, credentials=partial(_credentials, remote)
     )
 
 
