@@ -25,10 +25,6 @@ TELL_EVERY_S = 0.1
 """How often progress is told, at most."""
 
 _LEAVE = "it asked its program to remove a copy, having proven that it may"
-_FROM_ENVIRONMENT = {
-    "S3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-    "webdav": ("WEBDAV_USERNAME", "WEBDAV_PASSWORD"),
-}
 
 
 class Talk(Protocol):
@@ -142,14 +138,14 @@ class Service:
 
     def _credentials(self, config: Mapping[str, str], talk: Talk) -> Credentials | None:
         """Those of the environment, or those that the host keeps for us."""
-        names = _FROM_ENVIRONMENT.get(config.get(holdfast_kind.STORE, ""))
-        if names is None:
+        kind = config.get(holdfast_kind.STORE, "")
+        if kind not in holdfast_kind.VARIABLES:
             return None
-        user, password = (self._environment.get(name, "") for name in names)
-        if not user or not password:
+        found = holdfast_kind.from_environment(kind, self._environment)
+        if found is None:
             kept = talk.ask(say("GETCREDS", holdfast_kind.CREDENTIALS.encode()))
-            user, password = kept.text(0), kept.text(1)
-        return (user, password) if user else None
+            found = (kept.text(0), kept.text(1)) if kept.parts[0] else None
+        return found
 
     # content
 

@@ -30,11 +30,12 @@ def open_store(remote: SpecialRemote) -> Readable:
 
 
 def plan_setup(given: Mapping[str, str]) -> Setup:
-    """A new one needs ``externaltype=``, and the words that its program lists.
+    """A new one needs ``externaltype=``; which others it needs, its program says (`prepare`).
+
+    No word is refused here: a program may have written more down than it lists (`list_words`).
 
     Raises:
-        UsageError: One is missing, or is not known.
-        PlaceUnavailableError: The program is not there.
+        UsageError: It is missing; for a place of ours, any word is missing or not known.
     """
     kind = given.get("externaltype", "")
     if not kind:
@@ -42,12 +43,6 @@ def plan_setup(given: Mapping[str, str]) -> Setup:
     local = {"annex-externaltype": kind}
     if kind == holdfast_kind.NAME:
         return Setup(holdfast_kind.plan_config(given), local)
-    known = list_words(kind)
-    for word in given:
-        if known is not None and word not in known and word not in holdfast_kind.USUAL_WORDS:
-            raise faults.EXTERNAL_WORDS(
-                detail=f"git-annex-remote-{kind} does not know {word}=, but {', '.join(known)}"
-            )
     return Setup(dict(given), local)
 
 
@@ -61,6 +56,7 @@ def prepare(remote: SpecialRemote) -> None:
     kind = remote.config.get("externaltype", "")
     if kind == holdfast_kind.NAME:
         holdfast_kind.prepare_inner(remote)
+        holdfast_kind.keep_credentials(remote)
         return
     program = _program(remote.place.label, kind, remote.environment)
     ExternalStore(remote, program).initialise()

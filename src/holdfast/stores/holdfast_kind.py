@@ -13,7 +13,7 @@ from functools import partial
 
 from ..core import faults
 from ..core.abilities import Readable
-from .external_answers import embedded_credentials, read_credentials
+from .external_answers import embedded_credentials, read_credentials, write_credentials
 from .special import KINDS, Credentials, Kind, Setup, SpecialRemote, kind_named
 
 NAME = "holdfast"
@@ -64,12 +64,18 @@ WORDS = {
 
 ALL_WORDS = frozenset(word for words in WORDS.values() for word in words) | {STORE}
 
+VARIABLES = {
+    "S3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    "webdav": ("WEBDAV_USERNAME", "WEBDAV_PASSWORD"),
+}
+"""Where the environment has user and password for kinds that want some."""
+
 USUAL_WORDS = frozenset(
     (
         "type", "name", "encryption", "chunk", "chunksize", "mac", "keyid", "keyid+", "keyid-",
         "autoenable", "embedcreds", "onlyencryptcreds", "cost", "private", "sameas", "exporttree",
         "importtree", "annexobjects", "cipher", "cipherkeys", "pubkeys", "sameas-uuid",
-        "sameas-name", "uuid", "externaltype", "readonly",
+        "sameas-name", "uuid", "externaltype", "readonly", CREDENTIALS,
     )
 )  # fmt: skip
 """Words of every special remote, or of every external one: they are git-annex's."""
@@ -152,13 +158,33 @@ def inside(remote: SpecialRemote) -> tuple[Kind, SpecialRemote]:
 
 
 def _credentials(remote: SpecialRemote) -> Credentials | None:
-    """Those that anybody finds for the place, or those that git-annex keeps for our program."""
-    name = f"{remote.place.id}-{CREDENTIALS}".encode()
+    """Those of the environment, those of the place, or those that git-annex keeps for us."""
     return (
-        remote.credentials()
-        or read_credentials(os.path.join(remote.annex_dir, b"creds", name))
+        from_environment(remote.config.get(STORE, ""), remote.environment)
+        or remote.credentials()
+        or read_credentials(_credentials_file(remote))
         or embedded_credentials(remote.config, CREDENTIALS)
     )
+
+
+def _credentials_file(remote: SpecialRemote) -> bytes:
+    return os.path.join(remote.annex_dir, b"creds", f"{remote.place.id}-{CREDENTIALS}".encode())
+
+
+def from_environment(kind: str, environment: Mapping[str, str]) -> Credentials | None:
+    """User and password for a kind, where the environment holds both."""
+    names = VARIABLES.get(kind)
+    if names is None:
+        return None
+    user, password = (environment.get(name, "") for name in names)
+    return (user, password) if user and password else None
+
+
+def keep_credentials(remote: SpecialRemote) -> None:
+    """Keep what the environment holds in this clone, where git-annex keeps it for our program."""
+    found = from_environment(remote.config.get(STORE, ""), remote.environment)
+    if found is not None:
+        write_credentials(_credentials_file(remote), found)
 
 
 def open_inner(remote: SpecialRemote) -> Readable:
