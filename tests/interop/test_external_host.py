@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
 import tarfile
-from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Done, Tools
+    from conftest import Tools
 
 pytestmark = pytest.mark.interop
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "programs"))
+from holdfast_program import write_program
+
 PROGRAMS = Path(__file__).parents[1] / "programs"
 BIG = bytes(range(256)) * 400
-Run = Callable[..., "Done"]
 
 
 @pytest.fixture
@@ -114,3 +117,40 @@ def test_content_of_a_ria_store_comes_by_the_program_of_datalad(
     tools.annex(study, "move", "--to", "ora", "--quiet")
     assert "from ora" in tools.hold(study, "get", "-v", ".").text
     assert (study / "a.dat").read_bytes() == BIG
+
+
+def test_a_place_that_hold_set_up_is_one_for_git_annex(
+    tools: Tools, study: Path, bench: Path, path: str
+) -> None:
+    tools.hold(
+        study, "siblings", "add", "other", "type=external", "externaltype=shelf",
+        "encryption=none", f"folder={bench / 'other'}", PATH=path,
+    )  # fmt: skip
+    config = tools.git(study, "show", "git-annex:remote.log").text
+    assert "made=by&32;initremote name=other" in config
+    assert tools.annex(study, "wanted", "other").text == "include=*.dat\n"
+    uuid = tools.git(study, "config", "remote.other.annex-uuid").text.strip()
+    creds = study / ".git" / "annex" / "creds" / f"{uuid}-door"
+    assert creds.read_text() == "ada\nopen sesame\n"
+    tools.hold(study, "copy", "--to", "other", "a.dat", PATH=path)
+    assert "include=*.dat" in tools.annex(study, "whereis", "a.dat", PATH=path).text
+    tools.annex(study, "fsck", "--from", "other", "--quiet", PATH=path)
+
+
+def test_a_place_of_ours_inside_is_used_without_its_program(
+    tools: Tools, bench: Path, study: Path
+) -> None:
+    if find_spec("holdfast.stores.directory") is None:
+        pytest.skip("there is no store for directory remotes yet")
+    write_program(bench / "bin")
+    path = f"{bench / 'bin'}{os.pathsep}{tools.environment['PATH']}"
+    tools.hold(
+        study, "siblings", "add", "ours", "type=external", "externaltype=holdfast",
+        "encryption=shared", "chunk=30kb", "store=directory", f"directory={bench / 'ours'}",
+    )  # fmt: skip
+    tools.hold(study, "copy", "--to", "ours", ".")
+    tools.annex(study, "fsck", "--from", "ours", "--quiet", PATH=path)
+    tools.annex(study, "drop", "--quiet", PATH=path)
+    tools.hold(study, "get", ".")
+    tools.annex(study, "drop", "--from", "ours", "--quiet", PATH=path)
+    assert not [entry for entry in (bench / "ours").rglob("*") if entry.is_file()]
