@@ -38,7 +38,9 @@ def open_ill(tmp_path: Path) -> Iterator[Open]:
     """Opens a place whose program has a fault."""
     opened: list[ExternalStore] = []
 
-    def make(*, how: str = "", fault: str = "", patience_s: float = 20) -> ExternalStore:
+    def make(
+        *, how: str = "", fault: str = "", start_s: float = 20, work_s: float = 20
+    ) -> ExternalStore:
         config = {"folder": str(tmp_path / "shelf"), "how": how}
         (tmp_path / ".git").mkdir(exist_ok=True)
         remote = SpecialRemote(
@@ -47,7 +49,7 @@ def open_ill(tmp_path: Path) -> Iterator[Open]:
         )  # fmt: skip
         script = str(PROGRAMS / f"git-annex-remote-{'ill' if fault else 'shelf'}")
         argv = [script] if fault else [sys.executable, script]
-        opened.append(ExternalStore(remote, argv, Patience(patience_s, patience_s)))
+        opened.append(ExternalStore(remote, argv, Patience(start_s, work_s)))
         return opened[-1]
 
     yield make
@@ -103,11 +105,11 @@ def test_a_store_that_is_killed_again_is_told_of_and_not_believed(
 
 
 def test_a_program_that_hangs_is_ended_and_named(shelf: Path, open_ill: Open) -> None:
-    store = open_ill(how="hangs-store", patience_s=3)
+    store = open_ill(how="hangs-store", work_s=0.5)
     store.ask([KEY])
     [program] = store._lanes._all
     began = time.monotonic()
-    with pytest.raises(PlaceUnavailableError, match="said nothing for 3 s") as caught:
+    with pytest.raises(PlaceUnavailableError, match=r"said nothing for 0\.5 s") as caught:
         store.send(KEY, content_of(KEY, BIG), ignore)
     assert caught.value.code == "H343"
     assert time.monotonic() - began < 15
@@ -138,7 +140,7 @@ def test_nonsense_is_a_clear_fault(
 
 
 def test_a_program_that_never_greets_is_ended(open_ill: Open) -> None:
-    store = open_ill(fault="silent", patience_s=0.3)
+    store = open_ill(fault="silent", start_s=0.3)
     answer = store.ask([KEY])[0]
     assert answer.presence is Presence.UNKNOWN
     assert "said nothing for 0.3 s" in answer.remark

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 import tarfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from holdfast_program import write_program
 
 if TYPE_CHECKING:
     from conftest import Tools
 
 pytestmark = pytest.mark.interop
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "programs"))
-from holdfast_program import write_program
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 BIG = bytes(range(256)) * 400

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from base64 import b64encode
 from pathlib import Path
 
 import pytest
+from holdfast_program import add_directory_kind
 
 from holdfast.core.errors import RemoteProtocolError, UsageError
 from holdfast.core.place import WEB, Place, PlaceId
@@ -19,9 +19,6 @@ from holdfast.testing.store_contract import key_of
 from holdfast.wire import branch_paths, logs
 from holdfast.wire.external_remote import say
 from holdfast.wire.logs import LocationState
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "programs"))
-from holdfast_program import add_directory_kind
 
 KEY = key_of(b"content")
 PLACE = Place(PlaceId("u-1"), "there")
