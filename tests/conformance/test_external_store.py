@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -197,3 +198,20 @@ def test_no_secret_is_told_to_people(open_shelf: OpenShelf) -> None:
         pass
     assert "not on this shelf, said …" in caught.value.why
     assert "sesame" not in str(caught.value.as_record())
+
+
+@pytest.mark.parametrize("program", ["shelf", "jobs"])
+def test_programs_that_were_killed_while_they_had_nothing_to_do_are_replaced(
+    open_shelf: OpenShelf, program: str
+) -> None:
+    store = open_shelf(program)
+    threads = [threading.Thread(target=store.ask, args=([MISSING] * 20,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for pid in pids(store):
+        os.kill(pid, signal.SIGKILL)
+    answers = store.ask([MISSING] * 3)
+    assert [answer.presence for answer in answers] == [Presence.ABSENT] * 3
+    assert len(pids(store)) == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.wire import external_remote as wire
+from holdfast.wire.external_grammar import FROM_HOST, FROM_PROGRAM
 from holdfast.wire.external_remote import Exchange, Message, Said
 
 pytestmark = pytest.mark.shared
@@ -30,7 +31,7 @@ def test_each_line_is_read_and_said_again_as_it_was(annex_golden: Path) -> None:
     assert len(said) > 100
     for by_program, line in said:
         message = (wire.from_program if by_program else wire.from_host)(line)
-        assert message.name in (wire.FROM_PROGRAM if by_program else wire.FROM_HOST)
+        assert message.name in (FROM_PROGRAM if by_program else FROM_HOST)
         assert wire.encode(message) == line + b"\n"
 
 

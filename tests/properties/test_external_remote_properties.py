@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from holdfast.core.errors import ProtocolError, RemoteProtocolError
 from holdfast.core.key import Key
 from holdfast.wire import external_remote as wire
-from holdfast.wire.external_remote import FROM_HOST, FROM_PROGRAM, Message, Part
+from holdfast.wire.external_grammar import FROM_HOST, FROM_PROGRAM, Grammar, Part
+from holdfast.wire.external_remote import Message
 
 words = st.binary(min_size=1, max_size=12).filter(lambda raw: b" " not in raw and b"\n" not in raw)
 digits = st.integers(0, 10**15).map(b"%d".__mod__)
@@ -28,7 +29,7 @@ PARTS = {
 }
 
 
-def messages(grammar: wire.Grammar) -> st.SearchStrategy[Message]:
+def messages(grammar: Grammar) -> st.SearchStrategy[Message]:
     def of(name: str) -> st.SearchStrategy[Message]:
         parts = st.tuples(*(PARTS[part] for part in grammar[name]))
         alone = name in ("VERSION", "EXTENSIONS")

@@ -15,6 +15,7 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, PlaceId, Presence
 from ..core.policy import Waiver
+from ..core.system_errors import as_fault
 from ..stores import holdfast_kind
 from ..stores.special import Credentials, LogOf, SpecialRemote
 from ..stores.url_store import UrlStore
@@ -97,7 +98,7 @@ class Service:
             config = holdfast_kind.plan_config(given)
             credentials = self._credentials(given, talk)
             holdfast_kind.prepare_inner(self._remote(config, credentials, talk))
-        except HoldError as error:
+        except (HoldError, OSError) as error:
             talk.say(say("INITREMOTE-FAILURE", _reason(error)))
             return
         for word in sorted(config):
@@ -116,7 +117,7 @@ class Service:
                     credentials = self._credentials(self._config, talk)
                     remote = self._remote(self._config, credentials, talk)
                     self._store = holdfast_kind.open_inner(remote)
-        except HoldError as error:
+        except (HoldError, OSError) as error:
             talk.say(say("PREPARE-FAILURE", _reason(error)))
             return
         talk.say(say("PREPARE-SUCCESS"))
@@ -159,7 +160,7 @@ class Service:
                 return
             else:
                 bring_to_file(self._opened, key, request.last, _Progress(talk).add)
-        except HoldError as error:
+        except (HoldError, OSError) as error:
             talk.say(say("TRANSFER-FAILURE", way, key, _reason(error)))
             return
         talk.say(say("TRANSFER-SUCCESS", way, key))
@@ -173,7 +174,7 @@ class Service:
         key = Key(request.last)
         try:
             [answer] = self._opened.ask([key])
-        except HoldError as error:
+        except (HoldError, OSError) as error:
             talk.say(say("CHECKPRESENT-UNKNOWN", key, _reason(error)))
             return
         if answer.presence is Presence.UNKNOWN:
@@ -187,7 +188,7 @@ class Service:
         try:
             store = self._writable
             store.remove(key, Waiver(key, store.place.id, "git-annex", _LEAVE))
-        except HoldError as error:
+        except (HoldError, OSError) as error:
             talk.say(say("REMOVE-FAILURE", key, _reason(error)))
             return
         talk.say(say("REMOVE-SUCCESS", key))
@@ -313,7 +314,9 @@ def _config(talk: Talk) -> dict[str, str]:
     return found
 
 
-def _reason(error: HoldError) -> bytes:
+def _reason(error: HoldError | OSError) -> bytes:
+    if isinstance(error, OSError):
+        error = as_fault(error, os.fsdecode(error.filename or "this machine"))
     return one_line(f"{error.what} ({error.why})" if error.why else error.what)
 
 

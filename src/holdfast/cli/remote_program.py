@@ -76,11 +76,14 @@ class _Program:
         return 0
 
     def say(self, message: Message) -> None:
-        """Say one line, whole; a host that has gone hears nothing."""
+        """Say one line, whole; without a host there is nothing left to do."""
         data = encode(message)
         with self._speaking:
-            while data:
-                data = data[self._output.write(data) :]
+            try:
+                while data:
+                    data = data[self._output.write(data) :]
+            except BrokenPipeError:
+                os._exit(1)
 
     def service(self) -> Service:
         """What does the work; made when it is first asked for something."""
@@ -130,8 +133,6 @@ class _Job:
             while True:
                 request = self.heard.get()
                 self._program.service().carry_out(request, self)
-        except BrokenPipeError:
-            os._exit(1)
         except BaseException as error:
             # A bug, or a host that talks nonsense: it has to be told, and nothing more be done.
             import traceback

@@ -48,6 +48,7 @@ class Lanes:
         self._idle: list[Line] = []
         self._all: set[ExternalProgram] = set()
         self._shared: SharedProgram | None = None
+        self._closed = False
         self._lock = threading.Lock()
         self._starting = threading.Lock()
 
@@ -71,13 +72,14 @@ class Lanes:
                     line.sign_of_life = sign_of_life
                     return carry_out(line, request, self._questions, on_progress)
             except HoldError as error:
-                if is_last or error.code != faults.EXTERNAL_DIED.code:
+                if is_last or self._closed or error.code != faults.EXTERNAL_DIED.code:
                     raise
             before_retry()
         raise AssertionError("the second try ends, or raises")
 
     def close(self) -> None:
         """Let the programs end by themselves; those at work are killed. May be called twice."""
+        self._closed = True
         with self._lock:
             idle, self._idle = self._idle, []
             busy = self._all - {line for line in idle if isinstance(line, ExternalProgram)}
@@ -92,10 +94,7 @@ class Lanes:
     @contextmanager
     def _line(self) -> Iterator[Line]:
         """A conversation for one request; one that broke off is not used again."""
-        with self._lock:
-            line = self._idle.pop() if self._idle else None
-        if line is None:
-            line = self._start()
+        line = self._take_idle() or self._start()
         finished = False
         try:
             yield line
@@ -109,11 +108,21 @@ class Lanes:
                 line.broken = True
                 self._end(line)
 
+    def _take_idle(self) -> Line | None:
+        """One that is ready; those whose program has ended meanwhile are put away."""
+        while True:
+            with self._lock:
+                line = self._idle.pop() if self._idle else None
+            if line is None or not line.has_ended:
+                return line
+            line.broken = True
+            self._end(line)
+
     def _start(self) -> Line:
         # One at a time: whether one program does for all is known only when the first said so.
         with self._starting:
             if self._shared is not None:
-                if not self._shared.broken:
+                if not self._shared.has_ended:
                     return self._shared.open_job()
                 self._end_shared(self._shared)
                 self._shared = None

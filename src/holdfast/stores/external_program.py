@@ -89,6 +89,10 @@ class Line(Protocol):
     broken: bool
     sign_of_life: SignOfLife
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the program is gone, or cannot be used any more."""
+
     def say(self, message: Message) -> None:
         """Say something to it."""
 
@@ -155,6 +159,11 @@ class ExternalProgram(Program):
             raise self._failed(self._fault(faults.EXTERNAL_GAVE_UP, message.text()))
         return message
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone, or cannot be used any more."""
+        return self.broken or self.code is not None
+
     def last_words(self) -> str:
         """The end of what it told people, without secrets."""
         return self.call.masked(super().last_words())
@@ -218,9 +227,9 @@ class SharedProgram:
         self._reader.start()
 
     @property
-    def broken(self) -> bool:
-        """Whether it can be used no more."""
-        return self.program.broken
+    def has_ended(self) -> bool:
+        """Whether it is gone, or cannot be used any more."""
+        return self.program.has_ended
 
     def open_job(self) -> Job:
         """A conversation of its own."""
@@ -279,6 +288,11 @@ class Job:
         self._shared = shared
         self._number = number
         self._heard = heard
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its program is gone, or it cannot be gone on with."""
+        return self.broken or self._shared.has_ended
 
     def say(self, message: Message) -> None:
         """Say something to it, as this job."""
