@@ -223,9 +223,9 @@ class ExternalStore:
         try:
             yield path
         finally:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
             with suppress(OSError):
+                for name in os.listdir(folder):  # a program may have made more than it was asked to
+                    os.unlink(os.path.join(folder, name))
                 os.rmdir(folder)
 
 
