@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
+SECRET = "a-secret-of-hers"
 BIG = bytes(range(256)) * 400
 OURS = ("type=external", "externaltype=holdfast", "store=directory")
 
@@ -44,8 +53,45 @@ class Annex:
         given = words or ("encryption=none",)
         return self("initremote", "ours", *OURS, f"directory={self.store}", *given, exits=exits)
 
+    def check_kind(self, kind: str, *words: str, **secrets: str) -> None:
+        """Have git-annex look for faults of a kind; it keeps what only the set-up is told."""
+        self.tools.git(self.folder, "config", "annex.security.allowed-ip-addresses", "127.0.0.1")
+        given = ("type=external", "externaltype=holdfast", "encryption=none", f"store={kind}")
+        self.tools.annex(
+            self.folder, "initremote", "ours", *given, *words, PATH=self.path, **secrets
+        )
+        said = self("testremote", "--fast", "--size", "10kb", "ours")
+        assert "tests passed" in said and "FAIL" not in said
+        assert SECRET not in self.tools.git(self.folder, "show", "git-annex:remote.log").text
+        assert SECRET not in said
+
     def stored(self) -> list[Path]:
         return [path for path in self.store.rglob("*") if path.is_file()]
+
+
+@contextmanager
+def server(name: str, *words: str) -> Iterator[int]:
+    """A server on this machine alone, on a port of its own, which its last word is told."""
+    beside = Path(sys.executable).with_name(name)
+    program = str(beside) if beside.exists() else shutil.which(name)
+    if program is None:
+        pytest.skip(f"{name} is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    last = f"127.0.0.1:{port}" if words[-1] == ":" else str(port)
+    given = words[:-1] if words[-1] == ":" else words
+    process = subprocess.Popen(
+        [program, *given, last], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(300):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -58,6 +104,27 @@ def test_git_annex_finds_no_fault_with_it(annex: Annex) -> None:
     said = annex("testremote", "--fast", "--size", "10kb", "ours")
     assert "tests passed" in said
     assert "FAIL" not in said
+
+
+def test_git_annex_finds_no_fault_with_it_on_s3(annex: Annex) -> None:
+    with server("moto_server", "-H", "127.0.0.1", "-p") as port:
+        annex.check_kind(
+            "S3", "bucket=scans", "host=127.0.0.1", f"port={port}", "protocol=http",
+            "requeststyle=path", AWS_ACCESS_KEY_ID="ada", AWS_SECRET_ACCESS_KEY=SECRET,
+        )  # fmt: skip
+
+
+def test_git_annex_finds_no_fault_with_it_on_webdav(annex: Annex) -> None:
+    if find_spec("holdfast.stores.webdav") is None:
+        pytest.skip("there is no store for WebDAV yet")
+    annex.store.mkdir()
+    login = ("--user", "ada", "--pass", SECRET)
+    with server("rclone", "serve", "webdav", str(annex.store), *login, "--addr", ":") as port:
+        annex.check_kind(
+            "webdav", f"url=http://127.0.0.1:{port}/a", WEBDAV_USERNAME="ada",
+            WEBDAV_PASSWORD=SECRET,
+        )  # fmt: skip
+    assert annex.stored() == []
 
 
 def test_content_goes_there_and_comes_back(annex: Annex) -> None:
