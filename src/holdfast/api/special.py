@@ -21,7 +21,7 @@ from ..dataset.key_notes import KeyNotes
 from ..dataset.verified import believed, config_in_ledger
 from ..stores.special import PathsOf, SpecialRemote, kind_named, kind_of
 from ..wire import logs
-from ..wire.branch_paths import EXPORT_LOG
+from ..wire.branch_paths import EXPORT_LOG, PREFERRED_LOG
 from ..wire.exports import exported_trees
 from .credentials import Lookup
 from .datasets import Dataset
@@ -100,7 +100,13 @@ def special_remote(
         environment=os.environ,
         allowed_addresses=settings.get("annex.security.allowed-ip-addresses") or "",
         paths_of=_paths_of(dataset, place, config),
+        wanted=_wanted(dataset, place) if config.get("type") == "external" else "",
     )  # fmt: skip
+
+
+def _wanted(dataset: Dataset, place: Place) -> str:
+    found = logs.parse_uuid_log(dataset.ledger.policy_file(PREFERRED_LOG)).get(place.id)
+    return found.value.decode("utf-8", "surrogateescape") if found else ""
 
 
 def gpg_of(place: Place, local: Mapping[str, str]) -> Gpg:

@@ -726,6 +726,65 @@ NEEDS = Fault(
     "{how}",
 )  # fmt: skip
 
+# H34: programs of others for special remotes
+
+EXTERNAL_MISSING = Fault(
+    "H341", errors.PlaceUnavailableError,
+    "{place} needs the program {program}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "install {program} so that it is on PATH; then run the same command again",
+)  # fmt: skip
+EXTERNAL_FAILED = Fault(
+    "H342", errors.PlaceUnavailableError,
+    "{program} could not {action} for {place}",
+    "{detail}",
+    "what is here is as it was; what its place has is told by it alone",
+    "mend what it tells of, then run the same command again",
+)  # fmt: skip
+EXTERNAL_HANGS = Fault(
+    "H343", errors.PlaceUnavailableError,
+    "{program} has said nothing for {waited_s} s and was ended",
+    "it is what reaches {place}; nothing came from it, and no file grew",
+    "content is never taken unchecked: nothing half done stays here",
+    "run the same again; remote.{place}.hold-patience is how many seconds it may be silent",
+)  # fmt: skip
+EXTERNAL_DIED = Fault(
+    "H344", errors.PlaceUnavailableError,
+    "{program} ended in the middle of its work for {place}",
+    "{detail}",
+    "content is never taken unchecked: nothing half done stays here",
+    "run the same command again; if it stays so, the program is at fault",
+)  # fmt: skip
+EXTERNAL_SPACE = Fault(
+    "H345", errors.PolicyError,
+    "{key} cannot be named to {program}",
+    "there is a space in it, which ends a name in its protocol; git-annex refuses it there too",
+    NOTHING_CHANGED,
+    "send it to another place, or save the file with a backend that keeps no extension",
+)  # fmt: skip
+EXTERNAL_WORDS = Fault(
+    "H346", errors.UsageError,
+    "a special remote of the type external cannot be made like this",
+    "{detail}",
+    NOTHING_CHANGED,
+    "give it externaltype=TYPE, and the words that git-annex-remote-TYPE asks for",
+)  # fmt: skip
+INNER_WORDS = Fault(
+    "H347", errors.UsageError,
+    "a special remote of the type holdfast cannot be made like this",
+    "{detail}",
+    NOTHING_CHANGED,
+    "say store=KIND with one of these, and its words: {kinds}",
+)  # fmt: skip
+EXTERNAL_GAVE_UP = Fault(
+    "H348", errors.PlaceUnavailableError,
+    "{program} gave up its work for {place}",
+    "it says: {detail}",
+    "what is here is as it was",
+    "mend what it tells of, then run the same command again",
+)  # fmt: skip
+
 
 def iter_faults() -> Iterator[Fault]:
     """Every fault, by code."""

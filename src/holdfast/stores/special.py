@@ -59,7 +59,9 @@ class SpecialRemote:
     keeps its annex. ``credentials`` looks them up when they are first needed: environment, keyring
     or the clone's own file; None when there are none. ``allowed_addresses`` is the setting
     annex.security.allowed-ip-addresses, for what asks web servers. ``paths_of`` is given for
-    a place that holds a tree of files (``exporttree=yes``) in place of keys.
+    a place that holds a tree of files (``exporttree=yes``) in place of keys. ``wanted`` is the
+    preferred content of the place; ``on_config`` and ``on_wanted`` are told what a program of the
+    place sets in the shared configuration, or wants it to hold, while it is prepared.
     """
 
     place: Place
@@ -71,6 +73,9 @@ class SpecialRemote:
     environment: Mapping[str, str] = field(default_factory=dict)
     allowed_addresses: str = ""
     paths_of: PathsOf | None = None
+    wanted: str = ""
+    on_config: Callable[[str, str], None] = lambda _name, _value: None
+    on_wanted: Callable[[str], None] = lambda _expression: None
 
     def cost(self, usual: float) -> float:
         """What a person set, else what is usual for the kind."""
