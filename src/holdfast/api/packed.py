@@ -38,15 +38,20 @@ def iter_packed_verify(folder: str) -> Iterator[Outcome]:
         yield from iter_verify(ground)
 
 
-def iter_packed_compact(folder: str, *, garbage_min: float = GARBAGE_MIN) -> Iterator[Outcome]:
+def iter_packed_compact(
+    folder: str, *, garbage_min: float = GARBAGE_MIN, drop_damaged: bool = False
+) -> Iterator[Outcome]:
     """Rewrite packs of which so large a part is garbage, and put small ones together.
+
+    Packs with damage stay as they are, unless ``drop_damaged`` says that it may go.
 
     Raises:
         PlaceUnavailableError: It is no packed store, or another process compacts it.
         AccessError: We may not write there.
     """
     with _open(folder) as ground:
-        yield from iter_compact(ground, pack_size_of(ground.folder), garbage_min)
+        size = pack_size_of(ground.folder)
+        yield from iter_compact(ground, size, garbage_min, drop_damaged=drop_damaged)
 
 
 def packed_compact(folder: str, *, garbage_min: float = GARBAGE_MIN) -> Report:

@@ -24,8 +24,14 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("work", choices=("info", "verify", "compact"), help="what to do")
     parser.add_argument("folder", metavar="FOLDER", help="the folder of the store")
     parser.add_argument(
-        "--garbage", metavar="PERCENT", type=parse_count, default=25,
+        "--garbage",
+        metavar="PERCENT",
+        type=parse_count,
+        default=25,
         help="compact packs of which more than this is garbage (25)",
+    )
+    parser.add_argument(
+        "--drop-damaged", action="store_true", help="compact away what is damaged beyond use"
     )  # fmt: skip
 
 
@@ -38,7 +44,8 @@ def run(call: Call) -> int:
         return call.finish(iter_packed_info(folder), _tell)
     if call.options.work == "verify":
         return call.finish(iter_packed_verify(folder))
-    return call.finish(iter_packed_compact(folder, garbage_min=call.options.garbage / 100))
+    garbage, drop = call.options.garbage / 100, call.options.drop_damaged
+    return call.finish(iter_packed_compact(folder, garbage_min=garbage, drop_damaged=drop))
 
 
 def _tell(outcome: Outcome) -> str:

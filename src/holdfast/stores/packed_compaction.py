@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..core import faults
-from ..core.errors import HoldError, PlaceFullError
+from ..core.errors import HoldError, IntegrityError, PlaceFullError
 from ..core.outcome import Outcome, Status
 from ..core.system_errors import as_fault
 from ..wire.packed import (
@@ -59,7 +59,7 @@ def choose(packs: Iterable[tuple[Totals, int]], pack_size: int, garbage_min: flo
     small: list[tuple[int, int]] = []
     for known, size in packs:
         garbage = max(0, size - len(PACK_START) - known.live_bytes)
-        # The records of syncs are of no use, but there is one in a batch only.
+        # The records of syncs are of no use, but there is only one in a batch.
         if garbage > garbage_min * size and garbage > FIXED_SIZE + END_SIZE:
             chosen.append((garbage, known.pack))
         elif size * _SMALL_PART < pack_size:
@@ -70,11 +70,16 @@ def choose(packs: Iterable[tuple[Totals, int]], pack_size: int, garbage_min: flo
 
 
 def iter_compact(
-    ground: Ground, pack_size: int, garbage_min: float = GARBAGE_MIN
+    ground: Ground,
+    pack_size: int,
+    garbage_min: float = GARBAGE_MIN,
+    *,
+    drop_damaged: bool = False,
 ) -> Iterator[Outcome]:
     """Rewrite packs with much garbage and put small ones together, telling of each.
 
-    Packs that a writer uses now are passed over.
+    Packs that a writer uses now are passed over, those in which something is damaged too, unless
+    somebody decides that what is damaged, and lies nowhere else in the store, may go.
 
     Raises:
         PlaceUnavailableError: Another process compacts the store.
@@ -84,7 +89,7 @@ def iter_compact(
     holding = locks.holding(COMPACTING, alone=True, what="the compaction", wait_s=0)
     with ground.mending(), holding:
         ground.refresh()
-        compaction = _Compaction(ground, pack_size)
+        compaction = _Compaction(ground, pack_size, drop_damaged=drop_damaged)
         try:
             for pack in choose(_with_sizes(ground), pack_size, garbage_min):
                 outcome = compaction.compact(pack)
@@ -105,8 +110,9 @@ def _with_sizes(ground: Ground) -> Iterator[tuple[Totals, int]]:
 
 
 class _Compaction:
-    def __init__(self, ground: Ground, pack_size: int) -> None:
+    def __init__(self, ground: Ground, pack_size: int, *, drop_damaged: bool) -> None:
         self._ground = ground
+        self._drop_damaged = drop_damaged
         self._pack_size = pack_size
         self._writers = Writers(ground, pack_size)
         self._target: PackWriter | None = None
@@ -148,12 +154,13 @@ class _Compaction:
         moved = size = 0
         for item in iter_records(opened.file, 0, opened.size, check_from=opened.size):
             if isinstance(item, Gap):
+                if self._drop_damaged:
+                    continue
                 raise gap_fault(self._ground, pack, item)
             while row is not None and row.at < item.at:
                 row = next(rows, None)
             known = row if row is not None and row.at == item.at else None
-            if self._counts(opened, item, known):
-                self._copy(opened, item)
+            if self._counts(opened, item, known) and self._copy(opened, item):
                 moved += 1
                 size += item.record.length
         if self._target is not None:
@@ -173,12 +180,12 @@ class _Compaction:
         if record.kind != CONTENT or record.flags:
             path = os.fsdecode(self._ground.folder.pack(pack.number))
             raise faults.PACKED_NEWER(path=path, version="a later one")
-        if row.state == REMOVED:
-            return not self._is_removed(row, record)
+        if (row.state == REMOVED or known is None) and self._is_removed(row, record):
+            return False
         others = self._ground.index.same_elsewhere(row)
-        if row.state == DAMAGED:
+        if row.state == DAMAGED or known is None:
             others += self._ground.index.find([digest]).get(digest, [])
-        return not any(self._is_good(other, record) for other in others if other != row)
+        return not any(self._is_good(other, record) for other in others if other[:3] != row[:3])
 
     def _is_removed(self, row: Row, record: Record) -> bool:
         """Whether the record that removes another one is really there."""
@@ -204,19 +211,21 @@ class _Compaction:
         found = read_header(os.pread(file, record.header_size, row.at))
         return found if found is not None and found.key == record.key else None
 
-    def _copy(self, pack: OpenPack, found: Found) -> None:
+    def _copy(self, pack: OpenPack, found: Found) -> bool:
+        """Append a record to the new pack; False when it is damaged, and may go."""
         record = found.record
         target = self._room_for(pack)
         if record.kind == REMOVAL:
             target.remove(record.key, record.id)
-            return
+            return True
         end = os.pread(pack.file, END_SIZE, found.at + record.length - END_SIZE)
         try:
             target.append(record, _checked(pack, found), checksum=int.from_bytes(end, "big"))
-        except HoldError as error:
-            if isinstance(error, PlaceFullError):
-                raise
+        except IntegrityError as error:
+            if self._drop_damaged:
+                return False
             raise damaged(self._ground, pack.number, found, error.why) from error
+        return True
 
     def _room_for(self, pack: OpenPack) -> PackWriter:
         """The pack to write to: all of one old pack goes to one new one, and is undone as one."""

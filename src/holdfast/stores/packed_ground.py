@@ -16,7 +16,7 @@ from typing import TypeVar
 from ..core import faults
 from ..core.errors import AccessError
 from ..wire.packed import CONTENT, PACK_START, REMOVAL, SYNC
-from .packed_files import Folder, Found, OpenPacks, iter_records
+from .packed_files import Folder, Found, Gap, OpenPacks, iter_records
 from .packed_index import (
     BadIndexError,
     PackIndex,
@@ -58,17 +58,23 @@ class ScannedPart:
     size: int
     check_from: int
     may_be_cut: bool
-    """Whether what is torn at the end is known to be nobody's content."""
+    """Whether nobody was told of anything in it: then it ends where the first record is torn."""
+    sure_to: int
+    """Up to where all was synced: what is wrong before that is damage."""
+    is_written_to: bool = False
+    """Whether a writer that lives is at its end."""
     end: int = 0
     removals: list[RemovalRow] = field(default_factory=list)
 
     @property
     def rows(self) -> Iterator[Row]:
         """The records that are whole; after them, the other fields are right."""
-        self.end = max(self.start, min(len(PACK_START), self.size))
+        self.end = max(self.start, len(PACK_START))
         walk = iter_records(self.file, self.start, self.size, check_from=self.check_from)
         for item in walk:
             if not isinstance(item, Found) or item.wrong:
+                if self.may_be_cut and self.sure_to <= _start(item):
+                    return
                 continue
             at, record = item.at, item.record
             self.end = at + record.length
@@ -81,7 +87,7 @@ class ScannedPart:
     @property
     def closed(self) -> bool:
         """A tail of which nobody knows whether it was somebody's content is left as it is."""
-        return self.end < self.size and not self.may_be_cut
+        return self.end < self.size and not self.may_be_cut and not self.is_written_to
 
 
 class Ground:
@@ -122,8 +128,7 @@ class Ground:
     def ask_index(self, question: Callable[[PackIndex], T]) -> T:
         """Ask the index that counts now; one that is of no use is made anew first."""
         for _ in range(2):
-            if not self.index.is_current():
-                self._use(self._open_index())
+            self._follow_index()
             try:
                 return question(self.index)
             except BadIndexError:
@@ -139,12 +144,12 @@ class Ground:
         """Change the index that counts now, while nobody makes a new one."""
         if self.locks is None:
             return change(self.index)
-        for _ in range(2):
+        for _ in range(3):
+            self._follow_index()
             try:
                 with self.locks.holding(INDEX, alone=False, what="the index"):
-                    if not self.index.is_current():
-                        self._use(PackIndex(index_paths(self.folder.path)[-1]))
-                    return change(self.index)
+                    if self.index.is_current():
+                        return change(self.index)
             except BadIndexError:
                 self._make_anew()
         return change(self.index)
@@ -185,8 +190,11 @@ class Ground:
         known = self.index.ends().get(pack)
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
+            if os.fstat(file).st_size < len(PACK_START):
+                # Whoever made it was killed before it had its first bytes.
+                os.pwrite(file, PACK_START, 0)
             part = self._part(pack, file, known)
-            if part.start == part.size:
+            if known is not None and part.start == part.size:
                 return part.size
             # What others are shown has to be on the disk; its writer may have died before that.
             os.fsync(file)
@@ -214,7 +222,9 @@ class Ground:
             self.index.forget(pack)
             return ScannedPart(pack, file, 0, size, _last_sync(file, size), size <= len(PACK_START))
         end, closed = known
-        return ScannedPart(pack, file, end, end if closed else size, end, not closed)
+        size = end if closed else size
+        last = _last_sync(file, end, size)
+        return ScannedPart(pack, file, end, size, end, may_be_cut=not closed, sure_to=last)
 
     def _is_behind(self) -> bool:
         return next(self._iter_behind(), None) is not None
@@ -253,9 +263,10 @@ class Ground:
 
     def _take_unlocked(self, pack: int) -> None:
         opened = self.packs.get(pack)
+        if opened.size < len(PACK_START):
+            return
         part = self._part(pack, opened.file, self.index.ends().get(pack))
-        # Its writer lives, or nobody can write here: the tail is the writer's, and nobody's fault.
-        part.may_be_cut = True
+        part.is_written_to = self.locks is not None
         self.index.add(part)
 
     def _open_index(self) -> PackIndex:
@@ -277,6 +288,12 @@ class Ground:
             for path in paths:
                 remove_index(path)
             return index
+
+    def _follow_index(self) -> None:
+        """Go over to the index that counts, where another process has made a new one."""
+        if not self.index.is_current():
+            self._use(self._open_index())
+            self.refresh()
 
     def _make_anew(self) -> None:
         self._use(self._make_index(self.index.path))
@@ -349,10 +366,14 @@ def _settings(text: bytes) -> dict[str, str]:
     return {name: value for name, _, value in lines}
 
 
-def _last_sync(file: int, size: int) -> int:
+def _start(item: Found | Gap) -> int:
+    return item.at if isinstance(item, Found) else item.start
+
+
+def _last_sync(file: int, start: int, size: int) -> int:
     """Where a pack was last known to be on the disk: what lies behind has to be read to be sure."""
-    last = 0
-    for item in iter_records(file, 0, size, check_from=size):
+    last = start
+    for item in iter_records(file, start, size, check_from=size):
         if isinstance(item, Found) and item.record.kind == SYNC:
             last = item.at
     return last

@@ -135,6 +135,7 @@ class PackIndex:
                 name, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
             self._prepare()
+        self._identity = _identity(path)
 
     def _prepare(self) -> None:
         self._sql.execute("PRAGMA journal_mode=TRUNCATE")
@@ -283,12 +284,20 @@ class PackIndex:
         if self.path is None:
             return True
         newest = index_paths(os.path.dirname(self.path))
-        return bool(newest) and newest[-1] == self.path
+        return newest[-1:] == [self.path] and _identity(self.path) == self._identity
 
     def close(self) -> None:
         """Let go of it. May be called twice."""
         with self._lock:
             self._sql.close()
+
+
+def _identity(path: bytes | None) -> tuple[int, int] | None:
+    """Which file a path names; somebody may have removed an index, and a new one has its name."""
+    if path is None or not os.path.exists(path):
+        return None
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def index_paths(folder: bytes) -> list[bytes]:

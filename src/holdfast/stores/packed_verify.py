@@ -100,8 +100,8 @@ class _Verification:
 
     def _mend(self) -> None:
         def mend(index: PackIndex) -> None:
-            index.restore(self._pack, self._missing)
             index.mark(self._wrong, DAMAGED)
+            index.restore(self._pack, self._missing)
             index.mark(self._right, LIVE)
 
         if self._missing or self._wrong or self._right:
