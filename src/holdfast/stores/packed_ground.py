@@ -220,7 +220,8 @@ class Ground:
         size = os.fstat(file).st_size
         if known is None or known[0] > size:
             self.index.forget(pack)
-            return ScannedPart(pack, file, 0, size, _last_sync(file, size), size <= len(PACK_START))
+            last = _last_sync(file, 0, size)
+            return ScannedPart(pack, file, 0, size, last, may_be_cut=False, sure_to=last)
         end, closed = known
         size = end if closed else size
         last = _last_sync(file, end, size)
