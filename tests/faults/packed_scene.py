@@ -47,7 +47,7 @@ class PackedScene:
         """Let the driver work, perhaps until it is killed; gives how many changes it counted."""
         process = subprocess.Popen(
             [sys.executable, DRIVER, self.folder, str(seed), str(kill_at), str(steps)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(" ".join(map(str, sorted(self.there))).encode())
@@ -55,7 +55,7 @@ class PackedScene:
         process.stdin = None
         lines: list[bytes] = []
         if kill_after_s:
-            # Counted from its first word: starting Python is of no interest.
+            # Unbuffered, as no word may be lost between here and `communicate`. Counted from its first word: starting Python is of no interest.
             lines.append(process.stdout.readline())
             try:
                 process.wait(kill_after_s)

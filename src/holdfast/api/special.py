@@ -30,7 +30,7 @@ def open_special(dataset: Dataset, local: Mapping[str, str], place: Place) -> Op
         PlaceUnavailableError: It is of a kind that we cannot open.
     """
     config = config_of(dataset, local, place)
-    kind = config.get("type", "unknown")
+    kind = kind_of(config)
     if config.get("encryption", "none") != "none" or "chunk" in config:
         raise faults.NO_WAY(place=place.label, kind=f"{kind} (encrypted or in chunks)")
     notes = KeyNotes(dataset.repository, dataset.ledger)
@@ -40,6 +40,13 @@ def open_special(dataset: Dataset, local: Mapping[str, str], place: Place) -> Op
         allowed_addresses=settings.get("annex.security.allowed-ip-addresses") or "",
     )  # fmt: skip
     return OpenedSpecial(kind_named(kind, place.label).open_store(remote), notes)
+
+
+def kind_of(config: Mapping[str, str]) -> str:
+    """Which kind of ours a remote is of. What git-annex reaches through us we open ourselves."""
+    if config.get("type") == "external" and config.get("externaltype") == "holdfast":
+        return config.get("store", "holdfast")
+    return config.get("type", "unknown")
 
 
 def config_of(dataset: Dataset, local: Mapping[str, str], place: Place) -> dict[str, str]:

@@ -22,7 +22,7 @@ EXAMPLES = (
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
     parser.add_argument("work", choices=("info", "verify", "compact"), help="what to do")
-    parser.add_argument("folder", metavar="FOLDER", help="the folder of the store")
+    parser.add_argument("store", metavar="FOLDER", help="the folder of the store")
     parser.add_argument(
         "--garbage",
         metavar="PERCENT",
@@ -39,7 +39,7 @@ def run(call: Call) -> int:
     """Carry it out."""
     from ..api.packed import iter_packed_compact, iter_packed_info, iter_packed_verify
 
-    folder = call.options.folder
+    folder = call.options.store
     if call.options.work == "info":
         return call.finish(iter_packed_info(folder), _tell)
     if call.options.work == "verify":

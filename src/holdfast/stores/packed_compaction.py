@@ -119,7 +119,7 @@ class _Compaction:
 
     def compact(self, pack: int) -> Outcome:
         """Rewrite one pack, or say why not."""
-        name = f"packs/{pack:08d}.pack"
+        name = f"packs/{pack:010d}.pack"
         locks = self._ground.writing_locks
         if not locks.try_alone(pack_byte(pack)):
             return Outcome("compact", Status.NOT_NEEDED, name, note="a writer uses it now")
@@ -251,7 +251,7 @@ def _checked(pack: OpenPack, found: Found) -> Iterator[bytes]:
 def damaged(ground: Ground, pack: int, found: Found, why: str) -> HoldError:
     """The fault of a record whose content is not right."""
     key = found.record.key.decode("utf-8", "surrogateescape")
-    detail = f"the record at byte {found.at} of pack {pack:08d}: {why}"
+    detail = f"the record at byte {found.at} of pack {pack:010d}: {why}"
     return faults.PACKED_DAMAGED(place=os.fsdecode(ground.folder.path), key=key, detail=detail)
 
 

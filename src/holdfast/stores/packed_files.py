@@ -29,7 +29,7 @@ from ..wire.packed import (
 CHUNK = 1 << 20
 _WINDOW = 256 << 10
 _OPEN_MAX = 64
-_NAME = re.compile(rb"([0-9]{8,18})\.pack")
+_NAME = re.compile(rb"([0-9]{10,18})\.pack")
 
 
 class Folder:
@@ -43,7 +43,7 @@ class Folder:
 
     def pack(self, number: int) -> bytes:
         """The file of a pack."""
-        return b"%b/%08d.pack" % (self.packs, number)
+        return b"%b/%010d.pack" % (self.packs, number)
 
     def numbers(self) -> list[int]:
         """The packs that are there, in order."""

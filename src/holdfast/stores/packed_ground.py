@@ -285,7 +285,9 @@ class Ground:
             paths = index_paths(self.folder.path)
             if paths and paths[-1] != bad:
                 return PackIndex(paths[-1])
-            index = PackIndex(next_path(paths, self.folder.path), "rwc")
+            path = next_path(paths, self.folder.path)
+            remove_index(path)  # a journal that was left alone would be taken for the new one's
+            index = PackIndex(path, "rwc")
             for path in paths:
                 remove_index(path)
             return index

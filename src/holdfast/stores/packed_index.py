@@ -28,6 +28,7 @@ _NAME = re.compile(rb"index-([0-9]{6,18})\.sqlite")
 _PART = 500
 _PAGE = 10_000
 _TABLES = """
+CREATE TABLE numbers(last INTEGER);
 CREATE TABLE packs(pack INTEGER PRIMARY KEY, end INTEGER, closed INTEGER);
 CREATE TABLE records(digest INTEGER, id INTEGER, pack INTEGER, at INTEGER, length INTEGER,
     state INTEGER, PRIMARY KEY(digest, id, pack)) WITHOUT ROWID;
@@ -241,6 +242,15 @@ class PackIndex:
                 " AND digest=? AND id=? AND pack=?",
                 [row[:3] for row in rows],
             )
+
+    def next_number(self, least: int) -> int:
+        """A number for a new pack, at least this, and higher than any that was given before."""
+        with self._change() as sql:
+            (last,) = sql.execute("SELECT MAX(last) FROM numbers").fetchone()
+            number = max(least, (last or 0) + 1)
+            sql.execute("DELETE FROM numbers")
+            sql.execute("INSERT INTO numbers VALUES(?)", (number,))
+        return number
 
     def ends(self) -> dict[int, tuple[int, bool]]:
         """Up to where each pack is known, and whether nothing may be appended to it."""

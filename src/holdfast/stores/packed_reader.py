@@ -177,5 +177,5 @@ class PackReader:
             raise self._damaged(key, row, "its checksum is not right")
 
     def _damaged(self, key: Key, row: Row, why: str) -> HoldError:
-        detail = f"the record at byte {row.at} of pack {row.pack:08d}: {why}"
+        detail = f"the record at byte {row.at} of pack {row.pack:010d}: {why}"
         return faults.PACKED_DAMAGED(place=self._label, key=key.text, detail=detail)

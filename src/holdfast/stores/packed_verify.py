@@ -37,7 +37,7 @@ class _Verification:
 
     def run(self) -> Iterator[Outcome]:
         """Tell of one pack."""
-        name = f"packs/{self._pack:08d}.pack"
+        name = f"packs/{self._pack:010d}.pack"
         try:
             opened = OpenPack(self._ground.folder.pack(self._pack), self._pack)
         except FileNotFoundError:
@@ -76,7 +76,7 @@ class _Verification:
 
     @property
     def _name(self) -> str:
-        return f"packs/{self._pack:08d}.pack"
+        return f"packs/{self._pack:010d}.pack"
 
     def _iter_wrong_content(
         self, pack: OpenPack, found: Found, known: Row | None

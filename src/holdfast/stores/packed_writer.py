@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from zlib import crc32
@@ -286,20 +287,22 @@ class Writers:
     def open_new(self) -> PackWriter:
         """A new pack, whose name is on the disk and in the index before anything is in it."""
         ground, locks = self._ground, self._ground.writing_locks
-        known = ground.ask_index(lambda index: index.ends())
-        pack = max([0, *known, *ground.folder.numbers()]) + 1
+        # Names come never again: who has read a pack by its name shall not meet another one. The
+        # clock sees to that when the index, which knows the last number, was lost.
+        least = max([int(time.time()), *(number + 1 for number in ground.folder.numbers())])
         while True:
-            if locks.try_alone(pack_byte(pack)):
-                try:
-                    if _create(ground.folder.pack(pack)):
-                        sync_folder(ground.folder.packs)
-                        ground.commit(KnownPart(pack, len(PACK_START)))
-                        return PackWriter(ground, pack, len(PACK_START))
-                except BaseException:
-                    locks.release(pack_byte(pack))
-                    raise
+            pack = ground.change_index(lambda index: index.next_number(least))
+            if not locks.try_alone(pack_byte(pack)):
+                continue
+            try:
+                if _create(ground.folder.pack(pack)):
+                    sync_folder(ground.folder.packs)
+                    ground.commit(KnownPart(pack, len(PACK_START)))
+                    return PackWriter(ground, pack, len(PACK_START))
+            except BaseException:
                 locks.release(pack_byte(pack))
-            pack += 1
+                raise
+            locks.release(pack_byte(pack))
 
 
 def record_length(key: bytes, size: int) -> int:
