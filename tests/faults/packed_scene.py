@@ -45,17 +45,26 @@ class PackedScene:
 
     def work(self, seed: int, *, kill_at: int = 0, kill_after_s: float = 0, steps: int = 12) -> int:
         """Let the driver work, perhaps until it is killed; gives how many changes it counted."""
+        return self.finish(self.start(seed, kill_at, steps), kill_after_s)
+
+    def start(self, seed: int, kill_at: int = 0, steps: int = 12) -> subprocess.Popen[bytes]:
+        """Let a driver begin to work."""
+        # Unbuffered: no word of its may be lost between a reading of a line and the rest.
         process = subprocess.Popen(
             [sys.executable, DRIVER, self.folder, str(seed), str(kill_at), str(steps)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
         process.stdin.write(" ".join(map(str, sorted(self.there))).encode())
         process.stdin.close()
         process.stdin = None
+        return process
+
+    def finish(self, process: subprocess.Popen[bytes], kill_after_s: float = 0) -> int:
+        """Wait for a driver, or kill it so long after its first word."""
+        assert process.stdout is not None
         lines: list[bytes] = []
         if kill_after_s:
-            # Unbuffered, as no word may be lost between here and `communicate`. Counted from its first word: starting Python is of no interest.
             lines.append(process.stdout.readline())
             try:
                 process.wait(kill_after_s)

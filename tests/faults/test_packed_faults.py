@@ -447,15 +447,17 @@ def test_on_a_full_disk_what_was_told_is_there_and_the_rest_is_not(
     assert not verify(folder)
 
 
-def test_a_store_that_nobody_may_write_to_is_read_without_index(
-    mount: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize("index", ["kept", "lost"])
+def test_a_store_that_nobody_may_write_to_is_read(
+    mount: Callable[..., Path], tmp_path: Path, index: str
 ) -> None:
     disk = mount("disk", "-t", "tmpfs", "-o", "size=4m", "none")
     folder, contents = made(disk / "store", 1 << 15), some(30)
     send(folder, contents)
     keys = list(contents)
     remove(folder, keys[:3])
-    lose_index(folder)
+    if index == "lost":
+        lose_index(folder)
     mount("disk", "-o", "remount,ro")
     assert readable(folder, keys) == {key: contents[key] for key in keys[3:]}
     assert present(folder, keys) == [False] * 3 + [True] * 27
@@ -463,6 +465,9 @@ def test_a_store_that_nobody_may_write_to_is_read_without_index(
         store.remove(keys[5], Waiver(keys[5], PLACE.id, "a test", "it is one"))
     assert caught.value.code == "H402"
     assert not verify(folder)
+    ground = Ground(os.fsencode(folder))
+    assert (ground.index.path is None) is (index == "lost")
+    ground.close()
 
 
 # whose store it is
@@ -479,8 +484,14 @@ def test_a_store_of_another_place_or_a_later_version_is_left_alone(tmp_path: Pat
     with Using(folder) as store, pytest.raises(ConflictError), store.open_content(key_of(b"x")):
         pass
     shutil.rmtree(folder)
+    contents = some(3)
     with Using(folder) as store:
         assert store.ask([key_of(b"x")])[0].presence is Presence.UNKNOWN
+        # Each one that is taken is answered, and no more are taken.
+        ((key, error),) = sending(store, contents)
+        assert key in contents and isinstance(error, PlaceUnavailableError)
+        ((key, error),) = store.iter_contents(iter(contents))
+        assert key in contents and isinstance(error, PlaceUnavailableError)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,12 @@ class PackedStore:
 
     def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
         """Stream each key's content from its start, in order, or say why it cannot be had."""
-        yield from self._open().reader.iter_streams(keys)
+        try:
+            reader = self._open().reader
+        except HoldError as error:
+            yield from ((key, error) for key in islice(keys, 1))
+            return
+        yield from reader.iter_streams(keys)
 
     def send(self, key: Key, content: Content, progress: OnBytes) -> None:
         """Put content there; when this returns it is on the disk.
@@ -85,12 +90,20 @@ class PackedStore:
 
     def iter_send(self, items: Iterable[Item], progress: OnBytes) -> Iterator[Ended]:
         """Put contents there in batches, one sync for each, and say of each how it ended."""
-        opened = self._open()
+        try:
+            opened = self._open()
+        except HoldError as error:
+            yield from ((key, error) for key, _ in islice(items, 1))
+            return
         batch = _Batch(opened, progress)
         rest = iter(items)
         try:
             while block := list(islice(rest, _AHEAD)):
-                known = opened.reader.has([key for key, _ in block])
+                try:
+                    known = opened.reader.has([key for key, _ in block])
+                except HoldError as error:
+                    yield from ((key, error) for key, _ in block)
+                    break
                 for (key, content), there in zip(block, known, strict=True):
                     if there:
                         yield key, None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..core import faults
-from ..core.errors import AccessError
+from ..core.errors import AccessError, HoldError
 from ..wire.packed import CONTENT, PACK_START, REMOVAL, SYNC
 from .packed_files import Folder, Found, Gap, OpenPacks, iter_records
 from .packed_index import (
@@ -108,9 +108,9 @@ class Ground:
             self.locks = Locks(self.folder.locks)
             self.index = self._open_index()
         except (AccessError, OSError):
-            # Nobody can write here, or at least not we: then no index is needed but for us.
+            # Nobody can write here, or at least not we.
             self._close_locks()
-            self.index = PackIndex(None)
+            self.index = self._index_to_read()
         self.refresh()
 
     @property
@@ -175,11 +175,16 @@ class Ground:
         """
         if not self._is_behind():
             return
-        if self.locks is None:
-            self._catch_up(self._take_unlocked)
+        if self.locks is not None:
+            with self.locks.holding(INDEX, alone=True, what="the index"):
+                self._catch_up(self._take_locked)
             return
-        with self.locks.holding(INDEX, alone=True, what="the index"):
-            self._catch_up(self._take_locked)
+        if self.index.path is not None:
+            # What its writers have not told it yet is theirs; what else is wrong, none can mend.
+            if self._is_usable(self.index):
+                return
+            self._use(PackIndex(None))
+        self._catch_up(self._take_unlocked)
 
     def settle(self, pack: int) -> int:
         """Take in what stands in a pack beyond what is known; gives where it ends now.
@@ -279,6 +284,28 @@ class Ground:
                 pass
         return self._make_index(paths[-1] if paths else None)
 
+    def _index_to_read(self) -> PackIndex:
+        """The index that lies there, if it knows all packs; else one in memory, made of them."""
+        try:
+            for path in index_paths(self.folder.path)[-1:]:
+                index = PackIndex(path, "ro")
+                if self._is_usable(index):
+                    return index
+        except (BadIndexError, HoldError):
+            pass
+        return PackIndex(None)
+
+    def _is_usable(self, index: PackIndex) -> bool:
+        """Whether an index that we may not write knows each pack, and nothing that is not there."""
+        ends = index.ends()
+        try:
+            sizes = {
+                pack: os.stat(self.folder.pack(pack)).st_size for pack in self.folder.numbers()
+            }
+        except FileNotFoundError:
+            return False
+        return sizes.keys() == ends.keys() and all(ends[p][0] <= sizes[p] for p in sizes)
+
     def _make_index(self, bad: bytes | None) -> PackIndex:
         """A new index in the place of a bad one, unless another process has made it meanwhile."""
         with self.writing_locks.holding(INDEX, alone=True, what="the index"):
@@ -295,11 +322,12 @@ class Ground:
     def _follow_index(self) -> None:
         """Go over to the index that counts, where another process has made a new one."""
         if not self.index.is_current():
-            self._use(self._open_index())
+            self._use(self._index_to_read() if self.locks is None else self._open_index())
             self.refresh()
 
     def _make_anew(self) -> None:
-        self._use(self._make_index(self.index.path))
+        writable = self.locks is not None
+        self._use(self._make_index(self.index.path) if writable else PackIndex(None))
         self.refresh()
 
     def _use(self, index: PackIndex) -> None:

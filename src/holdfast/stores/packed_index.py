@@ -28,13 +28,13 @@ _NAME = re.compile(rb"index-([0-9]{6,18})\.sqlite")
 _PART = 500
 _PAGE = 10_000
 _TABLES = """
-CREATE TABLE numbers(last INTEGER);
-CREATE TABLE packs(pack INTEGER PRIMARY KEY, end INTEGER, closed INTEGER);
-CREATE TABLE records(digest INTEGER, id INTEGER, pack INTEGER, at INTEGER, length INTEGER,
-    state INTEGER, PRIMARY KEY(digest, id, pack)) WITHOUT ROWID;
-CREATE TABLE removals(digest INTEGER, id INTEGER, pack INTEGER, at INTEGER,
+CREATE TABLE IF NOT EXISTS numbers(last INTEGER);
+CREATE TABLE IF NOT EXISTS packs(pack INTEGER PRIMARY KEY, end INTEGER, closed INTEGER);
+CREATE TABLE IF NOT EXISTS records(digest INTEGER, id INTEGER, pack INTEGER, at INTEGER,
+    length INTEGER, state INTEGER, PRIMARY KEY(digest, id, pack)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removals(digest INTEGER, id INTEGER, pack INTEGER, at INTEGER,
     PRIMARY KEY(digest, id, pack)) WITHOUT ROWID;
-CREATE INDEX records_of_packs ON records(pack, at);
+CREATE INDEX IF NOT EXISTS records_of_packs ON records(pack, at);
 """
 
 
@@ -122,7 +122,9 @@ class PackIndex:
     """An open index. Threads and processes may share it; each change is one transaction."""
 
     def __init__(self, path: bytes | None, mode: str = "rw") -> None:
-        """Open an index; ``mode`` "rwc" makes it. Without a path it is in memory.
+        """Open an index; ``mode`` "rwc" makes it, "ro" is only for reading it.
+
+        Without a path it is in memory.
 
         Raises:
             BadIndexError: It is of no use.
@@ -202,7 +204,8 @@ class PackIndex:
             ):
                 found.setdefault(row[0], []).append(Row(*row))
         for rows in found.values():
-            rows.sort(key=lambda row: (row.state, row.pack, row.at))
+            if len(rows) > 1:
+                rows.sort(key=lambda row: (row.state, row.pack, row.at))
         return found
 
     def add(self, part: Part) -> None:

@@ -30,6 +30,7 @@ SMALL = 1 << 20
 
 _BLOCK = 256
 _TRIES = 5
+_ABSENT = Answer(Presence.ABSENT)
 _GONE = (errno.ENOENT, errno.ESTALE)
 
 T = TypeVar("T")
@@ -72,7 +73,12 @@ class PackReader:
         """Each key's content, in order, or why it cannot be had."""
         rest = iter(keys)
         while block := list(islice(rest, _BLOCK)):
-            for key, rows in zip(block, self._rows(block), strict=True):
+            try:
+                found = self._rows(block)
+            except HoldError as error:
+                yield from ((key, error) for key in block)
+                return
+            for key, rows in zip(block, found, strict=True):
                 try:
                     yield key, self._first(key, rows, lambda row, k=key: self._open(k, row, 0))  # type: ignore[misc]
                 except HoldError as error:
@@ -84,6 +90,8 @@ class PackReader:
         return [found.get(digest, []) for digest in digests]
 
     def _answer(self, key: Key, rows: list[Row]) -> Answer:
+        if not rows:
+            return _ABSENT
         try:
             self._first(key, rows, lambda row: self._header(key, row))
         except IntegrityError as error:

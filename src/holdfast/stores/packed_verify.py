@@ -104,7 +104,8 @@ class _Verification:
             index.restore(self._pack, self._missing)
             index.mark(self._right, LIVE)
 
-        if self._missing or self._wrong or self._right:
+        may_write = self._ground.locks is not None or self._ground.index.path is None
+        if may_write and (self._missing or self._wrong or self._right):
             self._ground.change_index(mend)
 
 

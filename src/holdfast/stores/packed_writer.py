@@ -21,6 +21,7 @@ from ..wire.packed import (
     CONTENT,
     END_SIZE,
     FIXED_SIZE,
+    KEY_MAX,
     PACK_START,
     REMOVAL,
     SYNC,
@@ -76,6 +77,9 @@ class PackWriter:
         progress: OnBytes = lambda _: None, checksum: int | None = None,
     ) -> None:  # fmt: skip
         """Append a record of content as it is; when its checksum is told, it has to be right."""
+        if len(record.key) > KEY_MAX:
+            name = record.key[:40].decode("utf-8", "replace") + "…"
+            raise faults.NAME_TOO_LONG(path=name, detail=f"{KEY_MAX} bytes are the most")
         self._begin()
         start, told = self.end, 0
         try:
