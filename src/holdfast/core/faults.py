@@ -785,6 +785,72 @@ EXTERNAL_GAVE_UP = Fault(
     "mend what it tells of, then run the same command again",
 )  # fmt: skip
 
+# H351-H359: packed stores
+
+PACKED_DAMAGED = Fault(
+    "H351", errors.IntegrityError,
+    "{place} has damaged content of {key}",
+    "{detail}",
+    "it is not given out; all other content there is as it was",
+    "hold packed verify FOLDER    (finds all damage; then bring the content there again)",
+)  # fmt: skip
+PACKED_BUSY = Fault(
+    "H352", errors.PlaceUnavailableError,
+    "another process holds {what} of the packed store {path}",
+    "waited {waited}",
+    "nothing was changed there",
+    "run the same command again when the other one is done",
+)  # fmt: skip
+PACKED_FOREIGN = Fault(
+    "H353", errors.ConflictError,
+    "the packed store {path} belongs to another place",
+    "its UUID is {owner}",
+    NOTHING_CHANGED,
+    "choose another folder, or enable the place with that UUID",
+)  # fmt: skip
+PACKED_NO_STORE = Fault(
+    "H354", errors.PlaceUnavailableError,
+    "{path} is no packed store",
+    "there is no file holdfast-packed in it",
+    NOTHING_CHANGED,
+    "look whether its disk is mounted, and whether the path is right",
+)  # fmt: skip
+PACKED_NO_LOCKS = Fault(
+    "H355", errors.AccessError,
+    "the packed store {path} cannot be locked",
+    "{detail}",
+    "nothing was changed there; it can be read",
+    "write to it from where its file system has locks (Lustre: mounted with flock)",
+)  # fmt: skip
+PACKED_NEWER = Fault(
+    "H356", errors.ConflictError,
+    "{path} was written by a later version of hold",
+    "its format is {version}, this program knows 1",
+    NOTHING_CHANGED,
+    "use a newer hold",
+)  # fmt: skip
+PACKED_UNREADABLE = Fault(
+    "H357", errors.IntegrityError,
+    "{path} has bytes that are no record",
+    "{size} bytes from byte {start} on; {detail}",
+    "they are left as they are; all records around them can be read",
+    "hold fsck --from the place says which keys are gone; bring them there again",
+)  # fmt: skip
+PACKED_FULL = Fault(
+    "H358", errors.PlaceFullError,
+    "the disk is full at {path}",
+    "{detail}",
+    "what was told as stored is whole; nothing half done stays",
+    "free some room (hold packed compact FOLDER) and run the same command again",
+)  # fmt: skip
+PACKED_SETTING = Fault(
+    "H359", errors.UsageError,
+    "a packed store cannot be set up so: {what}",
+    "it takes directory=FOLDER and, if wanted, packsize=BYTES (1gib, 256mib)",
+    NOTHING_CHANGED,
+    "say it again with these",
+)  # fmt: skip
+
 
 def iter_faults() -> Iterator[Fault]:
     """Every fault, by code."""

@@ -33,6 +33,7 @@ KINDS = {
     "directory": "directory",
     "external": "external",
     "httpalso": "http_also",
+    "packed": "packed",
     "rclone": "rclone",
     "rsync": "rsync",
     "webdav": "webdav",
