@@ -10,7 +10,7 @@ from ..core import faults
 from ..core.abilities import Readable
 from ..core.place import Place, PlaceId
 from ..dataset.key_notes import KeyNotes
-from ..stores.special import SpecialRemote, kind_named
+from ..stores.special import SpecialRemote, kind_named, kind_of
 from ..wire import logs
 from .datasets import Dataset
 
@@ -38,8 +38,9 @@ def open_special(dataset: Dataset, local: Mapping[str, str], place: Place) -> Op
     remote = SpecialRemote(
         place, config, local, dataset.repository.annex_dir, notes, environment=os.environ,
         allowed_addresses=settings.get("annex.security.allowed-ip-addresses") or "",
+        settings=settings.get,
     )  # fmt: skip
-    return OpenedSpecial(kind_named(kind, place.label).open_store(remote), notes)
+    return OpenedSpecial(kind_named(kind_of(config), place.label).open_store(remote), notes)
 
 
 def config_of(dataset: Dataset, local: Mapping[str, str], place: Place) -> dict[str, str]:

@@ -30,11 +30,23 @@ KINDS = {
     "directory": "directory",
     "external": "external",
     "httpalso": "http_also",
+    "ora": "ora",
     "rclone": "rclone",
     "rsync": "rsync",
     "webdav": "webdav",
 }
 """The module of each kind, by the name git-annex has for it."""
+
+
+IN_PROCESS = frozenset(("ora",))
+"""External kinds that need no program: we are what git-annex-remote-NAME would be."""
+
+
+def kind_of(config: Mapping[str, str]) -> str:
+    """The kind that opens a special remote, as `kind_named` has it."""
+    kind = config.get("type", "unknown")
+    program = config.get("externaltype", "")
+    return program if kind == "external" and program in IN_PROCESS else kind
 
 
 class KeyNotes(Protocol):
@@ -55,7 +67,8 @@ class SpecialRemote:
     (``remote.NAME.*`` without that prefix, names in lower case), ``annex_dir`` where this clone
     keeps its annex. ``credentials`` looks them up when they are first needed: environment, keyring
     or the clone's own file; None when there are none. ``allowed_addresses`` is the setting
-    annex.security.allowed-ip-addresses, for what asks web servers.
+    annex.security.allowed-ip-addresses, for what asks web servers. ``settings`` tells what git's
+    configuration says here, where a kind has to know more than is its own.
     """
 
     place: Place
@@ -66,6 +79,7 @@ class SpecialRemote:
     credentials: Callable[[], Credentials | None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
     allowed_addresses: str = ""
+    settings: Callable[[str], str | None] = lambda _name: None
 
     def cost(self, usual: float) -> float:
         """What a person set, else what is usual for the kind."""
