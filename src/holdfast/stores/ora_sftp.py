@@ -77,7 +77,7 @@ class OraSftp(SftpAnnex):
             raise faults.BAD_ANSWER(place=self.place.label, detail=str(error)) from error
         try:
             names = [self._store, self._top]
-            texts = [_read(connection, b"%b/ria-layout-version" % name) for name in names]
+            texts = [read_small(connection, b"%b/ria-layout-version" % name) for name in names]
         finally:
             self._give_back(connection)
         if texts[1] is None:
@@ -222,7 +222,7 @@ def _batches(items: Sequence[tuple[Key, Content]]) -> Iterator[list[tuple[Key, C
         yield batch
 
 
-def _read(connection: SftpConnection, path: bytes) -> bytes | None:
+def read_small(connection: SftpConnection, path: bytes) -> bytes | None:
     """A small file; None when it is not there."""
     file = File(connection, [path], None, Allowance(1))
     text = b"".join(islice(file.chunks(), 4))
