@@ -15,7 +15,7 @@ from ..core.abilities import Answer, Content, OnBytes, Stream
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, Presence
-from ..core.system_errors import foreseen
+from ..core.system_errors import as_fault, foreseen
 from ..wire import ria
 from .ora_scratch import Scratch
 from .ora_store import OraStore
@@ -206,8 +206,8 @@ class OraFolder:
         """Write a checked file; what is half written when it fails is gone afterwards."""
         came = 0
         try:
-            with scratch.new_file() as file:
-                for chunk in content.chunks():
+            with self._system_errors(self.top), scratch.new_file() as file:
+                for chunk in _chunks_of(content):
                     with self._system_errors(self.top):
                         file.write(chunk)
                     came += len(chunk)
@@ -268,6 +268,13 @@ class OraFolder:
         detail = (error.strerror or str(error)).lower()
         known = foreseen(error, os.fsdecode(path))
         return known or faults.UNREACHABLE(place=self.place.label, detail=detail)
+
+
+def _chunks_of(content: Content) -> Iterator[bytes]:
+    try:
+        yield from content.chunks()
+    except OSError as error:
+        raise as_fault(error, "content here", reading=True) from error
 
 
 class LocalOraStore(OraStore):

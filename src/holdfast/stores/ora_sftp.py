@@ -131,6 +131,7 @@ class OraSftp(SftpAnnex):
         source = iter(items)
         with self._connection() as (connection, objects):
             writer = SftpWriter(connection, self.place.label)
+            writer.folder_mode = _group_mode(connection, objects.root)
             top = b"%b/ora-remote-%b/transfer" % (self._top, self._here.encode())
             scratch = b"%b/hold-%b" % (top, os.urandom(8).hex().encode())
             writer.make_folders([scratch], depth=3)
@@ -139,12 +140,14 @@ class OraSftp(SftpAnnex):
                 while taken := list(islice(source, ASKED_MAX)):
                     missing = yield from self._not_there(taken)
                     for batch in _batches(missing):
-                        files = {
-                            key: Outgoing(b"%b/%d" % (scratch, number + i), _path(objects, key), c)
-                            for i, (key, c) in enumerate(batch)
-                        }
+                        files = [
+                            (key, Outgoing(b"%b/%d" % (scratch, n), _path(objects, key), content))
+                            for n, (key, content) in enumerate(batch, number)
+                        ]
                         number += len(files)
                         yield from self._send(writer, files, progress)
+                    if connection.failure is not None:
+                        return
             finally:
                 if connection.failure is None and not connection.broken:
                     with suppress(HoldError):
@@ -164,16 +167,16 @@ class OraSftp(SftpAnnex):
         return missing
 
     def _send(
-        self, writer: SftpWriter, files: dict[Key, Outgoing], progress: OnBytes
+        self, writer: SftpWriter, files: Sequence[tuple[Key, Outgoing]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """One batch; when the connection is lost, all of it is answered with that."""
+        lost: HoldError | None = None
         try:
-            writer.stage(list(files.values()), progress)
-            writer.name([file for file in files.values() if file.error is None])
+            writer.stage([file for _, file in files], progress)
+            writer.name([file for _, file in files if file.error is None])
         except HoldError as error:
-            yield from ((key, file.error or error) for key, file in files.items())
-            raise
-        yield from ((key, file.error) for key, file in files.items())
+            lost = error
+        yield from ((key, file.error or lost) for key, file in files)
 
     def unlink(self, key: Key) -> None:
         """Remove the file of a key, and its folder.
@@ -207,6 +210,17 @@ def _nth_path(objects: ria.Layout, number: int, key: Key) -> bytes:
 
 def _path(objects: Objects, key: Key) -> bytes:
     return next(objects.paths(key))
+
+
+def _group_mode(connection: SftpConnection, folder: bytes) -> int | None:
+    """The mode of a folder where a group may write: what is made in it is to be as open."""
+    answers: list[sftp.Answer] = []
+    connection.ask(answers.append, lambda number: sftp.stat(number, folder))
+    while not answers:
+        connection.pump()
+    found = answers[0]
+    mode = found.mode if isinstance(found, sftp.Attributes) else None
+    return mode & 0o7777 if mode is not None and mode & 0o020 else None
 
 
 def _batches(items: Sequence[tuple[Key, Content]]) -> Iterator[list[tuple[Key, Content]]]:

@@ -13,11 +13,16 @@ from posixpath import dirname
 from ..core import faults
 from ..core.abilities import Content, OnBytes
 from ..core.errors import HoldError, RemoteProtocolError
+from ..core.system_errors import as_fault
 from ..wire import sftp, sftp_writing
 from .sftp_connection import SftpConnection
 
 WINDOW = 4 << 20
 """Bytes that were sent and not yet acknowledged."""
+
+
+def _pass() -> None:
+    """Do nothing."""
 
 
 class Outgoing:
@@ -39,6 +44,8 @@ class SftpWriter:
     def __init__(self, connection: SftpConnection, label: str) -> None:
         self._connection = connection
         self._label = label
+        self.folder_mode: int | None = None
+        """The mode that folders made by us get; what the server likes, if it is None."""
         self._folders: set[bytes] = set()
         self._unanswered = 0
 
@@ -77,6 +84,8 @@ class SftpWriter:
                 progress(len(chunk))
                 if file.refused is not None:
                     break
+        except OSError as error:
+            file.error = as_fault(error, "content here", reading=True)
         except HoldError as error:
             if self._connection.failure is not None:
                 raise
@@ -114,14 +123,15 @@ class SftpWriter:
         for _ in range(depth - 1):
             wanted.append({dirname(folder) for folder in wanted[-1]})
         for level in reversed(wanted):
+            fresh: list[bytes] = []
             for folder in sorted(level - self._folders):
-                self._ask_any(partial(_folder_request, folder))
+                self._ask_any(partial(_folder_request, folder), partial(fresh.append, folder))
             self._folders |= level
             self.settle()
-
-    def forget_folders(self) -> None:
-        """Others may have removed folders since."""
-        self._folders.clear()
+            mode = self.folder_mode
+            if mode is not None:
+                for folder in fresh:
+                    self._ask_any(partial(_mode_request, folder, mode))
 
     def remove(self, paths: Iterable[bytes]) -> list[sftp.Status]:
         """Remove files, and say how each went."""
@@ -151,16 +161,21 @@ class SftpWriter:
         self._unanswered += size + 1
         self._connection.ask(partial(self._take, file, size), request)
 
-    def _ask_any(self, request: Callable[[int], bytes]) -> None:
+    def _ask_any(self, request: Callable[[int], bytes], done: Callable[[], None] = _pass) -> None:
+        """Ask for what may fail; ``done`` is called when it did not."""
         self._unanswered += 1
-        self._connection.ask(partial(self._take, None, 0), request)
+        self._connection.ask(partial(self._take_any, done), request)
 
-    def _take(self, file: Outgoing | None, size: int, answer: sftp.Answer) -> None:
+    def _take(self, file: Outgoing, size: int, answer: sftp.Answer) -> None:
         self._unanswered -= size + 1
-        if not isinstance(answer, sftp.Status):
-            raise RemoteProtocolError(f"writing gives {answer!r:.100}")
-        if file is not None and answer.code != sftp.OK and file.refused is None:
+        if _status(answer) != sftp.OK and file.refused is None:
+            assert isinstance(answer, sftp.Status)
             file.refused = answer
+
+    def _take_any(self, done: Callable[[], None], answer: sftp.Answer) -> None:
+        self._unanswered -= 1
+        if _status(answer) == sftp.OK:
+            done()
 
     def _fault(self, path: bytes, said: sftp.Status) -> HoldError:
         name = path.decode("utf-8", "replace")
@@ -169,6 +184,12 @@ class SftpWriter:
             next_step = "ask its owner to let your account there write in the store"
             return faults.REFUSED(place=self._label, detail=detail, next=next_step)
         return faults.UNREACHABLE(place=self._label, detail=detail)
+
+
+def _status(answer: sftp.Answer) -> int:
+    if not isinstance(answer, sftp.Status):
+        raise RemoteProtocolError(f"writing gives {answer!r:.100}")
+    return answer.code
 
 
 def _take_open(file: Outgoing, answer: sftp.Answer) -> None:
@@ -190,6 +211,10 @@ def _write_request(handle: bytes, offset: int, part: bytes, number: int) -> byte
 
 def _rename_request(file: Outgoing, number: int, *, posix: bool) -> bytes:
     return sftp_writing.rename(number, file.path, file.final, posix=posix)
+
+
+def _mode_request(folder: bytes, mode: int, number: int) -> bytes:
+    return sftp_writing.set_mode(number, folder, mode)
 
 
 def _folder_request(folder: bytes, number: int) -> bytes:

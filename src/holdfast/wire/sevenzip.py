@@ -73,6 +73,16 @@ class _Reader:
         high = first & ((0x80 >> more) - 1) if more < 7 else 0
         return low | high << (8 * more)
 
+    def count(self) -> int:
+        """How many follow: each takes at least a byte of the header, somewhere."""
+        return self.check_count(self.number())
+
+    def check_count(self, count: int) -> int:
+        """A number of things that may be true."""
+        if count > len(self._data):
+            raise RemoteProtocolError(f"a 7z header that tells of {count} things")
+        return count
+
     def flags(self, count: int) -> list[bool]:
         """A bit for each of so many, the first one highest."""
         bits = self.take((count + 7) // 8)
@@ -147,7 +157,7 @@ def parse_header(data: bytes) -> dict[bytes, Member]:
 
 
 def _files(reader: _Reader, members: Sequence[Member]) -> dict[bytes, Member]:
-    count = reader.number()
+    count = reader.count()
     no_stream, empty, names = [False] * count, [False] * count, [""] * count
     while (kind := reader.number()) != _END:
         part = _Reader(reader.take(reader.number()))
@@ -165,15 +175,17 @@ def _files(reader: _Reader, members: Sequence[Member]) -> dict[bytes, Member]:
         if without and next(empties, False):
             member = Member(None, 0, 0)
         if member is not None:
-            found[name.rpartition("/")[2].encode("utf-8", "surrogateescape")] = member
+            found[name.rpartition("/")[2].encode()] = member
     return found
 
 
 def _names(part: _Reader, count: int) -> list[str]:
     if part.byte():
         raise RemoteProtocolError("a 7z archive whose names are elsewhere")
-    text = part.rest().decode("utf-16-le", "surrogatepass")
-    names = text.split("\0")
+    try:
+        names = part.rest().decode("utf-16-le").split("\0")
+    except UnicodeDecodeError:
+        raise RemoteProtocolError("a 7z archive whose names are no text") from None
     if len(names) < count:
         raise RemoteProtocolError("a 7z archive with too few names")
     return names[:count]
@@ -209,7 +221,7 @@ def _streams(reader: _Reader) -> list[Member]:
 
 
 def _pack_info(reader: _Reader) -> tuple[int, list[int]]:
-    start, count = START_SIZE + reader.number(), reader.number()
+    start, count = START_SIZE + reader.number(), reader.count()
     sizes: list[int] = []
     while (kind := reader.expect(_END, _SIZE, _CRC)) != _END:
         if kind == _SIZE:
@@ -221,7 +233,7 @@ def _pack_info(reader: _Reader) -> tuple[int, list[int]]:
 
 def _unpack_info(reader: _Reader) -> list[_Packing]:
     reader.expect(_FOLDER)
-    count = reader.number()
+    count = reader.count()
     if reader.byte():
         raise RemoteProtocolError("a 7z archive whose blocks are described elsewhere")
     blocks = [_packing(reader) for _ in range(count)]
@@ -246,7 +258,7 @@ def _packing(reader: _Reader) -> _Packing:
     for _ in range(coders):
         flags = reader.byte()
         method = reader.take(flags & 15)
-        ins, outs = (reader.number(), reader.number()) if flags & 0x10 else (1, 1)
+        ins, outs = (reader.count(), reader.count()) if flags & 0x10 else (1, 1)
         properties = reader.take(reader.number()) if flags & 0x20 else b""
         inputs, outputs = inputs + ins, outputs + outs
     for _ in range(2 * (outputs - 1)):
@@ -276,8 +288,9 @@ def _sub_streams(
     counts = [1] * len(blocks)
     kind = reader.expect(_END, _COUNTS, _SIZE, _CRC)
     if kind == _COUNTS:
-        counts = [reader.number() for _ in blocks]
+        counts = [reader.count() for _ in blocks]
         kind = reader.expect(_END, _SIZE, _CRC)
+    reader.check_count(sum(counts))
     members: list[Member] = []
     for block, count in zip(blocks, counts, strict=True):
         at = 0
