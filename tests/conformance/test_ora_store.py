@@ -165,7 +165,13 @@ class SftpStore(StoreContract):
         def make(contents: Mapping[Key, bytes]) -> Readable:
             self.fill(tmp_path / "store", contents)
             files = OraSftp(
-                PLACE, self.command(), str(tmp_path / "store"), IDENTITY, here="here", cost=175.0
+                PLACE,
+                self.command(),
+                str(tmp_path / "store"),
+                IDENTITY,
+                here="here",
+                cost=175.0,
+                runs=bytes(tmp_path / "runs"),
             )
             made.append(BulkOraStore(files))
             return made[-1]

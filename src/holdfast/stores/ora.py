@@ -67,7 +67,14 @@ def _open_files(remote: SpecialRemote, store: ria.RiaStore) -> OraFiles:
             shell_command=ssh_command(remote),
         )  # fmt: skip
         return OraSftp(
-            remote.place, argv, address.path, identity, here=here, cost=cost, force=force
+            remote.place,
+            argv,
+            address.path,
+            identity,
+            here=here,
+            cost=cost,
+            force=force,
+            runs=remote.annex_dir + b"/hold-runs",
         )
     from .ora_http import OraHttp
 

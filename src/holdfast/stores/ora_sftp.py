@@ -6,9 +6,8 @@ this run; they are renamed when they are whole.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from posixpath import dirname
@@ -20,6 +19,7 @@ from ..core.key import Key
 from ..core.place import Place, Presence
 from ..wire import ria, sftp
 from .ora_folder import check_writable
+from .runs import iter_dead, running
 from .sftp import SftpAnnex
 from .sftp_connection import NotSpokenError, SftpConnection
 from .sftp_file import Allowance, File
@@ -45,11 +45,13 @@ class OraSftp(SftpAnnex):
         *,
         here: str,
         cost: float,
+        runs: bytes,
         force: bool = False,
     ) -> None:
         """Nothing is started yet. ``argv`` starts a program that speaks SFTP.
 
-        ``store`` is the folder there, ``/~/x`` in the home folder; other words as for `OraFolder`.
+        ``store`` is the folder there, ``/~/x`` in the home folder; ``runs`` is a folder here, for
+        notes of what is being written there. Other words as for `OraFolder`.
         """
         folder = store.removeprefix("/~/") if store.startswith("/~/") else store
         super().__init__(place, argv, f"{folder}/{ria.dataset_path(identity)}", cost=cost)
@@ -57,6 +59,7 @@ class OraSftp(SftpAnnex):
         self._top = self._path.encode("utf-8", "surrogateescape")
         self._here = here
         self._force = force
+        self._runs = runs, str(place.id)
         self._layouts: tuple[ria.Layout | None, ria.Layout] | None = None
 
     def can_read(self) -> bool:
@@ -129,29 +132,29 @@ class OraSftp(SftpAnnex):
         """Put contents there, some at a time; each step of a batch takes one round trip."""
         self._check_writable()
         source = iter(items)
-        with self._connection() as (connection, objects):
+        with self._connection() as (connection, objects), running(*self._runs) as run:
             writer = SftpWriter(connection, self.place.label)
+            for dead in iter_dead(*self._runs):
+                _clean(writer, self._scratch(dead))
             writer.folder_mode = _group_mode(connection, objects.root)
-            top = b"%b/ora-remote-%b/transfer" % (self._top, self._here.encode())
-            scratch = b"%b/hold-%b" % (top, os.urandom(8).hex().encode())
+            scratch = self._scratch(run.name)
             writer.make_folders([scratch], depth=3)
-            try:
-                number = 0
-                while taken := list(islice(source, ASKED_MAX)):
-                    missing = yield from self._not_there(taken)
-                    for batch in _batches(missing):
-                        files = [
-                            (key, Outgoing(b"%b/%d" % (scratch, n), _path(objects, key), content))
-                            for n, (key, content) in enumerate(batch, number)
-                        ]
-                        number += len(files)
-                        yield from self._send(writer, files, progress)
-                    if connection.failure is not None:
-                        return
-            finally:
-                if connection.failure is None and not connection.broken:
-                    with suppress(HoldError):
-                        writer.remove_folders([scratch])
+            while taken := list(islice(source, ASKED_MAX)):
+                missing = yield from self._not_there(taken)
+                for batch in _batches(missing):
+                    files = [
+                        (key, Outgoing(b"%b/%d" % (scratch, n), _path(objects, key), content))
+                        for n, (key, content) in enumerate(batch)
+                    ]
+                    yield from self._send(writer, files, progress)
+                if connection.failure is not None:
+                    return
+            _clean(writer, scratch)
+            run.is_clean = True
+
+    def _scratch(self, run: bytes) -> bytes:
+        """Where a run's files are on their way; never more than a batch of them."""
+        return b"%b/ora-remote-%b/transfer/hold-%b" % (self._top, self._here.encode(), run)
 
     def _not_there(
         self, items: list[tuple[Key, Content]]
@@ -174,6 +177,7 @@ class OraSftp(SftpAnnex):
         try:
             writer.stage([file for _, file in files], progress)
             writer.name([file for _, file in files if file.error is None])
+            writer.remove([file.path for _, file in files if file.refused is not None])
         except HoldError as error:
             lost = error
         yield from ((key, file.error or lost) for key, file in files)
@@ -202,6 +206,12 @@ class OraSftp(SftpAnnex):
         assert self._layouts is not None
         store, objects = self._layouts
         check_writable(self.place, store or ria.Layout("unknown"), objects, forced=self._force)
+
+
+def _clean(writer: SftpWriter, scratch: bytes) -> None:
+    """Remove a folder of files on their way, whatever of them is there."""
+    writer.remove(b"%b/%d" % (scratch, number) for number in range(BATCH_FILES))
+    writer.remove_folders([scratch])
 
 
 def _nth_path(objects: ria.Layout, number: int, key: Key) -> bytes:

@@ -73,7 +73,7 @@ class OraStore:
 
     def send(self, key: Key, content: Content, progress: OnBytes) -> None:
         """Put one content there."""
-        for _, error in self.iter_send([(key, content)], progress):
+        for error in [error for _, error in self.iter_send([(key, content)], progress)]:
             if error is not None:
                 raise error
 
