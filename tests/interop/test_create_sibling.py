@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import stat
 from collections.abc import Iterator
@@ -36,18 +35,6 @@ def saved(tools: Tools, shelf: Path) -> Path:
 def ours(tools: Tools, saved: Path, bench: Path) -> Path:
     tools.copy(saved, bench / "ours")
     return bench / "ours"
-
-
-@pytest.fixture(scope="session")
-def ssh_environment(ssh_command: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which ``ssh`` reaches the test's server without another word."""
-    folder = tmp_path_factory.mktemp("ssh")
-    words = shlex.split(ssh_command)
-    words[0] = shutil.which("ssh") or "ssh"
-    (folder / "ssh").write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    (folder / "ssh").chmod(0o755)
-    known = [str(folder), os.path.dirname(shutil.which("git-annex") or ""), os.environ["PATH"]]
-    return {"PATH": os.pathsep.join(known)}
 
 
 def config(tools: Tools, folder: Path, name: str) -> str | None:

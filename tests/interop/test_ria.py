@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,18 +27,6 @@ pytestmark = [
 ]
 
 FILES = {"big.dat": os.urandom(300_000), "sub/a b.txt": b"one\n", "sub/c.txt": b"two\n"}
-
-
-@pytest.fixture(scope="session")
-def ssh_environment(ssh_command: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which ``ssh`` reaches the test's server without another word."""
-    folder = tmp_path_factory.mktemp("ssh")
-    words = shlex.split(ssh_command)
-    words[0] = shutil.which("ssh") or "ssh"
-    (folder / "ssh").write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    (folder / "ssh").chmod(0o755)
-    return {"PATH": f"{folder}{os.pathsep}{os.path.dirname(shutil.which('datalad') or '')}"
-            f"{os.pathsep}{os.environ['PATH']}"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

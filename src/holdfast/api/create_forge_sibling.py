@@ -43,10 +43,10 @@ def create_forge_sibling(
         if wanted is None:
             return left_alone(options.name or kind, "it is known here already")
         if found is not None and not wanted.is_known:
-            if options.existing is Existing.ERROR:
+            if options.existing == Existing.ERROR:
                 detail = "there is a repository of that name on the site"
                 raise faults.NOT_OURS(target=found.page, detail=detail)
-            if options.existing is Existing.SKIP:
+            if options.existing == Existing.SKIP:
                 return left_alone(wanted.name, f"{found.page} is there already")
         there = found or _make(client, forge, owner, name, options)
     except RemoteProtocolError as error:

@@ -21,7 +21,6 @@ from .datasets import Dataset
 
 FORGES = ("github", "gitlab", "gitea", "gogs", "gin")
 SPECIALS = ("s3", "special")
-NOBODY_ELSE = Sharing()
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -43,7 +42,8 @@ class SiblingOptions:
     name: str | None = None
     existing: Existing = Existing.ERROR
     bare: bool = False
-    sharing: Sharing = NOBODY_ELSE
+    shared: str | None = None
+    group: str | None = None
     update_hook: bool = False
     depends: Sequence[str] = ()
     new_store: bool = False
@@ -55,6 +55,11 @@ class SiblingOptions:
     site: str | None = None
     access: str = "https"
     words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sharing(self) -> Sharing:
+        """Who else may use it."""
+        return Sharing(self.shared, self.group)
 
 
 @dataclass(frozen=True)
@@ -162,9 +167,9 @@ def wanted_sibling(
         if other not in known:
             raise faults.NO_SUCH_PLACE(place=other, known=", ".join(sorted(known)) or "none")
     wanted = Wanted(dataset, name, url, options)
-    if name not in known or options.existing is Existing.RECONFIGURE or wanted.is_known:
+    if name not in known or options.existing == Existing.RECONFIGURE or wanted.is_known:
         return wanted
-    if options.existing is Existing.SKIP:
+    if options.existing == Existing.SKIP:
         return None
     where = known[name].get("url") or f"a special remote, {known[name].get('annex-uuid')}"
     raise faults.SIBLING_THERE(name=name, detail=f"it is {where}")
@@ -181,10 +186,10 @@ def may_use(wanted: Wanted, found: str, shown: str) -> bool:
         raise faults.NOT_OURS(target=shown, detail=detail)
     if "full" not in found or wanted.is_known:
         return True
-    if wanted.options.existing is Existing.ERROR:
+    if wanted.options.existing == Existing.ERROR:
         detail = "it is a repository with versions in it, perhaps of another data set"
         raise faults.NOT_OURS(target=shown, detail=detail)
-    return wanted.options.existing is Existing.RECONFIGURE
+    return wanted.options.existing == Existing.RECONFIGURE
 
 
 def left_alone(name: str, why: str) -> Outcome:

@@ -1,4 +1,4 @@
-"""Make a sibling: somewhere to push this data set to.
+"""Make a sibling: somewhere to push to.
 
 TARGET is one of these; nothing is sent to it yet.
 
@@ -76,7 +76,6 @@ def run(call: Call) -> int:
         SiblingOptions,
         iter_create_sibling,
     )
-    from ..wire.sibling_scripts import Sharing
 
     options = call.options
     is_special = options.target in SPECIALS
@@ -88,7 +87,8 @@ def run(call: Call) -> int:
         name=options.name,
         existing=Existing(options.existing),
         bare=options.bare,
-        sharing=Sharing(options.shared, options.group),
+        shared=options.shared,
+        group=options.group,
         update_hook=options.post_update_hook,
         depends=options.publish_depends,
         new_store=options.new_store,

@@ -19,7 +19,7 @@ COMMANDS = (
     ("drop", "drop", "daily", "Remove content here, once enough other copies are seen."),
     ("unlock", "unlock", "daily", "Make files writable, with a copy of their content."),
     ("lock", "lock", "daily", "Protect files from change again."),
-    ("create-sibling", "create_sibling", "content", "Make somewhere to push this data set to."),
+    ("create-sibling", "create_sibling", "content", "Make a sibling: somewhere to push to."),
     ("whereis", "whereis", "content", "Tell which places have the content of files."),
     ("find", "find", "content", "List files by whether and where their content is."),
     ("unused", "unused", "content", "List content here that no branch or tag uses."),
