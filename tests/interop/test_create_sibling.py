@@ -89,6 +89,20 @@ def test_siblings_by_ssh_take_what_datalad_pushes(
     assert (bench / "mine/big.dat").read_bytes() == FILES["big.dat"]
 
 
+@needs_datalad
+def test_siblings_that_datalad_made_are_cloned_and_got(
+    tools: Tools, ours: Path, bench: Path, ssh_environment: dict[str, str]
+) -> None:
+    tools.datalad(ours, "create-sibling", "-s", "there", bench / "there")
+    tools.hold(ours, "create-sibling", "../there")
+    tools.datalad(ours, "push", "--to", "there")
+    url = f"ssh://127.0.0.1{bench}/there"
+    for source, name in ((url, "by-ssh"), (str(bench / "there"), "by-path")):
+        tools.hold(bench, "clone", source, name, **ssh_environment)
+        tools.hold(bench / name, "get", **ssh_environment)
+        assert (bench / name / "big.dat").read_bytes() == FILES["big.dat"]
+
+
 def test_what_is_there_already_is_not_taken_over(tools: Tools, ours: Path, bench: Path) -> None:
     tools.write(bench / "full", {"a file": b"mine"})
     told = tools.hold(ours, "create-sibling", "../full", exits=4)

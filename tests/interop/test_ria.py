@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,15 +29,23 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("datalad") is None, reason="DataLad is not installed"),
 ]
 
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A plain web server of files."""
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+
 FILES = {"big.dat": os.urandom(300_000), "sub/a b.txt": b"one\n", "sub/c.txt": b"two\n"}
 
 
 @pytest.fixture(scope="module")
 def source(tools: Tools, shelf: Path) -> Path:
-    """A data set of DataLad's, pushed to a store that DataLad made, with an archive in it too."""
-    folder = tools.create("datalad", shelf / "source")
+    """A data set that DataLad pushed to a store that it made."""
+    folder = tools.create("hold", shelf / "source")
     tools.write(folder, FILES)
-    tools.save("datalad", folder)
+    tools.save("hold", folder)
     url = f"ria+file://{shelf}/store"
     tools.datalad(
         folder, "create-sibling-ria", "-s", "st", "--new-store-ok", "--alias", "study", url
@@ -114,6 +125,45 @@ def test_a_store_that_has_moved_is_read_where_it_is_now(
     assert contents(bench / "mine") == FILES
 
 
+def test_a_store_on_a_web_server_is_cloned_and_read(
+    tools: Tools, source: Path, bench: Path
+) -> None:
+    dataset = next((source.parent / "store").glob("*/*/annex")).parent
+    tools.git(dataset, "update-server-info")
+    handler = partial(Quiet, directory=str(source.parent / "store"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"ria+http://127.0.0.1:{server.server_address[1]}"
+        tools.hold(bench, "clone", f"{url}#~study", "mine")
+        mine = bench / "mine"
+        assert settings(tools, mine, "st-storage")["ora-url"] == url
+        assert settings(tools, mine, "origin")["datalad-publish-depends"] == "st-storage"
+        allowed = "annex.security.allowed-ip-addresses=127.0.0.1"
+        tools.hold(mine, "get", "-c", allowed, "--from", "st-storage")
+        server.shutdown()
+    assert contents(mine) == FILES
+
+
+def test_a_data_set_that_is_in_the_store_already_keeps_its_storage(
+    tools: Tools, source: Path, bench: Path
+) -> None:
+    url = f"ria+file://{source.parent}/store"
+    tools.hold(bench, "clone", source, "mine")
+    mine = bench / "mine"
+    words = ("create-sibling", "-s", "st", url)
+    assert "H368" in tools.hold(mine, *words, exits=4).all_text
+    tools.hold(mine, *words, "--existing", "skip")
+    assert settings(tools, mine, "st") == {}
+    tools.hold(mine, *words, "--existing", "reconfigure")
+    theirs = settings(tools, source, "st-storage")["annex-uuid"]
+    assert settings(tools, mine, "st-storage")["annex-uuid"] == theirs
+    tools.hold(mine, "get", "--from", "st-storage")
+    assert contents(mine) == FILES
+    other = (*words[:-1], f"ria+file://{bench}/other", "--new-store", "-s", "st2")
+    assert "H364" in tools.hold(mine, *other, "--storage-name", "origin", exits=4).all_text
+    assert not (bench / "other").exists()
+
+
 @pytest.mark.skipif(shutil.which("7z") is None, reason="7z is not installed (p7zip-full or 7zip)")
 def test_what_datalad_put_into_an_archive_is_read_from_it(
     tools: Tools, source: Path, bench: Path
@@ -150,7 +200,7 @@ def test_datalad_clones_and_gets_what_we_made_and_sent(tools: Tools, bench: Path
     assert settings(tools, bench / "theirs", "origin")["datalad-publish-depends"] == "st-storage"
     # And on with DataLad: what it sends, and what it drops, we see.
     tools.write(ours, {"new.txt": b"new\n"})
-    tools.save("datalad", ours)
+    tools.save("hold", ours)
     assert "st-storage" in tools.datalad(ours, "push", "--to", "st").text
     tools.annex(ours, "drop", "--from", "st-storage", "sub/c.txt")
     with open_dataset(ours) as dataset, open_sources(dataset) as sources:
@@ -178,7 +228,6 @@ def test_a_store_over_ssh_is_made_by_us_and_used_by_both(
     send_all(ours, "st-storage", ssh_environment)
     assert list((bench / "store").glob("*/*/ora-remote-*/transfer/*")) == []
     tools.git(ours, "push", "-q", "st", "main", "git-annex", **ssh_environment)
-    tools.annex(ours, "fsck", "--from", "st-storage", **ssh_environment)
     tools.datalad(bench, "clone", f"{url}#~study", "theirs", **ssh_environment)
     tools.datalad(bench / "theirs", "get", "big.dat", **ssh_environment)
     assert (bench / "theirs/big.dat").read_bytes() == FILES["big.dat"]

@@ -51,7 +51,9 @@ def create_ria_sibling(dataset: Dataset, target: str, options: SiblingOptions) -
     if wanted is None:
         return left_alone(options.name or usual, "it is known here already")
     config = _config(wanted, identity, target)
-    place, is_there = _place_in_store(wanted, store, identity, config)
+    known = _known_storage(dataset, config)
+    _check_storage_name(dataset, config["name"], known)
+    place, is_there = _place_in_store(wanted, store, identity, known or new_uuid())
     if not is_there:
         return left_alone(wanted.name, "the data set is in the store already")
     storage = config["name"]
@@ -93,7 +95,7 @@ def _config(wanted: Wanted, identity: str, target: str) -> dict[str, str]:
 
 
 def _place_in_store(
-    wanted: Wanted, store: RiaStore, identity: str, config: dict[str, str]
+    wanted: Wanted, store: RiaStore, identity: str, place: PlaceId
 ) -> tuple[PlaceId, bool]:
     """Make the folder in the store; gives which storage it is, and whether it is to be used."""
     address = parse_ssh_address(store.base) if store.scheme == "ssh" else None
@@ -103,7 +105,6 @@ def _place_in_store(
     said = run_script(look, shown, address=address, ssh_command=command)
     if not may_use(wanted, _without_leftovers(said.get("found", "")), shown):
         return PlaceId(""), False
-    place = _known_storage(wanted.dataset, config) or new_uuid()
     return _run(wanted, store, folder, identity, place, address), True
 
 
@@ -133,6 +134,21 @@ def _run(
         raise faults.NOT_OURS(target=store.url, detail=said["fails"])
     # A folder that is there already belongs to the storage it names.
     return PlaceId(said.get("uuid") or place)
+
+
+def _check_storage_name(dataset: Dataset, name: str, ours: PlaceId | None) -> None:
+    """Refuse a name that another remote has, here or in what all clones know.
+
+    Raises:
+        ConflictError: One has it.
+    """
+    here = dataset.repository.config.sections("remote").get(name)
+    if here is not None and here.get("annex-uuid") != ours:
+        raise faults.SIBLING_THERE(name=name, detail="its name was meant for the storage")
+    remotes = logs.parse_remotes(dataset.ledger.policy_file(b"remote.log"))
+    for place, config in remotes.items():
+        if config.get("name") == name and place not in (ours, *dataset.ledger.dead):
+            raise faults.SIBLING_THERE(name=name, detail=f"it is the special remote {place}")
 
 
 def _known_storage(dataset: Dataset, config: dict[str, str]) -> PlaceId | None:

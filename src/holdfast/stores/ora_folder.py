@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..core import faults
 from ..core.abilities import Answer, Content, OnBytes, Stream
@@ -161,9 +162,14 @@ class OraFolder:
 
     def _paths(self, key: Key) -> list[bytes]:
         try:
-            return [self._objects + path for path in ria.object_paths(self.layout(), key)]
+            return [self._objects + path for path in ria.object_paths(self._known, key)]
         except HoldError:
             return []
+
+    @cached_property
+    def _known(self) -> ria.Layout:
+        """The layout, read once: for paths of files that may be there or not."""
+        return self.layout()
 
     def _final(self, layout: ria.Layout, key: Key) -> bytes:
         return self._objects + ria.object_paths(layout, key)[0]
