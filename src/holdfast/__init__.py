@@ -74,6 +74,7 @@ _VALUES = {
 _VERBS = {
     "clone": "clone",
     "config": "config",
+    "copy": "between",
     "create": "create",
     "create_sibling": "create_sibling",
     "demo": "demo",
@@ -86,11 +87,16 @@ _VERBS = {
     "info": "info",
     "lock": "lock",
     "log": "log",
+    "move": "between",
+    "plan": "plan",
+    "push": "push",
     "remove": "remove",
     "save": "save",
+    "siblings": "siblings",
     "status": "status",
     "unlock": "lock",
     "unused": "unused",
+    "update": "update",
     "whereis": "whereis",
 }
 """Each verb, and the module of the api that has it and its ``iter_`` form."""

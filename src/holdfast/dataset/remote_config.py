@@ -10,6 +10,7 @@ from ..wire import logs
 from . import ledger_write
 from .config import Section, append_settings
 from .repository import Repository
+from .verified import approve, read_approved
 
 Settings = Sequence[tuple[str, str]]
 
@@ -63,24 +64,5 @@ def record_special(
         return logs.set_uuid_log(old, place, description.encode("utf-8", "surrogateescape"), when)
 
     ledger_write.record(repository, [(b"remote.log", set_config), (b"uuid.log", name_it)])
-    path = os.path.join(repository.annex_dir, b"verified-remote.log")
-    _rewrite(path, set_config(_content(path)))
-
-
-def _content(path: bytes) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return b""
-
-
-def _rewrite(path: bytes, content: bytes) -> None:
-    if content == _content(path):
-        return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path + b".new", "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(path + b".new", path)
+    if read_approved(repository).get(place) != dict(config):
+        approve(repository, place, config)
