@@ -18,6 +18,7 @@ TYPE_CHECKING = False  # type checkers read it as true; the typing module costs 
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.create_sibling import SiblingOptions as SiblingOptions
     from .core.errors import AccessError as AccessError
     from .core.errors import ConflictError as ConflictError
     from .core.errors import HoldError as HoldError
@@ -62,6 +63,7 @@ _VALUES = {
     "ProtocolError": "core.errors",
     "RemoteProtocolError": "core.errors",
     "Report": "core.outcome",
+    "SiblingOptions": "api.create_sibling",
     "Status": "core.outcome",
     "Trust": "core.place",
     "UsageError": "core.errors",
@@ -74,6 +76,7 @@ _VERBS = {
     "config": "config",
     "copy": "between",
     "create": "create",
+    "create_sibling": "create_sibling",
     "demo": "demo",
     "diff": "diff",
     "doctor": "doctor",

@@ -100,7 +100,8 @@ def _open_remote(
     verified = settings.get("annex-verified", "verified")
     if verified == "manual":
         raise faults.PLACE_UNVERIFIED(place=name, state=verified)
-    if url is None:
+    # git reaches a special remote by annex::, which is no other way to its content.
+    if url is None or url.startswith("annex::"):
         return _open_special(dataset, settings, place, ends)
     annex_url = settings.get("annexurl") or (url if url.startswith("annex+") else "")
     if annex_url.startswith("annex+") and place.id:

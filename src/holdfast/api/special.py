@@ -101,6 +101,7 @@ def special_remote(
         allowed_addresses=settings.get("annex.security.allowed-ip-addresses") or "",
         paths_of=_paths_of(dataset, place, config),
         wanted=_wanted(dataset, place) if config.get("type") == "external" else "",
+        settings=settings.get,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ COMMANDS = (
     ("update", "update", "daily", "Bring what siblings have that is new, and join it with ours."),
     ("unlock", "unlock", "daily", "Make files writable, with a copy of their content."),
     ("lock", "lock", "daily", "Protect files from change again."),
+    ("create-sibling", "create_sibling", "content", "Make a sibling: somewhere to push to."),
     ("whereis", "whereis", "content", "Tell which places have the content of files."),
     ("find", "find", "content", "List files by whether and where their content is."),
     ("siblings", "siblings", "content", "List, add or change the places that remotes lead to."),

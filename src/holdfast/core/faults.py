@@ -851,6 +851,72 @@ PACKED_SETTING = Fault(
     "say it again with these",
 )  # fmt: skip
 
+# H36: RIA stores, and making siblings
+
+STORE_READ_ONLY = Fault(
+    "H361", errors.AccessError,
+    "{place} can only be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+IN_ARCHIVE = Fault(
+    "H362", errors.PolicyError,
+    "{key} stays in {place}",
+    "it is in the archive of that store, from which single contents are not removed",
+    NOTHING_CHANGED,
+    "make the archive again without it (datalad export-archive-ora), if it really has to go",
+)  # fmt: skip
+NO_STORE = Fault(
+    "H363", errors.NotFoundError,
+    "there is no RIA store at {url}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "look at the address; hold create-sibling --new-store {url}    (makes a store there)",
+)  # fmt: skip
+SIBLING_THERE = Fault(
+    "H364", errors.ConflictError,
+    "there is a sibling {name} already",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another --name, or say --existing skip or --existing reconfigure",
+)  # fmt: skip
+SIBLING_FAILED = Fault(
+    "H365", errors.PlaceUnavailableError,
+    "{target} could not be made",
+    "{detail}",
+    "nothing was changed here; what was made there is used by the next try",
+    "mend what it says, then run the same command again",
+)  # fmt: skip
+NO_TOKEN = Fault(
+    "H366", errors.AccessError,
+    "{host} wants to know who you are",
+    "{detail}",
+    NOTHING_CHANGED,
+    "set {variable} to an access token of {host}, or keep one in git's credential helper",
+)  # fmt: skip
+FORGE_REFUSES = Fault(
+    "H367", errors.AccessError,
+    "{host} did not do it",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+NOT_OURS = Fault(
+    "H368", errors.ConflictError,
+    "{target} is there already",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another place, or say --existing reconfigure if it really is to be this data set's",
+)  # fmt: skip
+NO_IDENTITY_OF_DATASET = Fault(
+    "H369", errors.UsageError,
+    "{path} has no identity",
+    "a RIA store names data sets by the id in .datalad/config, and this one has none",
+    NOTHING_CHANGED,
+    "hold config --shared datalad.dataset.id=$(uuidgen); hold save .datalad",
+)  # fmt: skip
+
 
 def iter_faults() -> Iterator[Fault]:
     """Every fault, by code."""

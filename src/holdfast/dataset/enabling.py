@@ -28,6 +28,9 @@ _MARKERS = {
 }
 """Kinds that need nothing of this machine, and the setting that marks them."""
 
+IN_PROCESS = frozenset(("ora",))
+"""Programs of other remotes that we need not have: what they do is done by us."""
+
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -94,6 +97,8 @@ def _marker(kind: str, config: Mapping[str, str]) -> tuple[str, str] | str:
     if kind != "external":
         return f"a {kind} remote needs settings of this machine"
     program = config.get("externaltype", "")
+    if program in IN_PROCESS:
+        return "annex-externaltype", program
     if not program or "/" in program or shutil.which(f"git-annex-remote-{program}") is None:
         return f"it needs the program git-annex-remote-{program}"
     return "annex-externaltype", program
