@@ -34,6 +34,10 @@ def open_special(dataset: Dataset, local: Mapping[str, str], place: Place) -> Op
     if config.get("encryption", "none") != "none" or "chunk" in config:
         raise faults.NO_WAY(place=place.label, kind=f"{kind} (encrypted or in chunks)")
     notes = KeyNotes(dataset.repository, dataset.ledger)
+    if kind == "external" and config.get("externaltype") == "datalad-archives":
+        from .archives import open_archives  # late: few data sets have archives
+
+        return OpenedSpecial(open_archives(dataset, place), notes)
     settings = dataset.repository.config
     remote = SpecialRemote(
         place, config, local, dataset.repository.annex_dir, notes, environment=os.environ,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..core.abilities import Readable
 from ..core.key import Key
 from ..core.place import Place
+from ..wire.url_names import requestable
 from .url_store import UrlStore
 
 if TYPE_CHECKING:
@@ -45,4 +46,5 @@ class Web(UrlStore):
 
 def _usable(urls: Sequence[str]) -> list[str]:
     """Those for us; torrents, and what starts with a colon, is for other programs."""
-    return [url for url in urls if url.lower().startswith(("http://", "https://"))]
+    usable = (url for url in urls if url.lower().startswith(("http://", "https://")))
+    return [requestable(url) for url in usable]
