@@ -70,6 +70,8 @@ _VALUES = {
 }
 
 _VERBS = {
+    "addurl": "addurl",
+    "addurls": "addurls",
     "clone": "clone",
     "config": "config",
     "create": "create",
@@ -77,17 +79,23 @@ _VERBS = {
     "diff": "diff",
     "doctor": "doctor",
     "drop": "drop",
+    "export": "export",
+    "export_bag": "export_bag",
     "find": "find",
     "fsck": "fsck",
     "get": "get",
+    "import_bag": "import_bag",
     "info": "info",
     "lock": "lock",
     "log": "log",
+    "metadata": "metadata",
     "remove": "remove",
     "save": "save",
     "status": "status",
     "unlock": "lock",
+    "unpack": "unpack",
     "unused": "unused",
+    "urls": "urls",
     "whereis": "whereis",
 }
 """Each verb, and the module of the api that has it and its ``iter_`` form."""

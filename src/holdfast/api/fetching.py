@@ -142,7 +142,7 @@ class _Fetcher:
         self._flush()
         yield from self._iter_said()
         self.finish()
-        yield from self._arrivals.iter_recorded(self._plan.action)
+        yield from self._arrivals.iter_recorded(self._plan.action, same=Status.OK)
 
     def finish(self) -> None:
         """Record what came so far."""

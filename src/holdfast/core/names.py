@@ -16,6 +16,11 @@ def refusal_of_path(path: bytes) -> str:
 
     A good one is relative, normal (no ``.``, no ``..``, no doubled slash) and ends in a name.
     """
+    return way_out(path) or steering_name(path)
+
+
+def way_out(path: bytes) -> str:
+    """Why a path does not lead to a file below the folder it is put to; empty when it does."""
     if not path or path.endswith(b"/"):
         return "it names no file"
     if path.startswith(b"/"):
@@ -27,6 +32,14 @@ def refusal_of_path(path: bytes) -> str:
             return f"it has {name.decode() or 'an empty name'} in it"
         if len(name) > _NAME_MAX:
             return f"a name in it is longer than {_NAME_MAX} bytes"
+        if _folded(name) in (b".git", b"git~1"):
+            return f"{name.decode('utf-8', 'replace')} is git's own"
+    return ""
+
+
+def steering_name(path: bytes) -> str:
+    """Says of a path by which git would be steered that it is one; empty for all others."""
+    for name in path.split(b"/"):
         if _folded(name) in STEERING:
             return f"{name.decode('utf-8', 'replace')} would steer git"
     return ""

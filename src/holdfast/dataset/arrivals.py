@@ -23,7 +23,7 @@ from ..core.outcome import Outcome, Status
 from ..core.system_errors import as_fault
 from ..wire.branch_paths import location_log
 from ..wire.pointer import link_target, pointer
-from .commit import Recorded, commit
+from .commit import SAME, Recorded, commit
 from .index_file import clear_dead_locks, index_state
 from .ingest import copy_file
 from .key_facts import KeyFacts
@@ -140,11 +140,15 @@ class Arrivals:
             waiting.fill(_Records(self._records))
         self._forget_note()
 
-    def iter_recorded(self, action: str) -> Iterator[Outcome]:
-        """All that was taken and recorded, by path; after `finish`."""
+    def iter_recorded(self, action: str, same: Status = Status.NOT_NEEDED) -> Iterator[Outcome]:
+        """All that was taken and recorded, by path; after `finish`.
+
+        ``same`` is the status of what lay there already.
+        """
         for record in _Records(self._records):
             key = Key(record.key) if record.key else None
-            yield Outcome(action, Status.OK, os.fsdecode(record.path), key, record.size)
+            status = same if record.verb == SAME else Status.OK
+            yield Outcome(action, status, os.fsdecode(record.path), key, record.size)
 
     def _tell_ledger(self) -> None:
         """Tell the ledger what is known so far; the version is still to be made."""
@@ -172,7 +176,7 @@ class Arrivals:
             self._put(one, one.key)
         if not (spot.there and same):
             self._place(one, full, replaces=spot.there)
-        self._remember(one, full)
+        self._remember(one, full, was_there=spot.there and same)
 
     def _put(self, one: Arrival, key: Key) -> None:
         if one.file is not None:
@@ -219,7 +223,7 @@ class Arrivals:
                 file.write(pointer(key))
         os.chmod(temporary, 0o755 if executable else 0o644)
 
-    def _remember(self, one: Arrival, full: bytes) -> None:
+    def _remember(self, one: Arrival, full: bytes, *, was_there: bool) -> None:
         status = os.lstat(full)
         if stat.S_ISLNK(status.st_mode):
             mode, blob = LINK, os.readlink(full)
@@ -227,7 +231,9 @@ class Arrivals:
             assert one.key is not None
             mode, blob = EXECUTABLE if status.st_mode & stat.S_IXUSR else FILE, pointer(one.key)
         oid = self._writer.add(BLOB, blob)
-        verb = "modify" if self.spots.is_tracked(one.path) else "add"
+        verb = "add"
+        if self.spots.is_tracked(one.path):
+            verb = SAME if was_there else "modify"
         record = Recorded.of(one.path, mode, oid, status, one.key, one.size, verb)
         self._records.add(one.path + b"\0" + marshal.dumps(tuple(record)))
         self.count += 1
