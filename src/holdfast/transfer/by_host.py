@@ -107,7 +107,7 @@ class ByHost(Generic[Item, Result]):
     def _put(self, item: Item) -> None:
         with self._changed:
             self._waiting.setdefault(self._host_of(item), deque()).append(item)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _take(self, *, wait: bool) -> list[tuple[Item, Result | None, BaseException | None]]:
         with self._changed:

@@ -76,7 +76,7 @@ class Downloads:
         path = self._folder + b"/" + name
         try:
             with locks.exclusive(path + b".lck"):
-                one = _Download(path, backend, self._progress)
+                one = _Download(path, backend, self._progress, self._room)
                 try:
                     self._fetch(one, url, size)
                     return one.finish(b"%b/url%d" % (self._target, next(self._numbers)))
@@ -86,14 +86,16 @@ class Downloads:
         except OSError as error:
             raise as_fault(error, os.fsdecode(path)) from error
 
+    def _room(self, size: int) -> None:
+        refusal = self._admit(size)
+        if refusal is not None:
+            raise refusal
+
     def _fetch(self, one: _Download, url: str, size: int | None) -> None:
         for left in range(ROUNDS_MAX - 1, -1, -1):
             had = one.size
             try:
-                with self._client.open(requestable(url), one.size) as answer:
-                    refusal = self._admit(answer.left or 0)
-                    if refusal is not None:
-                        raise refusal
+                with self._client.open(requestable(url), one.resumed_at) as answer:
                     one.take(answer, size)
                 return
             except PlaceUnavailableError:
@@ -105,15 +107,21 @@ class Downloads:
 class _Download:
     """The unfinished file of one URL."""
 
-    def __init__(self, path: bytes, backend: bytes, progress: OnBytes) -> None:
+    def __init__(self, path: bytes, backend: bytes, progress: OnBytes, room: OnBytes) -> None:
         self.path = path
         self.size = 0
         self._backend = backend
         self._progress = progress
+        self._room = room
         self._hasher: Hasher = hasher(backend)
         self._state = ""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._resume()
+
+    @property
+    def resumed_at(self) -> int:
+        """Where to go on; at the start when nobody could tell whether it is still the same."""
+        return self.size if self._state else 0
 
     def _resume(self) -> None:
         """Hash what an earlier run left, if it wrote down of what."""
@@ -145,7 +153,10 @@ class _Download:
         if not answer.offset:
             self._restart()
         self._note(answer.validator)
+        self._room(answer.left or 0)
         for chunk in answer.chunks:
+            if answer.left is None:
+                self._room(len(chunk))
             self._hasher.update(chunk)
             _write(self._file, chunk)
             self.size += len(chunk)
