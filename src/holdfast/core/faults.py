@@ -443,6 +443,56 @@ NOT_THERE = Fault(
     "hold whereis    (says which places are known to have it)",
 )  # fmt: skip
 
+WHICH_SIBLING = Fault(
+    "H311", errors.UsageError,
+    "it is not clear which sibling is meant",
+    "the branch goes with none, and there are: {known}",
+    NOTHING_CHANGED,
+    "hold push --to NAME    (hold siblings lists them; hold siblings add NAME URL adds one)",
+)  # fmt: skip
+NO_BRANCH = Fault(
+    "H312", errors.UsageError,
+    "no branch is checked out here",
+    "a version that no branch leads to cannot be pushed or updated",
+    NOTHING_CHANGED,
+    "git switch BRANCH    (or git switch -c NEW-BRANCH)",
+)  # fmt: skip
+VERSIONS_WITHHELD = Fault(
+    "H313", errors.IncompleteError,
+    "no version was sent to {place}",
+    "some of the content that it names did not get there",
+    "what did get there is kept, and is not sent again",
+    "run the same command again; hold push --data nothing sends versions alone",
+)  # fmt: skip
+PUSH_REFUSED = Fault(
+    "H314", errors.ConflictError,
+    "{place} did not take {ref}",
+    "{detail}",
+    "nothing there was overwritten",
+    "hold update --from {place}    (joins what is there with ours); then hold push",
+)  # fmt: skip
+MERGE_CONFLICT = Fault(
+    "H315", errors.ConflictError,
+    "{ref} cannot be joined with what is here",
+    "both changed: {files}",
+    "the merge was undone; your files and versions are as they were",
+    "git merge {ref}; choose a side for each file, hold save    (or git merge -X ours {ref})",
+)  # fmt: skip
+NOT_FORWARD = Fault(
+    "H316", errors.ConflictError,
+    "{ref} and what is here have gone different ways",
+    "--how ff-only takes only what follows from the version that is here",
+    NOTHING_CHANGED,
+    "hold update --how merge",
+)  # fmt: skip
+IN_THE_WAY = Fault(
+    "H317", errors.ConflictError,
+    "{ref} could not be joined with what is here",
+    "{detail}",
+    "your files and versions are as they were",
+    "hold save    (records your changes); then run the same command again",
+)  # fmt: skip
+
 # H4: this machine
 
 NO_ROOM = Fault(
