@@ -88,3 +88,19 @@ def test_closing_early_starts_nothing_more() -> None:
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert len(done) < 10
+
+
+def test_closing_early_ends_what_is_in_progress() -> None:
+    ended = threading.Event()
+
+    def work(item: str) -> None:
+        while item == "b1":
+            time.sleep(0.001)
+            workers.check()
+
+    workers: ByHost[str, None] = ByHost(work, host, Pace(jobs=2))
+    workers.on_stop = ended.set
+    results = workers.iter_results(["a1", "b1"])
+    assert next(results)[0] == "a1"
+    results.close()  # type: ignore[attr-defined]
+    assert ended.is_set()

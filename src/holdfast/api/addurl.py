@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ..core import faults
@@ -39,6 +40,10 @@ def iter_addurl(
     if path is not None and len(urls) > 1:
         raise faults.BAD_USAGE(what="--path names one file, for one URL", command="addurl")
     wishes = [Wish(url, path if path is not None else _path(folder, url)) for url in urls]
+    names = Counter(wish.path for wish in wishes)
+    twice = [os.fsdecode(name) for name, number in names.items() if number > 1]
+    if twice:
+        raise faults.BAD_USAGE(what=f"several URLs are to become {twice[0]}", command="addurl")
     plan = FetchPlan(
         How(how), IfExists(if_exists), Pace(jobs=dataset.jobs(jobs) + 2), message, "addurl"
     )

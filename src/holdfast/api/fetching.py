@@ -134,6 +134,8 @@ class _Fetcher:
         workers: ByHost[_Task, _Got | HoldError] = ByHost(self._work, _host_of, self._plan.pace)
         with open_client(self._dataset, workers.sleep) as client:
             self._client = client
+            workers.on_stop = client.close
+            self._check = workers.check
             self._downloads = self._open_downloads(client)
             for task, got in workers.iter_results(self._iter_tasks(wishes)):
                 self._progress.advance(1, 0)
@@ -158,9 +160,13 @@ class _Fetcher:
             client,
             self._dataset.repository.annex_dir + b"/hold-downloads",
             self._arrivals.folder,
-            progress=lambda size: self._progress.advance(0, size),
+            progress=self._advance,
             admit=self._admit,
         )
+
+    def _advance(self, size: int) -> None:
+        self._check()
+        self._progress.advance(0, size)
 
     def _admit(self, size: int) -> HoldError | None:
         with self._room_lock:

@@ -85,6 +85,8 @@ class _Getter:
         workers: ByHost[_Task, _Got | HoldError] = ByHost(self._work, _host_of, pace)
         batch: list[tuple[_Task, _Got]] = []
         with open_client(self._dataset, workers.sleep) as client:
+            workers.on_stop = client.close
+            self._check = workers.check
             folder = self._dataset.repository.annex_dir + b"/hold-downloads"
             self._downloads: Downloads = Downloads(
                 client, folder, self._folder, progress=self._advance, admit=self._admit
@@ -101,6 +103,7 @@ class _Getter:
         yield from self._put(batch)
 
     def _advance(self, size: int) -> None:
+        self._check()
         self._progress.advance(0, size)
 
     def _admit(self, size: int) -> HoldError | None:

@@ -109,7 +109,7 @@ def iter_check_urls(
         return
     listener = progress or Silence()
     pace = Pace(jobs=(jobs or 16), per_host=per_host, rate_max=rate)
-    with _checker(dataset, pace) as checker:
+    with _Checker(dataset, pace) as checker:
         listener.start(None, None)
         try:
             for link, failure in checker.iter_results(_iter_links(dataset, wanted)):
@@ -131,6 +131,7 @@ class _Checker:
 
     def __enter__(self) -> _Checker:
         self._client = self._opened.__enter__()
+        self._by_host.on_stop = self._client.close
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -151,9 +152,6 @@ class _Checker:
             detail = f"there are {answer.size} bytes instead of {link.key.size}: something else"
             return _dead(link, detail)
         return None
-
-
-_checker = _Checker
 
 
 def _dead(link: _Link, detail: str) -> HoldError:

@@ -13,18 +13,24 @@ if TYPE_CHECKING:
     from ..stores.http import HttpClient
 
 
+PATIENCE_S = 300.0
+"""As long as this we wait when a server asks for it; when for longer, it counts as not there."""
+
+
 @contextmanager
 def open_client(
     dataset: Dataset, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[HttpClient]:
     """A client that heeds annex.security.allowed-url-schemes and allowed-ip-addresses."""
     from ..stores.http import SCHEMES, HttpClient
+    from ..stores.http_connection import Limits
 
     config = dataset.repository.config
     allowed = config.get("annex.security.allowed-url-schemes")
     schemes = SCHEMES if allowed is None else SCHEMES & set(allowed.split())
     addresses = config.get("annex.security.allowed-ip-addresses") or ""
-    client = HttpClient(allowed_addresses=addresses, schemes=schemes, sleep=sleep)
+    limits = Limits(retry_after_max_s=PATIENCE_S)
+    client = HttpClient(allowed_addresses=addresses, schemes=schemes, limits=limits, sleep=sleep)
     try:
         yield client
     finally:

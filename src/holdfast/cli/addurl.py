@@ -11,6 +11,7 @@ import os
 from argparse import ArgumentParser
 
 from ..core import faults
+from ..core.errors import UsageError
 from .call import Call
 from .text import parse_count
 
@@ -58,12 +59,20 @@ def how_of(call: Call) -> str:
     return "fast" if options.fast else "relaxed" if options.relaxed else "fetch"
 
 
+def folder_here(call: Call) -> bytes:
+    """The current folder, or the top of a data set that it is not in."""
+    try:
+        return call.dataset.relative(["."])[0]
+    except UsageError:
+        return b""
+
+
 def run(call: Call) -> int:
     """Carry it out."""
     from ..api.addurl import iter_addurl
 
     options = call.options
-    path, folder = None, call.dataset.relative(["."])[0]
+    path, folder = None, folder_here(call)
     if options.path is not None:
         found = call.dataset.relative([options.path])[0]
         if options.path.endswith("/") or os.path.isdir(options.path):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError
 
 from ..core import faults
-from .addurl import add_fetch_options, how_of
+from .addurl import add_fetch_options, folder_here, how_of
 from .call import Call
 from .text import parse_count
 
@@ -80,7 +80,7 @@ def run(call: Call) -> int:
         kind=options.kind,
         key_format=options.key,
         metadata=options.meta,
-        folder=call.dataset.relative(["."])[0],
+        folder=folder_here(call),
         how=how,
         if_exists=options.if_exists,
         dry_run=options.dry_run,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser
 
+from .addurl import folder_here
 from .call import Call
 
 EXAMPLES = (
@@ -21,7 +22,7 @@ EXAMPLES = (
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
     parser.add_argument("bag", metavar="BAG", help="the folder that has bagit.txt in it")
-    parser.add_argument("--into", metavar="FOLDER", default=".", help="where to put the files")
+    parser.add_argument("--into", metavar="FOLDER", help="put the files there, not here")
     parser.add_argument(
         "--if-exists", choices=("fail", "skip", "overwrite"), default="fail",
         help="what to do where other content is already",
@@ -38,9 +39,13 @@ def run(call: Call) -> int:
         iter_import_bag(
             call.dataset,
             os.path.abspath(os.fsencode(options.bag)),
-            into=call.dataset.relative([options.into])[0],
+            into=folder_here(call) if options.into is None else _into(call, options.into),
             if_exists=options.if_exists,
             message=options.message,
             progress=call.progress,
         )
     )
+
+
+def _into(call: Call, folder: str) -> bytes:
+    return call.dataset.relative([folder])[0]

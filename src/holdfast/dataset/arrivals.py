@@ -39,6 +39,9 @@ from .unrecorded import Unrecorded, unrecorded
 from .waiting import Waiting
 
 FILE, EXECUTABLE, LINK = b"100644", b"100755", b"120000"
+_ORDER = 8
+"""Bytes of the number that tells in which order files of the same path came."""
+
 _FACTS_MAX = 10_000
 """After so many facts the ledger is told, before the version is made."""
 
@@ -235,7 +238,8 @@ class Arrivals:
         if self.spots.is_tracked(one.path):
             verb = SAME if was_there else "modify"
         record = Recorded.of(one.path, mode, oid, status, one.key, one.size, verb)
-        self._records.add(one.path + b"\0" + marshal.dumps(tuple(record)))
+        order = self.count.to_bytes(_ORDER, "big")
+        self._records.add(one.path + b"\0" + order + marshal.dumps(tuple(record)))
         self.count += 1
 
 
@@ -245,7 +249,7 @@ def _says(path: bytes, target: bytes) -> bool:
 
 
 class _Records:
-    """What was taken, by path; of one path that came twice the last in the order of the disk."""
+    """What was taken, by path; of what came to one path the last."""
 
     def __init__(self, spill: SortedSpill) -> None:
         self._spill = spill
@@ -260,4 +264,4 @@ class _Records:
 
 
 def _record(item: bytes) -> Recorded:
-    return Recorded._make(marshal.loads(item[item.index(b"\0") + 1 :]))
+    return Recorded._make(marshal.loads(item[item.index(b"\0") + 1 + _ORDER :]))

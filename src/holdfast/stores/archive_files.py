@@ -119,7 +119,7 @@ class _Tar:
         unpacked = tempfile.TemporaryFile(dir=os.fsdecode(scratch))  # noqa: SIM115 (kept open)
         try:
             with _opener(self._file)(path, "rb") as source:
-                while chunk := source.read(CHUNK):
+                while chunk := _read(source):
                     refusal = admit(len(chunk))
                     if refusal is not None:
                         raise refusal
@@ -175,6 +175,16 @@ class _Tar:
     def close(self) -> None:
         """See `Archive`."""
         self._file.close()
+
+
+def _read(source: Any) -> bytes:
+    try:
+        return bytes(source.read(CHUNK))
+    except OSError as error:
+        # What the modules for compression raise of damage has no number of the system's.
+        if error.errno is not None:
+            raise
+        raise ProtocolError(f"its compression is damaged: {error}") from None
 
 
 def _tar_member(

@@ -34,6 +34,10 @@ class _Host:
     not_before: float = 0.0
 
 
+class Stopped(BaseException):
+    """Unwinds a thread's work when all is stopping."""
+
+
 class ByHost(Generic[Item, Result]):
     """Threads that take items of hosts that are ready; results come as they end."""
 
@@ -45,6 +49,9 @@ class ByHost(Generic[Item, Result]):
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Nothing begins before results are asked for."""
+        self.on_stop: Callable[[], None] = lambda: None
+        """Called when the work ends, or is to end at once: wakes threads that wait for a host."""
         self._work = work
         self._host_of = host_of
         self._pace = pace
@@ -55,6 +62,11 @@ class ByHost(Generic[Item, Result]):
         self._changed = threading.Condition()
         self._stopping = False
         self._mine = threading.local()
+
+    def check(self) -> None:
+        """For work functions that take long: ends them when all is stopping."""
+        if self._stopping:
+            raise Stopped
 
     def sleep(self, seconds: float) -> None:
         """Wait in a work function because its host asks for it; others leave that host alone."""
@@ -68,7 +80,7 @@ class ByHost(Generic[Item, Result]):
     def iter_results(self, items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
         """Work on each item; what a work function raises is raised here.
 
-        Closing the iterator lets work in progress end, and starts none.
+        Closing the iterator, or Ctrl-C, starts no more, and ends what is in progress.
         """
         threads = [
             threading.Thread(target=self._run, name="host", daemon=True)
@@ -80,6 +92,7 @@ class ByHost(Generic[Item, Result]):
             with self._changed:
                 self._stopping = True
                 self._changed.notify_all()
+            self.on_stop()
             for thread in threads:
                 if thread.ident is not None:
                     thread.join()
