@@ -64,12 +64,7 @@ def iter_metadata(
 
     The fact ``fields`` has each field's values. What is said is said of the content, so of every
     file that has it.
-
-    Raises:
-        UsageError: Something is to be changed, and no file is named.
     """
-    if wishes and not paths:
-        raise faults.BAD_USAGE(what="name the files to change", command="metadata")
     wanted = Wanted(dataset, "metadata", paths)
     yield from wanted.iter_failures()
     if wanted.nothing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Mapping
 
+from ..core import faults
 from ..core.outcome import Outcome
 from .call import Call
 from .text import printable, quote
@@ -49,6 +50,9 @@ def run(call: Call) -> int:
         *(Wish.of(Verb.ADD, word) for word in options.add),
         *(Wish.of(Verb.ADD, f"tag={word}") for word in options.tag),
     ]
+
+    if wishes and not options.paths:
+        raise faults.BAD_USAGE(what="name the files to change (. for all)", command="metadata")
 
     def tell(outcome: Outcome) -> str:
         name = quote(call.show_path(outcome.path))
