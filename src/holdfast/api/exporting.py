@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,14 +113,27 @@ def new_name(target: bytes) -> Iterator[bytes]:
         os.makedirs(folder, exist_ok=True)
         yield temporary
         sync_file_system(folder)
-        # Between this look and the rename another's file could be lost; a folder's could not.
-        if os.path.lexists(target):
-            raise faults.TARGET_EXISTS(path=os.fsdecode(target))
-        os.rename(temporary, target)
+        _give_name(temporary, target)
     except OSError as error:
         raise as_fault(error, os.fsdecode(target)) from error
     finally:
         _remove(temporary)
+
+
+def _give_name(temporary: bytes, target: bytes) -> None:
+    """Rename, but never over what somebody else made there meanwhile."""
+    try:
+        if not os.path.isdir(temporary):
+            os.link(temporary, target)
+            return
+    except FileExistsError:
+        raise faults.TARGET_EXISTS(path=os.fsdecode(target)) from None
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+            raise
+    if os.path.lexists(target):
+        raise faults.TARGET_EXISTS(path=os.fsdecode(target))
+    os.rename(temporary, target)
 
 
 def _remove(path: bytes) -> None:

@@ -62,6 +62,8 @@ def iter_metadata(
 ) -> Iterator[Outcome]:
     """The metadata of files below some paths, or all; after what ``wishes`` change, if any.
 
+    Of all files, those of which nothing is said are left out.
+
     The fact ``fields`` has each field's values. What is said is said of the content, so of every
     file that has it.
     """
@@ -79,6 +81,8 @@ def iter_metadata(
         changed = _change(dataset, found, [key for _, key in block], wishes) if wishes else {}
         for file, key in block:
             fields = changed.get(key, found.get(key, {}))
+            if not (fields or wishes or paths):
+                continue
             status = Status.NOT_NEEDED if wishes and key not in changed else Status.OK
             facts = {"fields": {name: _texts(values) for name, values in fields.items()}}
             yield Outcome("metadata", status, os.fsdecode(file.path), key, facts=facts)

@@ -24,7 +24,10 @@ EXAMPLES = (
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
     parser.add_argument(
-        "paths", nargs="*", metavar="PATH", help="files or folders; without one, all are shown"
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="files or folders; without one, all of which something is said",
     )
     for word, value, text in (
         ("--set", "FIELD=VALUE", "make this the only value of a field"),

@@ -75,7 +75,7 @@ class Arrivals:
         self.repository = repository
         self.objects = objects
         self.rules = Rules(repository)
-        self.spots = Spots(repository)
+        self.spots = Spots(repository, objects)
         self._stack = ExitStack()
 
     def __enter__(self) -> Arrivals:

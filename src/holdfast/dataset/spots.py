@@ -15,6 +15,7 @@ from ..wire.pointer import POINTER_SIZE_MAX, key_of_link, key_of_pointer
 from .annexed import TrackedFile
 from .git import hex_oid
 from .index_file import read_index
+from .objects import Objects
 from .populate import matches
 from .repository import Repository
 
@@ -35,8 +36,9 @@ class Spot(NamedTuple):
 class Spots:
     """Looks at paths of one work tree; its index is read once."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, objects: Objects) -> None:
         self._repository = repository
+        self._objects = objects
         self._top = repository.top + b"/"
         self._index = read_index(repository)
         self._good_folders: set[bytes] = set()
@@ -59,14 +61,17 @@ class Spots:
             return Spot(there=True, key=key, kept=key is not None)
         if not stat.S_ISREG(status.st_mode):
             return Spot(there=True)
-        return self._look_at_file(path, full, status.st_size)
+        return self._look_at_file(path, full, status)
 
     def is_tracked(self, path: bytes) -> bool:
         """Whether the index knows the path."""
         return self._index is not None and self._index.find(path) is not None
 
-    def _look_at_file(self, path: bytes, full: bytes, size: int) -> Spot:
-        data = b""
+    def _look_at_file(self, path: bytes, full: bytes, status: os.stat_result) -> Spot:
+        known = self._unlocked_key(path)
+        if known is not None and self._is_as_held(known, status):
+            return Spot(there=True, key=known, kept=True)
+        data, size = b"", status.st_size
         if size <= _READ_MAX:
             with open(full, "rb") as file:
                 data = file.read()
@@ -79,14 +84,28 @@ class Spots:
         position = self._index.find(path) if self._index is not None else None
         if self._index is None or position is None:
             return Spot(there=True)
-        _, mode, raw, _, _ = self._index.row(position)
-        oid = Oid(raw)
+        oid = Oid(self._index.row(position)[2])
         if data is not None and hash_object(b"blob", data, self._repository.object_format) == oid:
             return Spot(there=True, kept=True)
-        key = self._pointed(oid) if mode != int(SYMLINK_MODE, 8) else None
+        key = self._unlocked_key(path)
         if key is None or not matches(full, TrackedFile(path, FILE_MODE, hex_oid(oid), key)):
             return Spot(there=True)
         return Spot(there=True, key=key, kept=True)
+
+    def _unlocked_key(self, path: bytes) -> Key | None:
+        """The key of an unlocked file, as the index has it."""
+        position = self._index.find(path) if self._index is not None else None
+        if self._index is None or position is None:
+            return None
+        _, mode, oid, _, _ = self._index.row(position)
+        return None if mode == int(SYMLINK_MODE, 8) else self._pointed(Oid(oid))
+
+    def _is_as_held(self, key: Key, status: os.stat_result) -> bool:
+        """Whether a file looks like the copy that was made of content here."""
+        held = self._objects.content_path(key)
+        if held is None or status.st_size != key.size:
+            return False
+        return os.stat(held).st_mtime_ns == status.st_mtime_ns
 
     def _pointed(self, oid: Oid) -> Key | None:
         reader = self._repository.git.objects
