@@ -72,6 +72,8 @@ _VALUES = {
 }
 
 _VERBS = {
+    "addurl": "addurl",
+    "addurls": "addurls",
     "clone": "clone",
     "config": "config",
     "copy": "between",
@@ -81,13 +83,19 @@ _VERBS = {
     "diff": "diff",
     "doctor": "doctor",
     "drop": "drop",
+    "export": "export",
+    "export_bag": "export_bag",
     "find": "find",
     "fsck": "fsck",
     "get": "get",
+    "import_bag": "import_bag",
     "info": "info",
     "lock": "lock",
     "log": "log",
+    "metadata": "metadata",
     "move": "between",
+    "packed_compact": "packed",
+    "packed_verify": "packed",
     "plan": "plan",
     "push": "push",
     "remove": "remove",
@@ -95,8 +103,10 @@ _VERBS = {
     "siblings": "siblings",
     "status": "status",
     "unlock": "lock",
+    "unpack": "unpack",
     "unused": "unused",
     "update": "update",
+    "urls": "urls",
     "whereis": "whereis",
 }
 """Each verb, and the module of the api that has it and its ``iter_`` form."""

@@ -266,4 +266,5 @@ def _open_web(dataset: Dataset) -> Readable:
         Place(WEB, "web", ledger.trust.get(WEB, Trust.SEMITRUSTED)),
         urls_of,
         allowed_addresses=config.get("annex.security.allowed-ip-addresses") or "",
+        schemes=(config.get("annex.security.allowed-url-schemes") or "http https").split(),
     )

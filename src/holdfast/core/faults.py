@@ -652,6 +652,100 @@ UNSAFE_SETTING = Fault(
     "{next}",
 )  # fmt: skip
 
+# H8: from the web, archives, bags
+
+URL_WITH_PASSWORD = Fault(
+    "H801", errors.UsageError,
+    "the URL at {host} holds a password",
+    "what is registered is seen by everybody who has a clone",
+    NOTHING_CHANGED,
+    "leave user and password out of the URL; where it needs them, copy the file here and hold save",
+)  # fmt: skip
+UNSAFE_NAME = Fault(
+    "H802", errors.UsageError,
+    "no file can be made at {path}",
+    "{detail}",
+    "nothing was written there",
+    "give it another name, or another folder to go to",
+)  # fmt: skip
+SPOT_TAKEN = Fault(
+    "H803", errors.ConflictError,
+    "{path} is there already, with other content",
+    "what lies there is not replaced unless that is asked for and it can be had back",
+    "it was left as it is",
+    "--if-exists skip leaves such files out, --if-exists overwrite replaces those that are saved",
+)  # fmt: skip
+BAD_TABLE = Fault(
+    "H804", errors.UsageError,
+    "the table {name} cannot be used: {what}",
+    "{detail}",
+    "nothing was fetched and nothing was changed",
+    "mend it, and look with --dry-run what would be done",
+)  # fmt: skip
+DEAD_URL = Fault(
+    "H805", errors.PlaceUnavailableError,
+    "{path} is not to be had at {url}",
+    "{detail}",
+    "nothing was changed; the URL stays registered",
+    "hold urls --remove URL PATH takes it away, hold urls --add URL PATH registers another",
+)  # fmt: skip
+NO_ARCHIVE = Fault(
+    "H806", errors.UsageError,
+    "{path} cannot be unpacked",
+    "{detail}",
+    NOTHING_CHANGED,
+    "tar (plain, gz, bz2, xz) and zip archives can be, once they are saved: hold save {quoted}",
+)  # fmt: skip
+LEFT_PACKED = Fault(
+    "H807", errors.PolicyError,
+    "{path} was not unpacked",
+    "{detail}",
+    "it is in the archive as before, and all other files were taken",
+    "where it is needed, take it from the archive by hand",
+)  # fmt: skip
+NOT_IN_ARCHIVE = Fault(
+    "H808", errors.NotFoundError,
+    "{key} cannot be had from an archive",
+    "{detail}",
+    NOTHING_CHANGED,
+    "hold get the archive first; its content has to be here",
+)  # fmt: skip
+BAD_BAG = Fault(
+    "H809", errors.IntegrityError,
+    "{path} is not taken from the bag",
+    "{detail}",
+    "all files that are as the bag's manifests say were taken in",
+    "ask whoever made the bag for a whole one, and import that again",
+)  # fmt: skip
+NO_BAG = Fault(
+    "H810", errors.UsageError,
+    "{path} is no bag that can be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "a bag has bagit.txt, a manifest-ALGORITHM.txt and the folder data (RFC 8493)",
+)  # fmt: skip
+TARGET_EXISTS = Fault(
+    "H811", errors.ConflictError,
+    "{path} is there already",
+    "what is exported gets its name in one step, and replaces nothing",
+    "it was left as it is",
+    "name something that is not there yet",
+)  # fmt: skip
+NOT_EXPORTED = Fault(
+    "H812", errors.PlaceUnavailableError,
+    "{path} is not in the export: its content is not here",
+    "only what is here can be copied",
+    "the export was not given its name; nothing half made stays",
+    "hold get it first; or --missing leave-out exports the rest",
+)  # fmt: skip
+BAD_FIELD = Fault(
+    "H813", errors.UsageError,
+    "{field} is no metadata field that can be set",
+    "{detail}",
+    NOTHING_CHANGED,
+    "names have letters, digits, and _ - . after the first; set one as NAME=VALUE",
+)  # fmt: skip
+
 INCOMPLETE = Fault(
     "H001", errors.IncompleteError,
     "{failed} of {total} items failed",
