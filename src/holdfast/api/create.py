@@ -9,6 +9,7 @@ from pathlib import Path
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.progress import Progress, Silence
 from ..dataset import create as making
+from .datasets import Dataset
 
 
 def iter_create(
@@ -20,18 +21,24 @@ def iter_create(
     force: bool = False,
     annex: bool = True,
     settings: Mapping[str, str] | None = None,
+    inside: Dataset | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Make a data set of a folder, new or full; nothing in it is moved or changed.
 
-    A bare git repository gets an annex and an identity, and nothing else.
+    A bare git repository gets an annex and an identity, and nothing else. The new one is written
+    down in the data set that it is ``inside`` of, and those that contain it record that.
 
     Raises:
+        UsageError: It does not lie in the data set it is to be inside of.
         UsageError: There is no such profile or backend, or a bare repository cannot have it;
             or the folder is inside of one of git's own.
         ConflictError: It is a repository already, and ``force`` is not given.
     """
-    del progress
+    if inside is not None:
+        from .joining import check_place
+
+        check_place(inside, os.fsencode(path))
     repository = making.create(
         os.path.abspath(os.fsencode(path)), profile=profile, backend=backend,
         description=description, annex=annex, force=force, settings=settings or {},
@@ -43,6 +50,10 @@ def iter_create(
     note = "" if annex else "plain git: record files with git add and git commit, not hold save"
     yield Outcome("create", Status.OK, os.fsdecode(repository.top), note=note, facts=facts)
     repository.close()
+    if inside is not None:
+        from .joining import CREATED, Joining, iter_join
+
+        yield from iter_join(inside, Joining(repository.top, CREATED), progress or Silence())
 
 
 def create(path: Path | str | bytes, **options: object) -> Report:

@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
+from .recursion import add_recursion, levels_of
 from .text import parse_copies
 
 EXAMPLES = (
@@ -39,6 +40,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--force", metavar="REASON", help="without looking for other copies; the reason is kept"
     )
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -62,6 +64,7 @@ def run(call: Call) -> int:
             force_reason=reason,
             numcopies=options.numcopies,
             auto=options.auto,
+            levels=levels_of(options),
             progress=call.progress,
         )
     )

@@ -3,6 +3,9 @@
 Content comes from the cheapest place that has it and is checked as it arrives; when a place
 fails, the next one goes on from there. What is here already is left alone, so the same command
 can be run again after any interruption.
+
+A data set inside this one that PATH leads to or into is installed on the way, with the version
+that belongs here; with -r all are that are missing.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
+from .recursion import add_recursion, levels_of
 from .text import parse_count
 
 EXAMPLES = (
     ("hold get sub-07", "all content below sub-07"),
-    ("hold get --from tape T1w.nii.gz", "from one place only"),
+    ("hold get -n -r sourcedata", "install all data sets below, without content"),
     ("hold get --auto", "what the rules of this place ask for"),
 )
 
@@ -33,8 +37,12 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
     parser.add_argument(
+        "-n", "--no-data", action="store_true", help="only install data sets, without content"
+    )
+    parser.add_argument(
         "--auto", action="store_true", help="what this place wants, or what lacks copies"
     )
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -53,6 +61,8 @@ def run(call: Call) -> int:
             jobs=options.jobs or call.settings.jobs,
             all_versions=options.all,
             auto=options.auto,
+            levels=levels_of(options),
+            content=not options.no_data,
             progress=call.progress,
         )
     )

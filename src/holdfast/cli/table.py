@@ -5,6 +5,7 @@ GROUPS = (
     ("daily", "Daily work"),
     ("content", "Content"),
     ("history", "History"),
+    ("nesting", "Data sets in a data set"),
     ("care", "Care"),
 )
 
@@ -25,6 +26,9 @@ COMMANDS = (
     ("info", "info", "content", "Describe the data set, or files in it."),
     ("log", "log", "history", "List versions, newest first."),
     ("diff", "diff", "history", "List what differs between two versions."),
+    ("subdatasets", "subdatasets", "nesting", "List the data sets inside this one."),
+    ("foreach", "foreach", "nesting", "Run a command in each data set inside this one."),
+    ("uninstall", "uninstall", "nesting", "Remove data sets inside this one, seen elsewhere."),
     ("fsck", "fsck", "care", "Read content again and check it against its key."),
     ("config", "config", "care", "Show or set the rules of the data set."),
     ("remove", "remove", "care", "Remove a whole data set, once all of it is seen elsewhere."),
@@ -36,7 +40,7 @@ COMMANDS = (
 VERBATIM = ("annex",)
 """Commands that read all of their words by themselves."""
 
-ALIASES = (("uninstall", "remove"),)
+ALIASES: tuple[tuple[str, str], ...] = ()
 """Other names that work; they are not listed."""
 
 ELSEWHERE = (

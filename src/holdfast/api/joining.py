@@ -1,0 +1,77 @@
+"""Write a new data set down in the one around it, as DataLad does, and up to the one named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..core import faults
+from ..core.outcome import Outcome
+from ..core.progress import Progress
+from ..dataset.registering import Addition, register
+from ..dataset.repository import Repository
+from ..dataset.submodules import MODULES, inner_datasets
+from .datasets import Dataset
+from .save import iter_save
+
+CREATED = "[DATALAD] Created subdataset"
+CLONED = "[DATALAD] Added subdataset"
+_NAMED_MAX = 3
+
+
+class Joining(NamedTuple):
+    """A data set that shall belong to another, by its folder; where others can clone it.
+
+    ``source`` is what somebody cloned, ``url`` what git can clone; None for one made here.
+    """
+
+    top: bytes
+    message: str
+    source: str | None = None
+    url: str | None = None
+
+
+def check_place(outer: Dataset, folder: bytes) -> None:
+    """Refuse a folder that cannot become a data set inside another; before it is made.
+
+    Raises:
+        UsageError: It is not in that data set, or is that data set itself.
+        NotFoundError: It is in a data set that is not installed.
+        ConflictError: The outer one has files there, or a data set.
+    """
+    path = outer.relative([os.path.abspath(folder)])[0]
+    name = os.fsdecode(path)
+    if not path:
+        what = f"{os.fsdecode(outer.top)} is the data set itself, not a folder in it"
+        raise faults.BAD_USAGE(what=what, command="create")
+    inner = inner_datasets(outer.repository, [path]).get(path)
+    if inner is not None and path != inner.folder:
+        if not inner.installed:
+            raise faults.NOT_INSTALLED(path=os.fsdecode(inner.folder), quoted=name)
+        from .nesting import open_inside
+
+        with open_inside(outer, inner.folder) as around:
+            check_place(around, folder)
+        return
+    listing = outer.repository.git.run("ls-files", "-z", "--", path)
+    names = [os.fsdecode(one) for one in listing.split(b"\0") if one]
+    if names:
+        rest = len(names) - _NAMED_MAX
+        told = ", ".join(names[:_NAMED_MAX]) + (f" and {rest} more" if rest > 0 else "")
+        raise faults.TAKEN_PLACE(path=name, names=told)
+
+
+def iter_join(outer: Dataset, joining: Joining, progress: Progress) -> Iterator[Outcome]:
+    """Register a data set in the one right around it, and save that, up to ``outer``."""
+    path = outer.relative([joining.top])[0]
+    around = Repository(os.path.dirname(joining.top))
+    try:
+        full = os.path.realpath(joining.top)
+        inside = os.path.relpath(full, os.path.realpath(around.top))
+        register(around, [Addition(inside, joining.url, joining.source)])
+        modules = os.path.join(os.path.realpath(around.top), MODULES)
+    finally:
+        around.close()
+    paths = [outer.relative([modules])[0], path]
+    yield from iter_save(outer, paths, message=joining.message, progress=progress)

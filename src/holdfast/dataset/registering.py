@@ -1,0 +1,85 @@
+"""Writing down data sets inside a data set: .gitmodules, as DataLad writes it, and git's settings.
+
+What others wrote into .gitmodules stays as it is: sections are added at the end or taken out.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from .config import Section, append_settings
+from .repository import Repository
+from .submodules import MODULES, dataset_id, read_modules
+
+_writing = threading.Lock()
+
+
+class Addition(NamedTuple):
+    """A data set to write down: where it is, where git can clone it, what somebody cloned.
+
+    Without ``url`` it is where it lies.
+    """
+
+    path: bytes
+    url: str | None = None
+    source: str | None = None
+
+
+def register(repository: Repository, additions: Iterable[Addition]) -> None:
+    """Write data sets into .gitmodules and git's settings; what is there stays as it is."""
+    with _writing:
+        known = read_modules(repository)
+        new = [one for one in additions if one.path not in known]
+        if not new:
+            return
+        sections = [_section(repository, one) for one in new]
+        append_settings(os.path.join(repository.top, MODULES), sections)
+    activate(repository, [(os.fsdecode(one.path), _url(one)) for one in new])
+
+
+def _section(repository: Repository, one: Addition) -> Section:
+    name = os.fsdecode(one.path)
+    settings = [("path", name), ("url", _url(one))]
+    identity = dataset_id(os.path.join(repository.top, one.path))
+    if identity:
+        settings.append(("datalad-id", identity))
+    if one.source is not None:
+        settings.append(("datalad-url", one.source))
+    return f"submodule.{name}", settings
+
+
+def _url(one: Addition) -> str:
+    return one.url or f"./{os.fsdecode(one.path)}"
+
+
+def activate(repository: Repository, names: Sequence[tuple[str, str]]) -> None:
+    """Tell git, by name and URL, of data sets that are installed now."""
+    known = repository.config
+    new: list[Section] = [
+        (f"submodule.{name}", [("active", "true"), ("url", url)])
+        for name, url in names
+        if known.get(f"submodule.{name}.url") is None
+    ]
+    if new:
+        append_settings(os.path.join(repository.common_dir, b"config"), new)
+        repository.forget_config()
+
+
+def deactivate(repository: Repository, name: str) -> None:
+    """Let git forget what it was told of a data set that is installed no more."""
+    if repository.config.sections("submodule").get(name):
+        repository.git.ask("config", "--local", "--remove-section", f"submodule.{name}")
+        repository.forget_config()
+
+
+def unregister(repository: Repository, path: bytes) -> bool:
+    """Take a data set out of .gitmodules; False when it is not in it."""
+    named = read_modules(repository).get(path)
+    if named is None:
+        return False
+    modules = os.path.join(repository.top, MODULES)
+    repository.git.run("config", "--file", modules, "--remove-section", f"submodule.{named.name}")
+    return True
