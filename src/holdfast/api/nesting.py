@@ -150,9 +150,14 @@ def rerooted_error(error: HoldError, path: bytes) -> HoldError:
     name = os.fsdecode(path)
     told = copy.copy(error)
     told.what = f"in {name}: {error.what}"
-    folder = shlex.quote(name).replace("\\", r"\\")
-    told.hint = _COMMAND.sub(rf"\1 -C {folder}\2", error.hint, count=1)
+    told.hint = step_in(path, error.hint)
     return told
+
+
+def step_in(path: bytes, hint: str) -> str:
+    """A next step that was written for a data set inside, as it is taken from the outer one."""
+    folder = shlex.quote(os.fsdecode(path))
+    return _COMMAND.sub(lambda found: f"{found[1]} -C {folder}{found[2]}", hint, count=1)
 
 
 def _failed(action: str, path: bytes, error: HoldError) -> Outcome:

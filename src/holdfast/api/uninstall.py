@@ -14,7 +14,7 @@ from ..dataset import removing
 from ..dataset.registering import deactivate, unregister
 from ..dataset.submodules import MODULES, Submodule, is_installed, iter_submodules
 from .datasets import Dataset
-from .nesting import Nested, Walk, iter_nested, rerooted_error
+from .nesting import Nested, Walk, iter_nested, step_in
 from .remove import iter_remove
 from .save import iter_save
 
@@ -82,8 +82,8 @@ def _take_away(
     try:
         outcome = _remove(top, reason, nested.dataset, progress)
     except HoldError as error:
-        told = rerooted_error(error, nested.prefix) if nested.prefix else error
-        return Outcome(action, Status.ERROR, name, error=told, note=told.why)
+        error.hint = step_in(path, error.hint)
+        return Outcome(action, Status.ERROR, name, error=error, note=error.why)
     if outcome.status is Status.OK:
         deactivate(repository, one.name or os.fsdecode(one.path))
     return replace(outcome, action=action, path=name)

@@ -33,24 +33,30 @@ def add_options(parser: ArgumentParser) -> None:
 def run(call: Call) -> int:
     """Carry it out."""
     options = call.options
-    reason = call.reason
-    if not (options.path or options.dataset):
-        raise faults.BAD_USAGE(what="name the data set to remove", command="remove")
-    if options.path and options.dataset:
-        from ..api.uninstall import iter_uninstall
+    if not (options.path and options.dataset):
+        return remove_whole(call, options.path)
+    from ..api.uninstall import iter_uninstall
 
-        paths = call.dataset.relative([options.path])
-        return call.finish(
-            iter_uninstall(
-                call.dataset, paths, force_reason=reason, forget=True, progress=call.progress
-            )
-        )
+    reason = call.reason
+    paths = call.dataset.relative([options.path])
+    found = iter_uninstall(
+        call.dataset, paths, force_reason=reason, forget=True, progress=call.progress
+    )
+    return call.finish(found)
+
+
+def remove_whole(call: Call, path: str | None) -> int:
+    """Remove the data set in a folder, or the one that -d names."""
+    reason = call.reason
+    named = call.options.dataset
+    if not (path or named):
+        raise faults.BAD_USAGE(what="name the data set to remove", command=call.command)
     from ..api.nesting import dataset_named
     from ..api.remove import iter_remove
 
     return call.finish(
         iter_remove(
-            options.path or dataset_named(options.dataset),
+            path or dataset_named(named),
             force_reason=reason,
             settings=call.settings.values,
             progress=call.progress,
