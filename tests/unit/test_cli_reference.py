@@ -49,7 +49,9 @@ def test_every_option_is_explained_and_every_command_speaks_json() -> None:
         arguments, options = own_actions(parser)
         assert all(action.help for action in [*arguments, *options]), name
         required = (
-            ["bash" if name == "completion" else "x"] if name in ("clone", "completion", "foreach") else []
+            ["bash" if name == "completion" else "x"]
+            if name in ("clone", "completion", "foreach")
+            else []
         )
         assert parser.read([*required, "--json"]).json is True, name
 

@@ -38,16 +38,24 @@ def iter_clone(
     """
     wanted = parse_clone_source(os.fspath(source), datalad_top=datalad_top(settings or {}))
     target = _target(wanted, path)
+    given = os.fspath(source)
+    workshop = None
     if inside is not None:
-        from .joining import check_place
+        from .joining import check_place, was_left, workshop_of
 
         check_place(inside, target)
+        if was_left(inside, target, wanted.urls):
+            note = "an interrupted call has made it"
+            yield Outcome("clone", Status.NOT_NEEDED, os.fsdecode(target), note=note)
+            yield from _iter_join(inside, given, target, wanted.urls[0], progress or Silence())
+            return
+        workshop = workshop_of(inside)
     listener = progress or Silence()
     listener.start(None, None)
     try:
         cloned = make_clone(
             wanted.urls, target, version=wanted.version, description=description,
-            siblings=wanted.siblings, told=listener.note,
+            siblings=wanted.siblings, workshop=workshop, told=listener.note,
         )  # fmt: skip
     finally:
         listener.stop()
@@ -58,7 +66,7 @@ def iter_clone(
     }
     yield Outcome("clone", Status.OK, os.fsdecode(target), note=_note(cloned), facts=facts)
     if inside is not None:
-        yield from _iter_join(inside, os.fspath(source), target, cloned.url, listener)
+        yield from _iter_join(inside, given, target, cloned.url, listener)
 
 
 def _iter_join(

@@ -35,25 +35,43 @@ def iter_create(
             or the folder is inside of one of git's own.
         ConflictError: It is a repository already, and ``force`` is not given.
     """
-    if inside is not None:
-        from .joining import check_place
+    folder = os.path.abspath(os.fsencode(path))
+    if inside is None:
+        yield _make(folder, profile, backend, description, settings, annex=annex, force=force)
+        return
+    from .joining import CREATED, Joining, check_place, iter_join, was_begun, was_left
 
-        check_place(inside, os.fsencode(path))
+    check_place(inside, folder)
+    if was_left(inside, folder):
+        note = "an interrupted call has made it"
+        yield Outcome("create", Status.NOT_NEEDED, os.fsdecode(folder), note=note)
+    else:
+        force = force or was_begun(inside, folder)
+        yield _make(folder, profile, backend, description, settings, annex=annex, force=force)
+    yield from iter_join(inside, Joining(folder, CREATED), progress or Silence())
+
+
+def _make(
+    folder: bytes,
+    profile: str,
+    backend: str | None,
+    description: str | None,
+    settings: Mapping[str, str] | None,
+    *,
+    annex: bool,
+    force: bool,
+) -> Outcome:
     repository = making.create(
-        os.path.abspath(os.fsencode(path)), profile=profile, backend=backend,
-        description=description, annex=annex, force=force, settings=settings or {},
+        folder, profile=profile, backend=backend, description=description, annex=annex,
+        force=force, settings=settings or {},
     )  # fmt: skip
     facts: dict[str, object] = {"annex": False}
     if annex:
         facts = {} if repository.bare else {"profile": profile}
         facts["uuid"] = repository.uuid
     note = "" if annex else "plain git: record files with git add and git commit, not hold save"
-    yield Outcome("create", Status.OK, os.fsdecode(repository.top), note=note, facts=facts)
     repository.close()
-    if inside is not None:
-        from .joining import CREATED, Joining, iter_join
-
-        yield from iter_join(inside, Joining(repository.top, CREATED), progress or Silence())
+    return Outcome("create", Status.OK, os.fsdecode(repository.top), note=note, facts=facts)
 
 
 def create(path: Path | str | bytes, **options: object) -> Report:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, Status, complete
-from ..dataset.submodules import Submodule, iter_submodules
+from ..dataset.submodules import Submodule, iter_submodules, may_have_any
 from ..wire.subdataset_sources import without_login
 from .datasets import Dataset
 from .nesting import Walk, iter_nested, open_inside, rerooted
@@ -48,7 +48,8 @@ def _iter_all(
     for one in iter_submodules(dataset.repository, paths):
         path = os.fsdecode(prefix + one.path)
         yield path, one
-        if one.installed and levels != 1:
+        deep = one.installed and levels != 1
+        if deep and may_have_any(os.path.join(dataset.top, one.path)):
             try:
                 inner = open_inside(dataset, one.path)
             except HoldError as error:

@@ -28,7 +28,12 @@ COMMANDS = (
     ("diff", "diff", "history", "List what differs between two versions."),
     ("subdatasets", "subdatasets", "nesting", "List the data sets inside this one."),
     ("foreach", "foreach", "nesting", "Run a command in each installed data set inside this one."),
-    ("uninstall", "uninstall", "nesting", "Remove data sets inside this one, once they are seen elsewhere."),
+    (
+        "uninstall",
+        "uninstall",
+        "nesting",
+        "Remove data sets inside this one, if all is elsewhere.",
+    ),
     ("fsck", "fsck", "care", "Read content again and check it against its key."),
     ("config", "config", "care", "Show or set the rules of the data set."),
     ("remove", "remove", "care", "Remove a whole data set, once all of it is seen elsewhere."),

@@ -1,4 +1,4 @@
-"""Remove data sets inside this one, once they are seen elsewhere.
+"""Remove data sets inside this one, if all is elsewhere.
 
 Their places stay: an empty folder and the version that belongs there; `hold get -n PATH` brings
 it back.

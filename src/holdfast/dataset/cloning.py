@@ -28,6 +28,8 @@ SCRATCH = b".hold-cloning-"
 """How the name of an unfinished clone begins."""
 
 LOCK = b".lck"
+WORKSHOP = b"hold-cloning"
+"""The folder in a data set's git folder where clones that go into it are built."""
 _NAME_MAX = 200
 
 ORIGIN = "origin"

@@ -22,12 +22,11 @@ from ..wire.subdataset_sources import (
     order_remotes,
     without_login,
 )
-from .cloning import Cloned, check_target, clone
+from .cloning import WORKSHOP, Cloned, check_target, clone
 from .registering import activate
 from .repository import Repository
 from .submodules import Submodule
 
-WORKSHOP = b"hold-cloning"
 _PREFIX = SETTING.removeprefix("datalad.get.")
 
 

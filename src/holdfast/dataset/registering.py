@@ -10,6 +10,9 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from ..core.errors import ProtocolError
+from ..wire.config_text import iter_config
+from ..wire.subdataset_sources import without_login
 from .config import Section, append_settings
 from .repository import Repository
 from .submodules import MODULES, dataset_id, read_modules
@@ -20,7 +23,7 @@ _writing = threading.Lock()
 class Addition(NamedTuple):
     """A data set to write down: where it is, where git can clone it, what somebody cloned.
 
-    Without ``url`` it is where it lies.
+    Without ``url`` it is where the remote is that its branch follows, else where it lies.
     """
 
     path: bytes
@@ -35,14 +38,15 @@ def register(repository: Repository, additions: Iterable[Addition]) -> None:
         new = [one for one in additions if one.path not in known]
         if not new:
             return
+        new = [one._replace(url=one.url or _url(repository, one.path)) for one in new]
         sections = [_section(repository, one) for one in new]
         append_settings(os.path.join(repository.top, MODULES), sections)
-    activate(repository, [(os.fsdecode(one.path), _url(one)) for one in new])
+    activate(repository, [(os.fsdecode(one.path), one.url or "") for one in new])
 
 
 def _section(repository: Repository, one: Addition) -> Section:
     name = os.fsdecode(one.path)
-    settings = [("path", name), ("url", _url(one))]
+    settings = [("path", name), ("url", one.url or "")]
     identity = dataset_id(os.path.join(repository.top, one.path))
     if identity:
         settings.append(("datalad-id", identity))
@@ -51,8 +55,23 @@ def _section(repository: Repository, one: Addition) -> Section:
     return f"submodule.{name}", settings
 
 
-def _url(one: Addition) -> str:
-    return one.url or f"./{os.fsdecode(one.path)}"
+def _url(repository: Repository, path: bytes) -> str:
+    remote = followed_remote(os.path.join(repository.top, path))
+    return without_login(remote) if remote else f"./{os.fsdecode(path)}"
+
+
+def followed_remote(folder: bytes) -> str | None:
+    """The URL of the remote that the branch follows which is checked out in a repository."""
+    try:
+        with open(folder + b"/.git/HEAD", "rb") as file:
+            branch = file.read().strip().removeprefix(b"ref: refs/heads/")
+        with open(folder + b"/.git/config", "rb") as file:
+            values = {item[:3]: item.value or b"" for item in iter_config(file.read())}
+    except (OSError, ProtocolError):
+        return None
+    remote = values.get(("branch", branch, "remote"))
+    url = values.get(("remote", remote, "url"))
+    return os.fsdecode(url) if url else None
 
 
 def activate(repository: Repository, names: Sequence[tuple[str, str]]) -> None:

@@ -6,6 +6,7 @@ other is ever started.
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -16,10 +17,12 @@ from ..wire.config_text import iter_config
 from ..wire.gitobjects import Oid
 from .annexed import SUBMODULE
 from .git import NO_FILTER, Git, from_hex, hex_oid
+from .index_file import index_path
 from .repository import Repository
 
 MODULES = b".gitmodules"
 _PATHSPEC_BYTES_MAX = 60_000
+_MODE = int(SUBMODULE, 8).to_bytes(4, "big")
 
 
 class Submodule(NamedTuple):
@@ -79,6 +82,8 @@ def iter_gitlinks(
     repository: Repository, paths: Sequence[bytes] = ()
 ) -> Iterator[tuple[bytes, Oid]]:
     """Path and version of every data set in the index at or below some paths, in order."""
+    if not _may_name_any(index_path(repository)):
+        return
     few = sum(map(len, paths)) < _PATHSPEC_BYTES_MAX
     specs = paths if few else ()
     for field in repository.git.iter_fields("ls-files", "-s", "-z", "--", *specs):
@@ -88,6 +93,23 @@ def iter_gitlinks(
         _, oid, stage = facts.split(b" ")
         if stage == b"0" and (few or any(path == p or path.startswith(p + b"/") for p in paths)):
             yield path, from_hex(oid)
+
+
+def may_have_any(folder: bytes) -> bool:
+    """Whether the repository in a folder may have data sets inside; seen without a process."""
+    git_dir = os.path.join(folder, b".git")
+    return not os.path.isdir(git_dir) or _may_name_any(git_dir + b"/index")
+
+
+def _may_name_any(index: bytes) -> bool:
+    """Whether the mode of a submodule is in an index file, or a sign that others belong to it."""
+    try:
+        with open(index, "rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (FileNotFoundError, ValueError):
+        return False
+    with data:
+        return any(data.find(sign) >= 0 for sign in (_MODE, b"link", b"sdir"))
 
 
 def read_modules(repository: Repository) -> dict[bytes, Named]:

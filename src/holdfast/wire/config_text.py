@@ -16,7 +16,7 @@ _SECTION = re.compile(rb'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\\n]|\\[^\n])*)")?\
 _VARIABLE = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:(=)[ \t]*|(?=[\r\n#;]|\Z))")
 _PIECE = re.compile(
     rb'(?P<end>\r?\n|\Z)|(?P<comment>[#;][^\n]*)|(?P<more>\\\r?\n)|\\(?P<escape>[nbt"\\])|'
-    rb'(?P<quote>")|(?P<blank>[ \t]+)|(?P<text>[^\s\\"#;]+|[\r\f\v])'
+    rb'(?P<quote>")|(?P<blank>[ \t\r\f\v]+)|(?P<text>[^\s\\"#;]+)'
 )
 _ESCAPES = {b"n": b"\n", b"b": b"\b", b"t": b"\t"}
 
