@@ -126,7 +126,7 @@ def iter_copy_from(
     dataset: Dataset, paths: Sequence[bytes], name: str, *, jobs: int | None = None
 ) -> Iterator[Outcome]:
     """Bring content here from one other place."""
-    for outcome in iter_get(dataset, paths, source=name, jobs=jobs):
+    for outcome in iter_get(dataset, paths, source=name, jobs=jobs, follow=False):
         yield _as("copy", outcome)
 
 
@@ -157,7 +157,7 @@ def _move_here(
     failed: dict[Key | None, Outcome] = {}
     wanted = [file.path for file in block if file.key in new]
     if wanted:
-        found = iter_get(dataset, wanted, source=other.name, jobs=jobs)
+        found = iter_get(dataset, wanted, source=other.name, jobs=jobs, follow=False)
         failed = {o.key: o for o in found if not o.good}
     with open_sources(dataset) as sources:
         remover = Remover(dataset, other, sources, None, "move")

@@ -56,6 +56,7 @@ def iter_drop(
     numcopies: int | None = None,
     auto: bool = False,
     levels: int | None = 0,
+    follow: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Remove content of files below some paths; an outcome for each, refused ones with the reason.
@@ -63,7 +64,8 @@ def iter_drop(
     ``numcopies`` stands in for the configured number. ``force_reason`` drops without proof; who
     and why is kept in the data set's log of waivers. ``auto`` passes over what is not here, is
     wanted here, or has too few other copies by the ledger. ``levels`` is how many levels of data
-    sets inside lose theirs too, None for all.
+    sets inside lose theirs too, None for all; without ``follow`` a path that leads into one is
+    refused.
     """
 
     def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
@@ -72,7 +74,7 @@ def iter_drop(
             numcopies=numcopies, auto=auto, progress=progress or Silence(),
         )  # fmt: skip
 
-    return iter_in_each(dataset, paths, work, "drop", Walk(levels))
+    return iter_in_each(dataset, paths, work, "drop", Walk(levels, follow=follow))
 
 
 def _iter_drop_in(

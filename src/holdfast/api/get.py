@@ -42,6 +42,7 @@ def iter_get(
     auto: bool = False,
     levels: int | None = 0,
     content: bool = True,
+    follow: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Bring content of files below some paths (all without one) here; an outcome for each file.
@@ -52,7 +53,7 @@ def iter_get(
 
     ``levels`` is how many levels of data sets inside get theirs too, None for all. Those that are
     not installed are installed first, as those are that a path leads into; with ``content`` false
-    that is all that is done.
+    that is all that is done. Without ``follow`` such a path is refused.
     """
     listener = progress or Silence()
 
@@ -69,7 +70,7 @@ def iter_get(
 
         return install_in(outer, one, listener)
 
-    return iter_in_each(dataset, paths, work, "get", Walk(levels, install=install))
+    return iter_in_each(dataset, paths, work, "get", Walk(levels, follow=follow, install=install))
 
 
 def _iter_get_in(

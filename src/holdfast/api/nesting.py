@@ -65,13 +65,15 @@ class Walk:
     ``levels`` is how many levels to go down from what was named, None for all; a path that lies
     in a data set inside is followed into it at any level. ``enter`` says whether a data set that
     is itself a path is gone into, or is a thing of the outer one. ``changed_only`` leaves out
-    those without changes in them. With ``install`` those that are missing are installed.
+    those without changes in them. With ``install`` those that are missing are installed. Without
+    ``follow`` a path that leads into a data set inside is the outer one's, which refuses it.
     """
 
     levels: int | None = 0
     order: Order = Order.TOP_DOWN
     enter: bool = True
     changed_only: bool = False
+    follow: bool = True
     install: Install | None = field(default=None, repr=False)
 
     @property
@@ -227,6 +229,8 @@ def _is_below(path: bytes, nested: Nested, walk: Walk) -> bool:
 def _leading_in(nested: Nested, walk: Walk) -> dict[bytes, list[bytes]]:
     """Of the given paths those that lead into a data set inside, by that data set."""
     leading: dict[bytes, list[bytes]] = {}
+    if not walk.follow:
+        return leading
     for path, inner in inner_datasets(nested.dataset.repository, nested.paths).items():
         is_itself = path == inner.folder
         if (walk.enter or not is_itself) and (inner.installed or walk.install is not None):
