@@ -362,6 +362,19 @@ def test_plain_git_inside_is_no_hindrance(tools: Tools, tmp_path: Path) -> None:
     assert tools.hold(top, "find", "-r").text == ""
 
 
+def test_any_name_is_written_so_that_git_can_read_it(tools: Tools, tmp_path: Path) -> None:
+    top = tools.create("hold", tmp_path / "top")
+    names = ["a\nb", "a b", 'q"u\\o#te; ']
+    for name in names:
+        tools.hold(top, "create", "-d", ".", name)
+    listed = tools.hold(top, "subdatasets", "--json").records()
+    assert sorted(str(one["path"]) for one in listed) == sorted(names)
+    assert tools.git(top, "config", "-f", ".gitmodules", "submodule.a b-2.path").text == "a b\n"
+    assert tools.git(top, "config", "submodule.a b.url").text == "./a\nb\n"
+    assert is_clean_to_us(tools, top)
+    tools.hold(top, "uninstall", ".", exits=2)
+
+
 def test_what_others_wrote_into_gitmodules_stays(tools: Tools, tmp_path: Path) -> None:
     top = tools.create("hold", tmp_path / "top")
     tools.hold(top, "create", "-d", ".", "one")

@@ -34,8 +34,14 @@ def iter_uninstall(
     What must be elsewhere, and what ``force_reason`` does, is as `iter_remove` has it. An empty
     folder and the version that belongs there are kept, so `iter_get` brings it back. With
     ``forget`` they go too: the outer data set no longer has it, and records that.
+
+    Raises:
+        UsageError: No path is given, or the data set itself.
     """
     action = "remove" if forget else "uninstall"
+    if not paths or b"" in paths:
+        what = "name data sets inside this one: it is not one of them itself"
+        raise faults.BAD_USAGE(what=what, command=action)
     listener = progress or Silence()
     gone: list[bytes] = []
     for nested in iter_nested(dataset, paths, Walk(enter=False)):

@@ -38,15 +38,29 @@ def register(repository: Repository, additions: Iterable[Addition]) -> None:
         new = [one for one in additions if one.path not in known]
         if not new:
             return
-        new = [one._replace(url=one.url or _url(repository, one.path)) for one in new]
-        sections = [_section(repository, one) for one in new]
+        taken = {named.name for named in known.values()}
+        urls = {_name(one.path, taken): one.url or _url(repository, one.path) for one in new}
+        sections = [
+            _section(repository, one, name, url)
+            for one, (name, url) in zip(new, urls.items(), strict=True)
+        ]
         append_settings(os.path.join(repository.top, MODULES), sections)
-    activate(repository, [(os.fsdecode(one.path), one.url or "") for one in new])
+    activate(repository, list(urls.items()))
 
 
-def _section(repository: Repository, one: Addition) -> Section:
-    name = os.fsdecode(one.path)
-    settings = [("path", name), ("url", one.url or "")]
+def _name(path: bytes, taken: set[str]) -> str:
+    """The path, unless git's settings cannot have it as a name; added to those that are taken."""
+    name = plain = os.fsdecode(path.replace(b"\n", b" "))
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{plain}-{number}"
+    taken.add(name)
+    return name
+
+
+def _section(repository: Repository, one: Addition, name: str, url: str) -> Section:
+    settings = [("path", os.fsdecode(one.path)), ("url", url)]
     identity = dataset_id(os.path.join(repository.top, one.path))
     if identity:
         settings.append(("datalad-id", identity))
