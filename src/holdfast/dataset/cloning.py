@@ -20,6 +20,7 @@ from ..core.place import PlaceId
 from ..wire.gitobjects import Oid
 from . import locks
 from .git import NO_FILTER, Git, git_failed, hex_oid
+from .submodules import read_head
 
 if TYPE_CHECKING:
     from .enabling import Enabling
@@ -190,7 +191,7 @@ def _clone_first(
         try:
             _git_clone(url, folder, wanted, told)
             if wanted.commit is not None:
-                _check_out(Git(folder), wanted.commit)
+                _check_out(Git(folder), hex_oid(wanted.commit))
         except HoldError as error:
             errors.append(error)
             if os.path.isdir(folder):
@@ -234,19 +235,21 @@ def _git_clone(url: str, folder: bytes, wanted: _Wanted, told: Callable[[str], N
         process.stdout.close()
 
 
-def _check_out(git: Git, commit: Oid) -> None:
+def _check_out(git: Git, name: bytes) -> None:
     """Check out one version: on the branch that leads to it, moved back to it; else on none.
 
     Raises:
         HoldError: The source does not have it.
     """
-    name = hex_oid(commit)
+    if read_head(git.folder + b"/.git") == name:
+        git.run(*NO_FILTER, "reset", "--hard", "--quiet")
+        return
     there = ("cat-file", "-e", name + b"^{commit}")
     if git.ask(*there)[0]:
         # What no branch leads to comes only to who asks for it by name.
         git.ask(*NO_FILTER, "fetch", "--quiet", ORIGIN, name)
         if git.ask(*there)[0]:
-            raise faults.NO_SUCH_VERSION(version=hex_oid(commit).decode())
+            raise faults.NO_SUCH_VERSION(version=name.decode())
     on_branch = git.ask("merge-base", "--is-ancestor", name, "HEAD")[0] == 0
     how = ("reset", "--hard") if on_branch else ("checkout", "--force", "--detach")
     git.run(*NO_FILTER, *how, "--quiet", name)

@@ -164,13 +164,13 @@ def changed_inside(repository: Repository, paths: Sequence[bytes] = ()) -> set[b
 def head_of(repository: Repository, path: bytes) -> Oid | None:
     """The commit that is checked out in the repository at a path; None before its first one."""
     folder = os.path.join(repository.top, path)
-    found = _read_head(folder + b"/.git")
+    found = read_head(folder + b"/.git")
     oid = found or Git(folder).line("rev-parse", "--verify", "--quiet", "HEAD")
     return from_hex(oid) if oid else None
 
 
-def _read_head(git_dir: bytes) -> bytes | None:
-    """The commit, where it lies open in a file; None where git has to tell."""
+def read_head(git_dir: bytes) -> bytes | None:
+    """The commit that is checked out, where it lies open in a file; None where git has to tell."""
     try:
         with open(git_dir + b"/HEAD", "rb") as file:
             head = file.read().strip()
