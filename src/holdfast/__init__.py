@@ -72,6 +72,7 @@ _VALUES = {
 _VERBS = {
     "clone": "clone",
     "config": "config",
+    "copy": "between",
     "create": "create",
     "demo": "demo",
     "diff": "diff",
@@ -84,13 +85,18 @@ _VERBS = {
     "info": "info",
     "lock": "lock",
     "log": "log",
+    "move": "between",
+    "plan": "plan",
+    "push": "push",
     "remove": "remove",
     "save": "save",
+    "siblings": "siblings",
     "status": "status",
     "subdatasets": "subdatasets",
     "uninstall": "uninstall",
     "unlock": "lock",
     "unused": "unused",
+    "update": "update",
     "whereis": "whereis",
 }
 """Each verb, and the module of the api that has it and its ``iter_`` form."""

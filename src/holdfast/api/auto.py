@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from ..core.key import Key
-from ..core.place import Trust
+from ..core.place import PlaceId, Trust
 from ..dataset.annexed import TrackedFile
 from ..dataset.content_facts import Content, seen_here
 from ..dataset.rules_of_keys import RulesOfKeys
@@ -23,7 +23,7 @@ _BLOCK = 8192
 
 def iter_to_get(dataset: Dataset, files: Iterable[TrackedFile]) -> Iterator[TrackedFile]:
     """Those of some annexed files whose content is not here and should be."""
-    auto = _Auto(dataset)
+    auto = Auto(dataset)
     return auto.choose(files, auto.should_come, present=False)
 
 
@@ -34,15 +34,33 @@ def iter_to_drop(
 
     ``numcopies`` stands in for the configured number of copies.
     """
-    auto = _Auto(dataset, numcopies)
+    auto = Auto(dataset, numcopies)
     return auto.choose(files, auto.may_go, present=True)
 
 
-class _Auto:
-    def __init__(self, dataset: Dataset, numcopies: int | None = None) -> None:
+def iter_to_send(
+    dataset: Dataset, files: Iterable[TrackedFile], place: PlaceId, *, lacking: bool = True
+) -> Iterator[TrackedFile]:
+    """Those of some annexed files whose content is here, and should be in another place too.
+
+    With ``lacking``, so should what has fewer copies than numcopies asks for.
+    """
+    auto = Auto(dataset, place=place)
+    fits = auto.should_come if lacking else auto.is_wanted
+    return auto.choose(files, fits, present=True)
+
+
+class Auto:
+    """What policy would have for one place."""
+
+    def __init__(
+        self, dataset: Dataset, numcopies: int | None = None, place: PlaceId | None = None
+    ) -> None:
+        """``place`` is whose wishes count; ours, when none is named."""
         self._dataset = dataset
         self._numcopies = numcopies
         self._here = dataset.here
+        self._place = place or dataset.here
         self._wanting = Wanting(dataset.repository, dataset.ledger)
         trust = dataset.ledger.trust
         self._untrusted = {place for place, level in trust.items() if level is Trust.UNTRUSTED}
@@ -63,25 +81,36 @@ class _Auto:
                     yield file
 
     def should_come(self, content: Content) -> bool:
-        """Whether content that is not here is wanted here, or lacks copies."""
-        return self._copies(content) < self._needed(content) or self._wanting.wants(
-            self._here, content
-        )
+        """Whether content that is not in the place is wanted there, or lacks copies."""
+        if self._place in content.places:
+            return False
+        return self._copies(content) < self._needed(content) or self.is_wanted(content)
+
+    def is_wanted(self, content: Content) -> bool:
+        """Whether content that is not in the place is wanted there."""
+        if self._place in content.places:
+            return False
+        return self._wanting.wants(self._place, content)
 
     def may_go(self, content: Content) -> bool:
-        """Whether content that is here is wanted by none of its files, and enough copies stay."""
+        """Whether content in the place is wanted for none of its files, and enough copies stay."""
         if self._copies(content) < self._needed(content):
             return False
-        if not self._wanting.rules(self._here):
+        if not self.has_rules:
             return True
         paths = dict.fromkeys((content.path, *self._users.files_of(content.key)))
         return not any(
-            self._wanting.wants_to_keep(self._here, content._replace(path=path)) for path in paths
+            self._wanting.wants_to_keep(self._place, content._replace(path=path)) for path in paths
         )
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether the place says at all what it wants."""
+        return bool(self._wanting.rules(self._place))
+
     def _copies(self, content: Content) -> int:
-        """How many trusted copies there are said to be in other places."""
-        return len(set(content.places) - self._untrusted - {self._here})
+        """How many trusted copies there are said to be in places other than that one."""
+        return len(set(content.places) - self._untrusted - {self._place})
 
     def _needed(self, content: Content) -> int:
         if self._numcopies is not None:

@@ -1,16 +1,15 @@
-"""Copy and move content between here and a place on this machine's file systems; drop it there.
+"""Copy and move content between here and another place.
 
-A copy there is as good as one here: bytes are hashed as they pass, the place's own ledger and its
-unlocked files are kept true. Nothing is removed on either side without a proof; a move proves that
-as many copies stay as there were.
+What is sent is hashed as it is read, what comes is checked at the door; a copy there that is said
+to be there is looked at before anything is removed here. A move never lowers the count: it proves
+that as many copies stay as there were.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
@@ -18,88 +17,22 @@ from ..core import faults, secure_hashes
 from ..core.errors import HoldError, PolicyError
 from ..core.key import Key
 from ..core.outcome import Outcome, Status
-from ..core.place import Place, PlaceId, Presence, Trust
-from ..core.policy import CopyRules, Hold, Witness, prove_drop
-from ..core.progress import Silence
-from ..dataset.annexed import TrackedFile, iter_annexed
-from ..dataset.ledger import Ledger
-from ..dataset.ledger_write import set_locations
-from ..dataset.objects import Objects, objects_of
-from ..dataset.packs import sync_file_system
-from ..dataset.populate import WorkFiles
-from ..dataset.repository import Repository
-from ..dataset.scratch import using_scratch
+from ..core.policy import CopyRules
+from ..core.progress import Progress, Silence
+from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
+from ..dataset.rules_of_keys import RulesOfKeys
 from ..dataset.shared_config import only_secure_hashes
 from ..dataset.unrecorded import unrecorded
-from ..dataset.wanting import Wanting
-from ..transfer.local import Wanted, iter_bring
 from .datasets import Dataset
-from .drop import Dropper, rules_of_keys
+from .drop import Dropper
 from .get import iter_get
-from .sources import Sources, local_folder, open_sources
+from .sources import Sources, open_sources
+from .targets import Target, open_target
 from .unknown import iter_unknown
-from .unlocked import unlocked_by_key
 
-_BLOCK = 512
-_MOVED = CopyRules(numcopies=1, mincopies=1)
+BLOCK = 8192
+MOVED = CopyRules(numcopies=1, mincopies=1)
 """What must stay when the only copy is passed on."""
-
-
-@dataclass
-class Other:
-    """Another repository that we can open, as a place to copy to and drop from."""
-
-    name: str
-    repository: Repository
-    objects: Objects
-
-    @property
-    def place(self) -> Place:
-        """The place it is."""
-        return self.objects.place
-
-
-@contextmanager
-def open_other(dataset: Dataset, name: str) -> Iterator[Other]:
-    """Open the repository that a remote names, by its name or UUID.
-
-    Raises:
-        NotFoundError: No remote is called so.
-        PlaceUnavailableError: It is not on this machine's file systems, or has rules of its own
-            about content, which only git-annex follows.
-        PolicyError: There is a remote that was set up by somebody else and not approved.
-    """
-    remotes = dataset.repository.config.sections("remote")
-    names = [n for n, s in remotes.items() if name in (n, s.get("annex-uuid"))]
-    if not names:
-        raise faults.NO_SUCH_PLACE(place=name, known=", ".join(sorted(remotes)) or "none")
-    settings = remotes[names[0]]
-    folder = local_folder(dataset.top, settings["url"]) if "url" in settings else None
-    for called, others in remotes.items():
-        state = others.get("annex-verified", "verified")
-        if state != "verified":
-            # Content might be told to go where somebody else said: nothing is sent to anyone.
-            raise faults.PLACE_UNVERIFIED(place=called, state=state)
-    if folder is None or settings.get("annex-ignore") or settings.get("annex-readonly"):
-        raise faults.NO_WAY(place=name, kind="remote that is no folder here")
-    if not os.path.isdir(folder):
-        raise faults.UNREACHABLE(place=name, detail=f"{os.fsdecode(folder)} is not there")
-    repository = Repository(folder)
-    if repository.uuid is None or repository.uuid in _with_rules(dataset):
-        raise faults.NO_WAY(place=name, kind="repository with rules about its content, or no annex")
-    repository.check_writable()
-    repository.check_plain_content()
-    trust = dataset.ledger.trust.get(repository.uuid, Trust.SEMITRUSTED)
-    place = Place(repository.uuid, names[0], trust)
-    try:
-        yield Other(names[0], repository, objects_of(repository, place))
-    finally:
-        repository.close()
-
-
-def _with_rules(dataset: Dataset) -> set[PlaceId]:
-    """Places with required content."""
-    return set(Wanting(dataset.repository, dataset.ledger).required)
 
 
 def iter_copy_to(
@@ -108,333 +41,230 @@ def iter_copy_to(
     name: str,
     *,
     move: bool = False,
+    all_versions: bool = False,
+    auto: bool = False,
     jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Outcome]:
-    """Bring content from here to another place, and with ``move`` remove it here."""
+    """Bring content from here to another place, and with ``move`` remove it here.
+
+    What is not here is passed over; a file that was named is told as impossible. ``auto`` passes
+    over what is said to be there, and what the place does not want and has copies enough.
+    """
     action = "move" if move else "copy"
-    with open_other(dataset, name) as other:
-        if move and dataset.here in _with_rules(dataset):
-            raise faults.NO_WAY(place=name, kind="place for what is required here")
+    dataset.repository.check_writable()
+    dataset.repository.check_plain_content()
+    listener = progress or Silence()
+    with open_target(dataset, name, jobs) as target:
         yield from iter_unknown(dataset, paths, action)
-        sender = _Sender(dataset, other, action, dataset.jobs(jobs))
-        for block in _iter_blocks(iter_annexed(dataset.repository, paths), dataset.objects):
-            yield from sender.send(block)
+        files = iter_versions(dataset, paths) if all_versions else iter_files(dataset, paths)
+        if auto:
+            from .auto import iter_to_send  # late: policy is read only where it is asked for
+
+            files = iter_to_send(dataset, files, target.place.id)
+        sender = Sender(dataset, target, action, listener)
+        listener.start(None, None)
+        try:
+            for block in iter_blocks(files):
+                yield from sender.send(block, named=frozenset(paths))
+        finally:
+            listener.stop()
+            target.finish()
     dataset.forget()
 
 
 def iter_copy_from(
-    dataset: Dataset, paths: Sequence[bytes], name: str, *, jobs: int | None = None
-) -> Iterator[Outcome]:
-    """Bring content here from one other place."""
-    for outcome in iter_get(dataset, paths, source=name, jobs=jobs, follow=False):
-        yield _as("copy", outcome)
-
-
-def iter_move_from(
-    dataset: Dataset, paths: Sequence[bytes], name: str, *, jobs: int | None = None
-) -> Iterator[Outcome]:
-    """Bring content here from another place and remove it there."""
-    with open_other(dataset, name) as other:
-        yield from iter_unknown(dataset, paths, "move")
-        known = [path for path in paths if path in _known(dataset, paths)] if paths else []
-        if paths and not known:
-            return
-        for block in _iter_blocks(iter_annexed(dataset.repository, known), other.objects):
-            yield from _move_here(dataset, other, block, jobs)
-    dataset.forget()
-
-
-def _known(dataset: Dataset, paths: Sequence[bytes]) -> set[bytes]:
-    from ..dataset.changes import missing_paths
-
-    return set(paths).difference(missing_paths(dataset.repository, paths))
-
-
-def _move_here(
-    dataset: Dataset, other: Other, block: Sequence[TrackedFile], jobs: int | None
-) -> Iterator[Outcome]:
-    new = {file.key for file in block if file.key and not dataset.objects.has(file.key)}
-    failed: dict[Key | None, Outcome] = {}
-    wanted = [file.path for file in block if file.key in new]
-    if wanted:
-        found = iter_get(dataset, wanted, source=other.name, jobs=jobs, follow=False)
-        failed = {o.key: o for o in found if not o.good}
-    with open_sources(dataset) as sources:
-        remover = Remover(dataset, other, sources, None, "move")
-        try:
-            for file in block:
-                if file.key in failed:
-                    yield _as("move", failed[file.key])
-                else:
-                    yield remover.remove(file, moved=file.key in new)
-        finally:
-            remover.finish()
-
-
-def iter_drop_from(
     dataset: Dataset,
     paths: Sequence[bytes],
     name: str,
     *,
-    forced: bool = False,
-    numcopies: int | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Outcome]:
-    """Remove content from another place, once enough copies were seen that stay."""
-    with open_other(dataset, name) as other:
-        if forced:
-            raise faults.NO_WAY(place=name, kind="place to drop from without proof")
-        yield from iter_unknown(dataset, paths, "drop")
-        for block in _iter_blocks(iter_annexed(dataset.repository, paths), other.objects):
-            with open_sources(dataset) as sources:
-                remover = Remover(dataset, other, sources, numcopies, "drop")
-                try:
-                    for file in block:
-                        yield remover.remove(file)
-                finally:
-                    remover.finish()
-    dataset.forget()
-
-
-def iter_drop_keys(
-    dataset: Dataset,
-    keys: Sequence[Key],
-    *,
-    force_reason: str | None = None,
-    numcopies: int | None = None,
-) -> Iterator[Outcome]:
-    """Remove content here by its keys; an outcome for each, refused ones with the reason."""
-    files = [TrackedFile(key.file_name, b"120000", b"", key) for key in keys]
-    with (
-        open_sources(dataset) as sources,
-        unrecorded(dataset.repository, dataset.objects) as note,
+    """Bring content here from one other place."""
+    for outcome in iter_get(
+        dataset, paths, source=name, jobs=jobs, progress=progress, follow=False
     ):
-        yield from Dropper(dataset, sources, force_reason, numcopies).iter_drop(
-            files, note, Silence()
-        )
-    dataset.forget()
+        yield as_action("copy", outcome)
 
 
-def _iter_blocks(files: Iterable[TrackedFile], where: Objects) -> Iterator[list[TrackedFile]]:
-    """Files whose content is in one place, each key once, in blocks."""
+def iter_files(dataset: Dataset, paths: Sequence[bytes]) -> Iterator[TrackedFile]:
+    """The annexed files below some paths, those that are known."""
+    from ..dataset.changes import missing_paths
+
+    known = [p for p in paths if p not in set(missing_paths(dataset.repository, paths))]
+    if known or not paths:
+        yield from iter_annexed(dataset.repository, known)
+
+
+def iter_versions(dataset: Dataset, paths: Sequence[bytes]) -> Iterator[TrackedFile]:
+    """The annexed files of all versions below some paths."""
+    for key, path in iter_all_keys(dataset.repository):
+        if not paths or any(path == p or path.startswith(p + b"/") for p in paths):
+            yield TrackedFile(path, b"120000", b"", key)
+
+
+def iter_blocks(files: Iterable[TrackedFile]) -> Iterator[list[TrackedFile]]:
+    """Files in blocks, each key once in all."""
     seen: set[Key] = set()
 
     def is_new(file: TrackedFile) -> bool:
         assert file.key is not None
-        if file.key in seen or not where.has(file.key):
+        if file.key in seen:
             return False
         seen.add(file.key)
         return True
 
     source = filter(is_new, files)
-    while block := list(islice(source, _BLOCK)):
+    while block := list(islice(source, BLOCK)):
         yield block
 
 
-class _Sender:
+class Sender:
     """Brings blocks of files to another place."""
 
-    def __init__(self, dataset: Dataset, other: Other, action: str, jobs: int) -> None:
+    def __init__(self, dataset: Dataset, target: Target, action: str, progress: Progress) -> None:
         self._dataset = dataset
-        self._other = other
+        self._target = target
         self._action = action
-        self._jobs = jobs
+        self._progress = progress
 
-    def send(self, block: Sequence[TrackedFile]) -> Iterator[Outcome]:
+    def send(
+        self, block: Sequence[TrackedFile], *, named: frozenset[bytes] = frozenset()
+    ) -> Iterator[Outcome]:
         """Bring what is missing there; for a move remove it here."""
-        dataset, other = self._dataset, self._other
-        missing = [
-            Wanted(os.fsdecode(file.path), file.key)
-            for file in block
-            if file.key is not None and not other.objects.has(file.key)
-        ]
-        errors = self._refused(missing)
-        wanted = [item for item in missing if item.key not in errors]
-        sizes: dict[Key, int] = {}
-        scratch = other.repository.annex_dir + b"/othertmp"
-        with using_scratch(scratch):
-            done = iter_bring(
-                wanted, dataset.objects, other.objects, source_name="here",
-                sync=sync_file_system, scratch=scratch, jobs=self._jobs,
-            )  # fmt: skip
-            for brought in done:
-                if brought.error is not None:
-                    errors[brought.wanted.key] = brought.error
-                else:
-                    sizes[brought.wanted.key] = brought.size
-        there = [f.key for f in block if f.key is not None and f.key not in errors]
-        _record(dataset, other, there, present=True)
-        _fill(other, there)
-        if self._action == "copy":
-            for file in block:
-                assert file.key is not None
-                yield _told("copy", file, errors.get(file.key), sizes.get(file.key))
+        gone = set(self._dataset.objects.missing([file.key for file in block if file.key]))
+        for file in block:
+            if file.key in gone and file.path in named:
+                error = faults.NOT_PRESENT(path=os.fsdecode(file.path))
+                yield told(self._action, file, error)
+        here = [file for file in block if file.key not in gone]
+        if not here:
             return
-        yield from self._leave(block, errors, set(sizes))
+        errors, sizes = self._bring(here)
+        if self._action != "move":
+            for file in here:
+                yield self._copied(file, errors, sizes)
+            return
+        for file in here:
+            if file.key in errors:
+                yield told("move", file, errors[file.key])
+        fresh = [file for file in here if file.key in sizes]
+        old = [f for f in here if f.key not in errors and f.key not in sizes]
+        yield from self.leave(fresh, old)
 
-    def _refused(self, wanted: Sequence[Wanted]) -> dict[Key, HoldError]:
-        found = ((key, secure_hashes.refusal(path, key.backend)) for path, key in wanted)
-        refusals = {key: refusal for key, refusal in found if refusal is not None}
-        return refusals if refusals and self._secure_only else {}
+    def _bring(
+        self, block: Sequence[TrackedFile]
+    ) -> tuple[dict[Key | None, HoldError], dict[Key | None, int]]:
+        missing = self._target.missing([file.key for file in block if file.key])
+        wanted = [(os.fsdecode(f.path), f.key) for f in block if f.key in missing and f.key]
+        errors: dict[Key | None, HoldError] = dict(self._refused(wanted))
+        sizes: dict[Key | None, int] = {}
+        try:
+            items = [item for item in wanted if item[1] not in errors]
+            for sent in self._target.bring(items, self._progress) if items else ():
+                if sent.error is not None:
+                    errors[sent.key] = sent.error
+                else:
+                    sizes[sent.key] = sent.size
+        finally:
+            # What arrived is told of also when all is being stopped.
+            arrived = [k for k in sizes if k is not None]
+            there = [f.key for f in block if f.key is not None and f.key not in missing]
+            self._target.record([*there, *arrived], present=True)
+        return errors, sizes
+
+    def _copied(
+        self, file: TrackedFile, errors: dict[Key | None, HoldError], sizes: dict[Key | None, int]
+    ) -> Outcome:
+        error = errors.get(file.key)
+        if error is None and file.key not in sizes:
+            return Outcome(self._action, Status.NOT_NEEDED, os.fsdecode(file.path), key=file.key)
+        return told(
+            self._action, file, error, sizes.get(file.key), f"to {self._target.place.label}"
+        )
+
+    def _refused(self, wanted: Sequence[tuple[str, Key]]) -> Iterator[tuple[Key, HoldError]]:
+        for path, key in wanted:
+            refusal = secure_hashes.refusal(path, key.backend)
+            if refusal is not None and self._secure_only:
+                yield key, refusal
 
     @cached_property
     def _secure_only(self) -> bool:
         """Whether we, or the other place, keep only what nobody can forge; git-annex asks both."""
-        dataset, other = self._dataset, self._other.repository
-        if only_secure_hashes(dataset.repository, dataset.ledger):
-            return True
-        return only_secure_hashes(other, Ledger(other))
-
-    def _leave(
-        self, block: Sequence[TrackedFile], errors: dict[Key, HoldError], fresh: set[Key]
-    ) -> Iterator[Outcome]:
         dataset = self._dataset
-        unlocked = unlocked_by_key(dataset.repository, {f.key for f in block if f.key})
-        work = WorkFiles(dataset.repository, dataset.objects)
-        kept: list[TrackedFile] = []
-        with unrecorded(dataset.repository, dataset.objects) as note:
-            for file in block:
-                assert file.key is not None
-                error = errors.get(file.key)
-                if error is not None:
-                    yield _told("move", file, error)
-                    continue
-                if file.key in fresh:
-                    note.add([file.key])
-                    error = self._remove_here(file.key, unlocked.get(file.key, ()), work)
-                if (error is None and file.key not in fresh) or isinstance(error, PolicyError):
+        return (
+            only_secure_hashes(dataset.repository, dataset.ledger)
+            or self._target.keeps_only_secure()
+        )
+
+    def leave(
+        self, moved: Sequence[TrackedFile], old: Sequence[TrackedFile] = ()
+    ) -> Iterator[Outcome]:
+        """Remove here what is there now: what has just been brought by its copy there alone.
+
+        For ``old`` files, which were there before, as many copies as usual have to be seen.
+        """
+        kept = list(old)
+        self._dataset.forget()
+        with open_sources(self._dataset) as sources:
+            there = [r for r in sources.readers if r.place.id == self._target.place.id]
+            rules = _Moved(self._dataset.repository, MOVED)
+            for file, outcome in self._drop(moved, Sources(there, []), rules):
+                if isinstance(outcome.error, PolicyError):
                     kept.append(file)
                 else:
-                    yield _told("move", file, error)
-            work.finish()
-            dataset.objects.forget_empty()
-        if kept:
+                    yield self._moved(outcome)
             # It was there before, or that place does not count: enough others have to be seen.
-            with (
-                open_sources(dataset) as sources,
-                unrecorded(dataset.repository, dataset.objects) as note,
-            ):
-                for outcome in Dropper(dataset, sources).iter_drop(kept, note, Silence()):
-                    yield _as("move", outcome)
+            for _, outcome in self._drop(kept, sources, None):
+                yield self._moved(outcome)
 
-    def _remove_here(
-        self, key: Key, unlocked: Iterable[TrackedFile], work: WorkFiles
-    ) -> HoldError | None:
-        """Remove content here that was just brought there and is locked there."""
-        objects, other = self._dataset.objects, self._other
-        try:
-            with objects.hold_for_removal(key) as held, other.objects.lock_content(key) as answer:
-                seen = Witness(key, other.place, answer.presence, Hold.LOCKED)
-                prove_drop(key, self._dataset.here, [seen], _MOVED)
-                for file in unlocked:
-                    work.depopulate(file)
-                if held is not None:
-                    objects.remove(held)
-        except HoldError as error:
-            return error
-        return None
+    def _moved(self, outcome: Outcome) -> Outcome:
+        moved = as_action("move", outcome)
+        if moved.status is Status.OK:
+            moved = replace(moved, note=f"to {self._target.place.label}")
+        return moved
+
+    def _drop(
+        self, files: Sequence[TrackedFile], sources: Sources, rules: RulesOfKeys | None
+    ) -> Iterator[tuple[TrackedFile, Outcome]]:
+        if not files:
+            return
+        dataset = self._dataset
+        dropper = Dropper(dataset, sources, rules=rules)
+        with unrecorded(dataset.repository, dataset.objects) as note:
+            yield from zip(files, dropper.iter_drop(files, note, Silence()), strict=True)
 
 
-class Remover:
-    """Removes content from another place, each key with a proof."""
+class _Moved(RulesOfKeys):
+    """One copy is enough for what has just been passed on, whatever its files ask for."""
 
-    def __init__(
-        self, dataset: Dataset, other: Other, sources: Sources, numcopies: int | None, action: str
-    ) -> None:
-        self._dataset = dataset
-        self._other = other
-        self._sources = sources
-        self._numcopies = numcopies
-        self._action = action
-        self._removed: list[Key] = []
-        self._work = None if other.repository.bare else WorkFiles(other.repository, other.objects)
-        self._rules = rules_of_keys(dataset, numcopies)
-
-    def remove(self, file: TrackedFile, *, moved: bool = False) -> Outcome:
-        """Remove the content of one file; ``moved`` says that it has just been brought here."""
-        assert file.key is not None
-        try:
-            self._remove(file.key, _MOVED if moved else self._rules.of(file.key), moved=moved)
-        except HoldError as error:
-            return _told(self._action, file, error)
-        return _told(self._action, file, None)
-
-    def _remove(self, key: Key, rules: CopyRules, *, moved: bool) -> None:
-        objects = self._other.objects
-        with ExitStack() as stack:
-            held = stack.enter_context(objects.hold_for_removal(key))
-            witnesses = [self._here(stack, key)]
-            if not moved or witnesses[0].answer is not Presence.PRESENT:
-                witnesses += self._others(stack, key)
-            prove_drop(key, self._other.place.id, witnesses, rules, ours_is_locked=False)
-            if self._work is not None:
-                found = unlocked_by_key(self._other.repository, {key})
-                for file in found.get(key, ()):
-                    self._work.depopulate(file)
-            if held is not None:
-                objects.remove(held)
-        self._removed.append(key)
-
-    def _here(self, stack: ExitStack, key: Key) -> Witness:
-        answer = stack.enter_context(self._dataset.objects.lock_content(key))
-        place = self._dataset.ledger.place(self._dataset.here)
-        return Witness(key, place, answer.presence, Hold.LOCKED, answer.remark)
-
-    def _others(self, stack: ExitStack, key: Key) -> Iterator[Witness]:
-        claims = set(self._dataset.ledger.locations([key])[key])
-        for uuid, level in self._dataset.ledger.trust.items():
-            if level is Trust.TRUSTED and uuid in claims:
-                place = self._dataset.ledger.place(uuid)
-                yield Witness(key, place, Presence.UNKNOWN, Hold.TRUSTED, "trusted")
-        for reader in self._sources.readers:
-            if reader.place.id == self._other.place.id:
-                continue
-            if hasattr(reader, "lock_content"):
-                answer = stack.enter_context(reader.lock_content(key))
-                hold = Hold.LOCKED if answer.presence is Presence.PRESENT else Hold.NONE
-                yield Witness(key, reader.place, answer.presence, hold, answer.remark)
-            else:
-                answer = reader.ask([key])[0]
-                yield Witness(key, reader.place, answer.presence, Hold.SEEN, answer.remark)
-
-    def finish(self) -> None:
-        """Tell both ledgers."""
-        if self._work is not None:
-            self._work.finish()
-        self._other.objects.forget_empty()
-        _record(self._dataset, self._other, self._removed, present=False)
+    def of(self, key: Key) -> CopyRules:
+        """What must stay of a key's copies."""
+        return MOVED
 
 
-def _record(dataset: Dataset, other: Other, keys: Sequence[Key], *, present: bool) -> None:
-    """Tell our ledger and that of the other place."""
-    if keys:
-        for repository in (other.repository, dataset.repository):
-            set_locations(repository, keys, other.place.id, present=present)
-
-
-def _fill(other: Other, keys: Sequence[Key]) -> None:
-    """Put content in the place of pointers in the other's work tree."""
-    if other.repository.bare or not keys:
-        return
-    work = WorkFiles(other.repository, other.objects)
-    for files in unlocked_by_key(other.repository, frozenset(keys)).values():
-        for file in files:
-            work.populate(file)
-    work.finish()
-
-
-def _told(
-    action: str, file: TrackedFile, error: HoldError | None, size: int | None = None
+def told(
+    action: str,
+    file: TrackedFile,
+    error: HoldError | None,
+    size: int | None = None,
+    note: str = "",
 ) -> Outcome:
+    """What happened to one file."""
     status = Status.OK if error is None else Status.ERROR
     if isinstance(error, PolicyError):
         status = Status.IMPOSSIBLE
-    note = "" if error is None else error.why or error.what
+    if error is not None:
+        note = error.why or error.what
     return Outcome(
         action, status, os.fsdecode(file.path), key=file.key, size=size, note=note, error=error
     )
 
 
-def _as(action: str, outcome: Outcome) -> Outcome:
+def as_action(action: str, outcome: Outcome) -> Outcome:
+    """An outcome of one verb, as that of another that used it."""
     return Outcome(
         action, outcome.status, outcome.path, key=outcome.key, size=outcome.size,
         note=outcome.note, error=outcome.error, facts=outcome.facts,

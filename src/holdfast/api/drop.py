@@ -9,26 +9,23 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property, lru_cache
 from itertools import chain, islice
 
-from ..core import faults
 from ..core.errors import HoldError, PolicyError
-from ..core.expressions import NO, UNKNOWN, evaluate, parse
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import Place, PlaceId, Presence, Trust
 from ..core.policy import DropProof, Waiver, Witness
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
-from ..dataset.content_facts import Content, ContentFacts
 from ..dataset.objects import Held
 from ..dataset.populate import WorkFiles
 from ..dataset.rules_of_keys import RulesOfKeys
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..dataset.waivers import note_waiver
-from ..dataset.wanting import Wanting
 from ..transfer.hands import Hands, are_many, open_hands
 from ..transfer.prove import blind_places, promised, prove_many
 from .datasets import Dataset
 from .nesting import Walk, iter_in_each
+from .required import Required
 from .sources import Sources, open_sources
 from .unknown import iter_unknown
 from .unlocked import unlocked_by_key
@@ -137,7 +134,9 @@ class Dropper:
         sources: Sources,
         force_reason: str | None = None,
         numcopies: int | None = None,
+        rules: RulesOfKeys | None = None,
     ) -> None:
+        """``rules`` stand in for those of the data set."""
         self._dataset = dataset
         self._sources = sources
         self._blind = blind_places(sources.readers)
@@ -145,8 +144,8 @@ class Dropper:
         self._jobs = dataset.jobs(None)
         self._stack = ExitStack()
         self._hands: Hands[Task, list[Outcome]] | None = None
-        self._rules = rules_of_keys(dataset, numcopies)
-        self._required = _Required(dataset)
+        self._rules = rules or rules_of_keys(dataset, numcopies)
+        self._required = Required(dataset, dataset.here)
         ledger = dataset.ledger
         self._trusted = [
             ledger.place(uuid) for uuid, level in ledger.trust.items() if level is Trust.TRUSTED
@@ -335,6 +334,24 @@ class Dropper:
         return waiver
 
 
+def iter_drop_keys(
+    dataset: Dataset,
+    keys: Sequence[Key],
+    *,
+    force_reason: str | None = None,
+    numcopies: int | None = None,
+) -> Iterator[Outcome]:
+    """Remove content here by its keys; an outcome for each, refused ones with the reason."""
+    files = [TrackedFile(key.file_name, b"120000", b"", key) for key in keys]
+    with (
+        open_sources(dataset) as sources,
+        unrecorded(dataset.repository, dataset.objects) as note,
+    ):
+        dropper = Dropper(dataset, sources, force_reason, numcopies)
+        yield from dropper.iter_drop(files, note, Silence())
+    dataset.forget()
+
+
 def rules_of_keys(dataset: Dataset, numcopies: int | None) -> RulesOfKeys:
     """How many copies must stay; ``numcopies`` stands in for the number that is configured."""
     usual = dataset.ledger.copy_rules(numcopies)
@@ -399,34 +416,3 @@ def _where(places: tuple[Place, ...]) -> str:
     if not places:
         return "no other copy is required"
     return "also in " + ", ".join(sorted(place.label for place in places))
-
-
-class _Required:
-    """The rule about content that must stay here."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-        wanting = Wanting(dataset.repository, dataset.ledger)
-        self._grounds = wanting.grounds
-        self._text = wanting.required.get(dataset.here, "")
-
-    @property
-    def is_set(self) -> bool:
-        """Whether there is one."""
-        return bool(self._text)
-
-    def refusal(self, key: Key, path: bytes) -> HoldError | None:
-        """Why a key may not leave, or None. What cannot be decided is taken for required."""
-        if not self._text:
-            return None
-        here = self._dataset.here
-        # It is here still, whatever the ledger says; only copies are counted as if it had left.
-        places = {*self._dataset.ledger.locations([key])[key], here}
-        facts = ContentFacts(self._grounds, Content(key, path, places), here, leaving=here)
-        try:
-            answer = evaluate(parse(self._text), facts)
-        except HoldError:
-            answer = UNKNOWN
-        if answer is NO:
-            return None
-        return faults.REQUIRED_HERE(key=key.text, rule=self._text)

@@ -77,11 +77,12 @@ def _get(front: Front, paths: list[bytes]) -> Iterator[Outcome]:
 
 def _drop(front: Front, paths: list[bytes]) -> Iterator[Outcome]:
     if "--from" in front.words.values:
-        from ..api.copy import iter_drop_from
+        from ..api.drop_there import iter_drop_from
 
         yield from iter_drop_from(
             front.dataset, below(paths), front.words.values["--from"],
-            forced=front.words.has("--force"), numcopies=numcopies(front),
+            force_reason="git annex drop --force" if front.words.has("--force") else None,
+            numcopies=numcopies(front),
         )  # fmt: skip
         return
     from ..api.drop import iter_drop

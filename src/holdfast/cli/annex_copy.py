@@ -25,13 +25,14 @@ def run(front: Front) -> int:
 
 
 def _outcomes(front: Front, paths: list[bytes]) -> Iterator[Outcome]:
-    from ..api import copy
+    from ..api.copy import iter_copy_from, iter_copy_to
+    from ..api.drop_there import iter_move_from
 
     move = front.words.verb == "move"
     values = front.words.values
     if "--to" in values:
-        return copy.iter_copy_to(front.dataset, paths, values["--to"], move=move, jobs=front.jobs)
-    work = copy.iter_move_from if move else copy.iter_copy_from
+        return iter_copy_to(front.dataset, paths, values["--to"], move=move, jobs=front.jobs)
+    work = iter_move_from if move else iter_copy_from
     return work(front.dataset, paths, values["--from"], jobs=front.jobs)
 
 
@@ -39,11 +40,11 @@ def _show(front: Front, outcome: Outcome) -> None:
     if outcome.error is not None and outcome.error.code == faults.NO_SUCH_PATH.code:
         front.show.missing(outcome.path)
         return
-    if outcome.status is Status.NOT_NEEDED:
-        return
     values = front.words.values
+    was_there = outcome.status is Status.NOT_NEEDED
+    if was_there and "--to" not in values:
+        return
     way = f"to {values['--to']}..." if "--to" in values else f"from {values['--from']}..."
-    if front.words.verb == "copy" and "--to" in values and outcome.good and outcome.size is None:
-        # It was there already.
+    if was_there:
         way = ""
     front.show.item(outcome.path, key=outcome.key, good=outcome.good, note=way, error=outcome.error)

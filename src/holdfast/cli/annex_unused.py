@@ -81,7 +81,7 @@ def _dropunused(front: Front) -> int:
 
 
 def _drop_key(front: Front, number: int, key: Key) -> None:
-    from ..api.copy import iter_drop_keys
+    from ..api.drop import iter_drop_keys
 
     reason = "git annex dropunused --force" if front.words.has("--force") else None
     for outcome in iter_drop_keys(

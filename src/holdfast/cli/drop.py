@@ -1,4 +1,4 @@
-"""Remove content here, once enough other copies are seen.
+"""Remove content here, or elsewhere, once enough copies are seen.
 
 Other places are asked, now, whether they have it; as many copies as numcopies says must stay.
 Names and versions are kept, and `hold get` brings the content back. --force goes without proof,
@@ -11,13 +11,13 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
-from .recursion import add_recursion, levels_of
+from .recursion import add_recursion, levels_of, refuse_levels
 from .text import parse_copies
 
 EXAMPLES = (
     ("hold drop sub-07", "make room; refused while copies are too few"),
     ("hold drop --unused", "what no branch or tag uses"),
-    ('hold drop --force "test data" scratch.dat', "without proof"),
+    ("hold drop --from tape sub-07", "there, not here"),
 )
 
 
@@ -28,6 +28,9 @@ def add_options(parser: ArgumentParser) -> None:
         nargs="*",
         metavar="PATH",
         help="files or folders; . for all that is below the current folder",
+    )
+    parser.add_argument(
+        "-f", "--from", dest="source", metavar="PLACE", help="remove it from this place, not here"
     )
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
     parser.add_argument("--unused", action="store_true", help="content that no branch or tag uses")
@@ -53,6 +56,23 @@ def run(call: Call) -> int:
     if options.auto and (options.all or options.unused or reason is not None):
         what = "--auto is about the files of this version, with proof"
         raise faults.BAD_USAGE(what=what, command="drop")
+    if options.source:
+        refuse_levels(options, "drop", "--from")
+        if options.auto or options.all or options.unused:
+            what = "--from is about the files of this version that are named"
+            raise faults.BAD_USAGE(what=what, command="drop")
+        from ..api.drop_there import iter_drop_from
+
+        return call.finish(
+            iter_drop_from(
+                call.dataset,
+                call.paths,
+                options.source,
+                force_reason=reason,
+                numcopies=options.numcopies,
+                progress=call.progress,
+            )
+        )
     from ..api.drop import iter_drop
 
     return call.finish(

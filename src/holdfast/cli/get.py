@@ -14,7 +14,8 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
-from .recursion import add_recursion, levels_of
+from .plan_table import DRY_RUN, finish_plan
+from .recursion import add_recursion, levels_of, refuse_levels
 from .text import parse_count
 
 EXAMPLES = (
@@ -42,17 +43,27 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--auto", action="store_true", help="what this place wants, or what lacks copies"
     )
+    parser.add_argument("--dry-run", action="store_true", help=DRY_RUN)
     add_recursion(parser)
 
 
 def run(call: Call) -> int:
     """Carry it out."""
-    from ..api.get import iter_get
-
     options = call.options
     if options.auto and options.all:
         what = "--auto is about the files of this version, without --all"
         raise faults.BAD_USAGE(what=what, command="get")
+    if options.dry_run:
+        refuse_levels(options, "get", "--dry-run")
+        from ..api.plan import iter_plan_of_get
+
+        rows = iter_plan_of_get(
+            call.dataset, call.paths, source=options.source, all_versions=options.all,
+            auto=options.auto,
+        )  # fmt: skip
+        return finish_plan(call, rows)
+    from ..api.get import iter_get
+
     return call.finish(
         iter_get(
             call.dataset,

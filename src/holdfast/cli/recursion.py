@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from ..core import faults
 from .text import parse_count
 
 
@@ -26,3 +27,14 @@ def levels_of(options: Namespace) -> int | None:
     if options.recursion_limit is not None:
         return int(options.recursion_limit)
     return None if options.recursive else 0
+
+
+def refuse_levels(options: Namespace, command: str, with_what: str) -> None:
+    """Refuse -r and -R beside an option that is about one data set.
+
+    Raises:
+        UsageError: One of them is given.
+    """
+    if levels_of(options) != 0:
+        what = f"{with_what} is about one data set, without -r"
+        raise faults.BAD_USAGE(what=what, command=command)

@@ -443,6 +443,64 @@ NOT_THERE = Fault(
     "hold whereis    (says which places are known to have it)",
 )  # fmt: skip
 
+WHICH_SIBLING = Fault(
+    "H311", errors.UsageError,
+    "it is not clear which sibling is meant",
+    "the branch goes with none, and there are: {known}",
+    NOTHING_CHANGED,
+    "hold push --to NAME    (hold siblings lists them; hold siblings add NAME URL adds one)",
+)  # fmt: skip
+NO_BRANCH = Fault(
+    "H312", errors.UsageError,
+    "no branch is checked out here",
+    "a version that no branch leads to cannot be pushed or updated",
+    NOTHING_CHANGED,
+    "git switch BRANCH    (or git switch -c NEW-BRANCH)",
+)  # fmt: skip
+VERSIONS_WITHHELD = Fault(
+    "H313", errors.IncompleteError,
+    "no version was sent to {place}",
+    "some of the content that it names did not get there",
+    "what did get there is kept, and is not sent again",
+    "run the same command again; hold push --data nothing sends versions alone",
+)  # fmt: skip
+PUSH_REFUSED = Fault(
+    "H314", errors.ConflictError,
+    "{place} did not take {ref}",
+    "{detail}",
+    "nothing there was overwritten",
+    "hold update --from {place}    (joins what is there with ours); then hold push",
+)  # fmt: skip
+MERGE_CONFLICT = Fault(
+    "H315", errors.ConflictError,
+    "{ref} cannot be joined with what is here",
+    "both changed: {files}",
+    "the merge was undone; your files and versions are as they were",
+    "git merge {ref}; choose a side for each file, hold save    (or git merge -X ours {ref})",
+)  # fmt: skip
+NOT_FORWARD = Fault(
+    "H316", errors.ConflictError,
+    "{ref} and what is here have gone different ways",
+    "--how ff-only takes only what follows from the version that is here",
+    NOTHING_CHANGED,
+    "hold update --how merge",
+)  # fmt: skip
+IN_THE_WAY = Fault(
+    "H317", errors.ConflictError,
+    "{ref} could not be joined with what is here",
+    "{detail}",
+    "your files and versions are as they were",
+    "hold save    (records your changes); then run the same command again",
+)  # fmt: skip
+
+NOT_APPROVED = Fault(
+    "H318", errors.PolicyError,
+    "{place} is known here, and not used yet",
+    "somebody else set it up so: {words}",
+    "nothing is read from it or sent to it",
+    "hold siblings approve {place} --safe {safe_id}    (if that is a place to trust)",
+)  # fmt: skip
+
 # H4: this machine
 
 NO_ROOM = Fault(
@@ -524,6 +582,72 @@ INCOMPLETE = Fault(
     "{first}",
     "the others are done; nothing was left half made",
     "mend the cause and run the same again",
+)  # fmt: skip
+
+# H33: buckets, chunks, encryption, setting up special remotes
+
+NO_CREDENTIALS = Fault(
+    "H331", errors.AccessError,
+    "{place} wants credentials, and none were found",
+    "looked for {looked}",
+    NOTHING_CHANGED,
+    "set {variables}, or enable the remote with them once; they are kept in this clone alone",
+)  # fmt: skip
+WRONG_OWNER = Fault(
+    "H332", errors.ConflictError,
+    "{where} belongs to another place",
+    "it is marked with the UUID {uuid}, not {wanted}",
+    NOTHING_CHANGED,
+    "use another bucket or another fileprefix; hold info lists places by UUID",
+)  # fmt: skip
+NOT_DECRYPTED = Fault(
+    "H333", errors.AccessError,
+    "the encryption of {place} does not open",
+    "{detail}",
+    NOTHING_CHANGED,
+    "gpg --list-secret-keys    (one of the keys the remote is encrypted to has to be among them)",
+)  # fmt: skip
+CHANGED_THERE = Fault(
+    "H334", errors.IntegrityError,
+    "what {place} holds for {key} is not what was encrypted",
+    "{detail}",
+    "nothing of it was kept",
+    "get it from another place; then drop it from {place} and copy it there anew",
+)  # fmt: skip
+TOO_LARGE = Fault(
+    "H335", errors.PolicyError,
+    "{key} is too large for {place} in one piece",
+    "it has {size} bytes; at most {most} fit",
+    NOTHING_CHANGED,
+    "set the remote up with chunk=1GiB, and copy it again",
+)  # fmt: skip
+PLACE_FULL = Fault(
+    "H336", errors.PlaceFullError,
+    "{place} has no room",
+    "{detail}",
+    "what is there already is whole; nothing half done stays",
+    "make room there or have its quota raised, and run the same command again",
+)  # fmt: skip
+HOLDS_A_TREE = Fault(
+    "H337", errors.PolicyError,
+    "{place} holds a tree of files, and takes or gives up no single contents",
+    "it was set up with exporttree=yes",
+    NOTHING_CHANGED,
+    "export a version of the data set to it",
+)  # fmt: skip
+BAD_SETUP = Fault(
+    "H338", errors.UsageError,
+    "{name} cannot be set up like that",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+NEEDS = Fault(
+    "H339", errors.PlaceUnavailableError,
+    "{place} needs {what}",
+    "it is not on this machine",
+    NOTHING_CHANGED,
+    "{how}",
 )  # fmt: skip
 
 
