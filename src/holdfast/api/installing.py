@@ -11,7 +11,7 @@ from ..dataset.installing import install
 from ..dataset.submodules import Submodule
 from ..wire.subdataset_sources import without_login
 from .clone import datalad_top
-from .nesting import Nested
+from .nesting import Nested, rerooted_error
 
 
 def install_in(outer: Nested, one: Submodule, progress: Progress) -> Outcome:
@@ -22,7 +22,8 @@ def install_in(outer: Nested, one: Submodule, progress: Progress) -> Outcome:
     progress.start(None, None)
     try:
         cloned = install(repository, one, datalad_top=top, told=progress.note)
-    except HoldError as error:
+    except HoldError as failed:
+        error = rerooted_error(failed, outer.prefix.rstrip(b"/")) if outer.prefix else failed
         return Outcome("install", Status.ERROR, path, error=error, note=error.why)
     finally:
         progress.stop()

@@ -248,7 +248,7 @@ def _iter_below(nested: Nested, way: _Way, walk: Walk) -> Iterator[Nested | Outc
             return
     path = nested.prefix + one.path
     try:
-        inner = open_inside(nested.dataset, one.path)
+        inner = open_inside(nested.dataset, one.path, nested.prefix)
     except HoldError as error:
         name = os.fsdecode(path)
         yield Outcome("open", Status.ERROR, name, error=error, note=error.why)
@@ -259,14 +259,16 @@ def _iter_below(nested: Nested, way: _Way, walk: Walk) -> Iterator[Nested | Outc
         yield from _iter_walk(below, walk if way.taken else walk.deeper)
 
 
-def open_inside(dataset: Dataset, path: bytes) -> Dataset:
+def open_inside(dataset: Dataset, path: bytes, prefix: bytes = b"") -> Dataset:
     """Open a data set inside; one that was never used stays as git made it.
+
+    ``prefix`` leads to the outer one, for errors.
 
     Raises:
         ConflictError: There is no repository that works.
     """
     folder = os.path.join(dataset.top, path)
-    name = os.fsdecode(path)
+    name = os.fsdecode(prefix + path)
     try:
         repository = Repository(folder, dataset.repository.settings)
     except HoldError:

@@ -51,7 +51,7 @@ def _iter_all(
         deep = one.installed and levels != 1
         if deep and may_have_any(os.path.join(dataset.top, one.path)):
             try:
-                inner = open_inside(dataset, one.path)
+                inner = open_inside(dataset, one.path, prefix)
             except HoldError as error:
                 yield path, error
                 continue
