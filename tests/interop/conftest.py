@@ -62,7 +62,7 @@ class Tools:
 
     def __init__(self, home: Path, programs: dict[str, str | None]) -> None:
         self._programs = programs
-        kept = ("PATH", "SYSTEMROOT", "TMPDIR", "LD_LIBRARY_PATH")
+        kept = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "LD_LIBRARY_PATH")
         folders = dict.fromkeys(str(Path(p).parent) for p in programs.values() if p)
         self.environment = {name: os.environ[name] for name in kept if name in os.environ}
         self.environment |= HERE_AND_NOW | {

@@ -35,11 +35,14 @@ COMMANDS = (
     ("config", "config", "care", "Show or set the rules of the data set."),
     ("remove", "remove", "care", "Remove a whole data set, once all of it is seen elsewhere."),
     ("doctor", "doctor", "care", "Look at this machine and data set for what could go wrong."),
+    ("serve", "serve", "care", "Serve a data set over HTTP: to hold, git-annex and git."),
+    ("annex-shell", "annex_shell", "care", "Be git-annex-shell, for those who come by ssh."),
+    ("packed", "packed", "care", "Look after a packed store: many keys in few files."),
     ("annex", "annex", "care", "Be git-annex, for programs that call it."),
     ("completion", "completion", "care", "Print a script that completes commands in your shell."),
 )
 
-VERBATIM = ("annex",)
+VERBATIM = ("annex", "annex-shell")
 """Commands that read all of their words by themselves."""
 
 ALIASES = (("uninstall", "remove"),)

@@ -576,6 +576,82 @@ NOT_READABLE = Fault(
     "ask its owner for read permission (chmod u+r; for a folder u+rx), then run it again",
 )  # fmt: skip
 
+# H5: serving, and other servers of git-annex
+
+READ_ONLY_SERVER = Fault(
+    "H501", errors.AccessError,
+    "this repository is read-only; write access denied",
+    "who serves it lets nobody write",
+    NOTHING_CHANGED,
+    "ask its owner for a way that may write",
+)  # fmt: skip
+APPEND_ONLY_SERVER = Fault(
+    "H502", errors.AccessError,
+    "this repository is append-only; removal denied",
+    "who serves it lets nobody remove content",
+    NOTHING_CHANGED,
+    "ask its owner to remove it there",
+)  # fmt: skip
+CANNOT_SERVE = Fault(
+    "H503", errors.PlaceUnavailableError,
+    "nothing can be served at {address}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another --port (0 takes a free one) or another --bind",
+)  # fmt: skip
+BAD_LOGINS = Fault(
+    "H504", errors.UsageError,
+    "the logins in {path} cannot be read",
+    "{detail}",
+    "nothing is served",
+    "hold serve --make-login NAME    (prints a line for that file)",
+)  # fmt: skip
+KEPT_THERE = Fault(
+    "H505", errors.PolicyError,
+    "{place} keeps {key}",
+    "it refuses to remove it; somebody may have locked it there",
+    "the copy is still there",
+    "run the same command again in ten minutes, when locks of clients that went away have ended",
+)  # fmt: skip
+PROMISES_RAN_OUT = Fault(
+    "H506", errors.PolicyError,
+    "{key} may not be dropped any more: promises of other places to keep it have run out",
+    "they last ten minutes, and it took longer",
+    "the copy is still there",
+    "run the same command again",
+)  # fmt: skip
+NOT_TAKEN = Fault(
+    "H507", errors.PlaceUnavailableError,
+    "{place} did not take {key}",
+    "{detail}",
+    "nothing is lost; what arrived there is kept or thrown away, but never shown as whole",
+    "run the same command again; if it stays so, look at what its owner sees of it",
+)  # fmt: skip
+FULL_THERE = Fault(
+    "H509", errors.PlaceFullError,
+    "{place} has no room",
+    "{detail}",
+    "nothing is lost; what is there already is whole",
+    "free some room there, or send it to another place",
+)  # fmt: skip
+NO_COMMON_VERSION = Fault(
+    "H508", errors.RemoteProtocolError,
+    "{place} speaks no version of git-annex's HTTP protocol that we know",
+    "we know versions 0 to 4; {detail}",
+    NOTHING_CHANGED,
+    "update hold, or reach that place in another way",
+)  # fmt: skip
+
+# H32: directories, rsync, WebDAV, rclone
+
+UNSAFE_SETTING = Fault(
+    "H321", errors.PolicyError,
+    "{place} is not used with {name}={value}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+
 INCOMPLETE = Fault(
     "H001", errors.IncompleteError,
     "{failed} of {total} items failed",
@@ -707,6 +783,72 @@ EXTERNAL_GAVE_UP = Fault(
     "it says: {detail}",
     "what is here is as it was",
     "mend what it tells of, then run the same command again",
+)  # fmt: skip
+
+# H351-H359: packed stores
+
+PACKED_DAMAGED = Fault(
+    "H351", errors.IntegrityError,
+    "{place} has damaged content of {key}",
+    "{detail}",
+    "it is not given out; all other content there is as it was",
+    "hold packed verify FOLDER    (finds all damage; then bring the content there again)",
+)  # fmt: skip
+PACKED_BUSY = Fault(
+    "H352", errors.PlaceUnavailableError,
+    "another process holds {what} of the packed store {path}",
+    "waited {waited}",
+    "nothing was changed there",
+    "run the same command again when the other one is done",
+)  # fmt: skip
+PACKED_FOREIGN = Fault(
+    "H353", errors.ConflictError,
+    "the packed store {path} belongs to another place",
+    "its UUID is {owner}",
+    NOTHING_CHANGED,
+    "choose another folder, or enable the place with that UUID",
+)  # fmt: skip
+PACKED_NO_STORE = Fault(
+    "H354", errors.PlaceUnavailableError,
+    "{path} is no packed store",
+    "there is no file holdfast-packed in it",
+    NOTHING_CHANGED,
+    "look whether its disk is mounted, and whether the path is right",
+)  # fmt: skip
+PACKED_NO_LOCKS = Fault(
+    "H355", errors.AccessError,
+    "the packed store {path} cannot be locked",
+    "{detail}",
+    "nothing was changed there; it can be read",
+    "write to it from where its file system has locks (Lustre: mounted with flock)",
+)  # fmt: skip
+PACKED_NEWER = Fault(
+    "H356", errors.ConflictError,
+    "{path} was written by a later version of hold",
+    "its format is {version}, this program knows 1",
+    NOTHING_CHANGED,
+    "use a newer hold",
+)  # fmt: skip
+PACKED_UNREADABLE = Fault(
+    "H357", errors.IntegrityError,
+    "{path} has bytes that are no record",
+    "{size} bytes from byte {start} on; {detail}",
+    "they are left as they are; all records around them can be read",
+    "hold fsck --from the place says which keys are gone; bring them there again",
+)  # fmt: skip
+PACKED_FULL = Fault(
+    "H358", errors.PlaceFullError,
+    "the disk is full at {path}",
+    "{detail}",
+    "what was told as stored is whole; nothing half done stays",
+    "free some room (hold packed compact FOLDER) and run the same command again",
+)  # fmt: skip
+PACKED_SETTING = Fault(
+    "H359", errors.UsageError,
+    "a packed store cannot be set up so: {what}",
+    "it takes directory=FOLDER and, if wanted, packsize=BYTES (1gib, 256mib)",
+    NOTHING_CHANGED,
+    "say it again with these",
 )  # fmt: skip
 
 

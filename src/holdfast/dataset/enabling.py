@@ -22,6 +22,7 @@ _MARKERS = {
     "S3": "annex-s3",
     "glacier": "annex-glacier",
     "httpalso": "annex-httpalso",
+    "rclone": "annex-rclone",
     "web": "annex-web",
     "webdav": "annex-webdav",
 }

@@ -22,6 +22,9 @@ LogOf = Callable[[Key], bytes]
 
 Edit = Callable[[bytes], bytes]
 
+PathsOf = Callable[[Key], Sequence[bytes]]
+"""For a place that holds a tree of files: which of them hold a key's content."""
+
 Credentials = tuple[str, str]
 """User and password, or access key and secret."""
 
@@ -30,6 +33,7 @@ KINDS = {
     "directory": "directory",
     "external": "external",
     "httpalso": "http_also",
+    "packed": "packed",
     "rclone": "rclone",
     "rsync": "rsync",
     "webdav": "webdav",
@@ -55,9 +59,10 @@ class SpecialRemote:
     (``remote.NAME.*`` without that prefix, names in lower case), ``annex_dir`` where this clone
     keeps its annex. ``credentials`` looks them up when they are first needed: environment, keyring
     or the clone's own file; None when there are none. ``allowed_addresses`` is the setting
-    annex.security.allowed-ip-addresses, for what asks web servers. ``wanted`` is the preferred
-    content of the place; ``on_config`` and ``on_wanted`` are told what a program of the place sets
-    in the shared configuration, or wants it to hold, while it is prepared.
+    annex.security.allowed-ip-addresses, for what asks web servers. ``paths_of`` is given for
+    a place that holds a tree of files (``exporttree=yes``) in place of keys. ``wanted`` is the
+    preferred content of the place; ``on_config`` and ``on_wanted`` are told what a program of the
+    place sets in the shared configuration, or wants it to hold, while it is prepared.
     """
 
     place: Place
@@ -68,6 +73,7 @@ class SpecialRemote:
     credentials: Callable[[], Credentials | None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
     allowed_addresses: str = ""
+    paths_of: PathsOf | None = None
     wanted: str = ""
     on_config: Callable[[str, str], None] = lambda _name, _value: None
     on_wanted: Callable[[str], None] = lambda _expression: None
@@ -113,6 +119,17 @@ class Kind(Protocol):
         Raises:
             ConflictError: It belongs to another place.
         """
+
+
+def kind_of(config: Mapping[str, str]) -> str:
+    """The kind that a special remote's configuration means.
+
+    What programs for rclone stored is reached without them.
+    """
+    kind = config.get("type", "unknown")
+    if kind == "external" and config.get("externaltype") in ("rclone", "rclone-builtin"):
+        return "rclone"
+    return kind
 
 
 def kind_named(name: str, place: str) -> Kind:
