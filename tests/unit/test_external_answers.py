@@ -7,7 +7,6 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from holdfast_program import add_directory_kind
 
 from holdfast.core.errors import RemoteProtocolError, UsageError
 from holdfast.core.place import WEB, Place, PlaceId
@@ -103,7 +102,6 @@ def inner(folder: Path, **words: str) -> SpecialRemote:
 def test_a_place_of_ours_is_opened_without_its_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_directory_kind()
     monkeypatch.setenv("PATH", "")
     folder = str(tmp_path / "store")
     remote = inner(tmp_path, store="directory", directory=folder)
@@ -115,7 +113,6 @@ def test_a_place_of_ours_is_opened_without_its_program(
 
 
 def test_its_words_are_those_of_the_kind_inside() -> None:
-    add_directory_kind()
     words = {"externaltype": "holdfast", "store": "directory", "directory": "/a/b", "name": "x"}
     assert external.plan_setup(words).config == words
     for wrong in (
@@ -134,10 +131,15 @@ def test_no_word_stands_for_a_kind_that_nobody_has() -> None:
 
 
 def test_credentials_are_found_where_git_annex_keeps_them_for_the_program(tmp_path: Path) -> None:
-    add_directory_kind()
     remote = inner(tmp_path, store="directory", directory="/a")
     creds = tmp_path / "annex" / "creds"
     creds.mkdir(parents=True)
     (creds / "u-1-holdfastcreds").write_text("ada\nopen sesame\n")
     _, within = holdfast_kind.inside(remote)
     assert within.credentials() == ("ada", "open sesame")
+
+
+def test_a_bucket_has_to_be_named() -> None:
+    with pytest.raises(UsageError) as caught:
+        external.plan_setup({"externaltype": "holdfast", "store": "S3"})
+    assert "bucket= is missing" in caught.value.why
