@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.errors import RemoteProtocolError, UsageError
-from holdfast.core.place import WEB, Place, PlaceId
+from holdfast.core.key import Key
+from holdfast.core.place import WEB, Place, PlaceId, Presence
 from holdfast.stores import external, holdfast_kind
 from holdfast.stores.external_answers import Answers
 from holdfast.stores.special import KINDS, SpecialRemote
 from holdfast.testing.memory_notes import MemoryNotes
-from holdfast.testing.store_contract import key_of
+from holdfast.testing.store_contract import ignore, key_of
+from holdfast.transfer.to_file import content_at
 from holdfast.wire import branch_paths, logs
 from holdfast.wire.external_remote import say
 from holdfast.wire.logs import LocationState
@@ -143,3 +145,14 @@ def test_a_bucket_has_to_be_named() -> None:
     with pytest.raises(UsageError) as caught:
         external.plan_setup({"externaltype": "holdfast", "store": "S3"})
     assert "bucket= is missing" in caught.value.why
+
+
+def test_a_chunk_that_was_stored_is_seen_to_be_there(tmp_path: Path) -> None:
+    remote = inner(tmp_path, store="directory", directory=str(tmp_path / "store"))
+    external.prepare(remote)
+    store = external.open_store(remote)
+    chunk = Key(b"SHA256E-s10-S4-C3--" + KEY.name)
+    (tmp_path / "chunk").write_bytes(b"ab")
+    store.send(chunk, content_at(chunk, os.fsencode(tmp_path / "chunk")), ignore)  # type: ignore[attr-defined]
+    assert store.ask([chunk])[0].presence is Presence.PRESENT
+    store.close()
