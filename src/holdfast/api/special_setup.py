@@ -25,7 +25,7 @@ from ..dataset.ledger_write import Edit, now, record, write_journal_file
 from ..dataset.places import Places
 from ..dataset.verified import SECRET, approve, config_in_ledger, read_approved
 from ..stores.cipher import MACS, SCHEMES, USUAL_MAC, Cipher, Sealer, new_cipher
-from ..stores.special import Kind, SpecialRemote, kind_named
+from ..stores.special import Kind, SpecialRemote, kind_described, kind_named
 from ..wire import logs
 from ..wire.branch_paths import PREFERRED_LOG, REMOTE_LOG, UUID_LOG
 from .credentials import WORDS, Open, embed, from_environment, keep
@@ -89,7 +89,7 @@ def set_up_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
     kind_name = given.get("type", "")
     if not kind_name:
         raise _bad(name, "its type is missing", "say type=directory, type=S3 and so on")
-    kind = kind_named(kind_name, name)
+    kind = kind_named(kind_described(given), name)
     setup = kind.plan_setup({word: given[word] for word in given if word not in _OURS})
     way_id = PlaceId(given.get("uuid") or str(uuid4()))
     config = {**setup.config, "type": kind_name}
@@ -137,7 +137,7 @@ def enable_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
             raise _bad(
                 name, f"{word} cannot be changed by us", "git annex enableremote can, for some"
             )
-    kind = kind_named(stored.get("type", "unknown"), name)
+    kind = kind_named(kind_described(stored), name)
     words = {word: value for word, value in {**stored, **given}.items() if _is_of_kind(word)}
     setup = kind.plan_setup({**_known_here(dataset, name), **words})
     config = {**stored, **setup.config}
@@ -181,7 +181,7 @@ def approve_special(dataset: Dataset, name: str, config: Mapping[str, str]) -> S
         raise faults.PLACE_UNVERIFIED(place=name, state="manual, and its settings have changed")
     place = Place(PlaceId(settings["annex-uuid"]), name)
     way = _Way(way_id, place, whole, settings)
-    _prepare(dataset, kind_named(whole.get("type", "unknown"), name), remotes, way)
+    _prepare(dataset, kind_named(kind_described(whole), name), remotes, way)
     approve(dataset.repository, way_id, whole)
     _write_settings(dataset, name, {"annex-verified": "verified"})
     return SetUp(place, shown(whole), approved=True)

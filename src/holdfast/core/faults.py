@@ -222,7 +222,7 @@ NOT_INSTALLED = Fault(
     "{path} is a data set of its own and is not installed here",
     "this data set only says which version of it belongs here",
     NOTHING_CHANGED,
-    "git submodule update --init {quoted}    (or: hold clone URL {quoted})",
+    "hold get --no-data {quoted}    (installs it; without --no-data its content comes too)",
 )  # fmt: skip
 NOT_SET = Fault(
     "H127", errors.NotFoundError,
@@ -652,6 +652,100 @@ UNSAFE_SETTING = Fault(
     "{next}",
 )  # fmt: skip
 
+# H8: from the web, archives, bags
+
+URL_WITH_PASSWORD = Fault(
+    "H801", errors.UsageError,
+    "the URL at {host} holds a password",
+    "what is registered is seen by everybody who has a clone",
+    NOTHING_CHANGED,
+    "leave user and password out of the URL; where it needs them, copy the file here and hold save",
+)  # fmt: skip
+UNSAFE_NAME = Fault(
+    "H802", errors.UsageError,
+    "no file can be made at {path}",
+    "{detail}",
+    "nothing was written there",
+    "give it another name, or another folder to go to",
+)  # fmt: skip
+SPOT_TAKEN = Fault(
+    "H803", errors.ConflictError,
+    "{path} is there already, with other content",
+    "what lies there is not replaced unless that is asked for and it can be had back",
+    "it was left as it is",
+    "--if-exists skip leaves such files out, --if-exists overwrite replaces those that are saved",
+)  # fmt: skip
+BAD_TABLE = Fault(
+    "H804", errors.UsageError,
+    "the table {name} cannot be used: {what}",
+    "{detail}",
+    "nothing was fetched and nothing was changed",
+    "mend it, and look with --dry-run what would be done",
+)  # fmt: skip
+DEAD_URL = Fault(
+    "H805", errors.PlaceUnavailableError,
+    "{path} is not to be had at {url}",
+    "{detail}",
+    "nothing was changed; the URL stays registered",
+    "hold urls --remove URL PATH takes it away, hold urls --add URL PATH registers another",
+)  # fmt: skip
+NO_ARCHIVE = Fault(
+    "H806", errors.UsageError,
+    "{path} cannot be unpacked",
+    "{detail}",
+    NOTHING_CHANGED,
+    "tar (plain, gz, bz2, xz) and zip archives can be, once they are saved: hold save {quoted}",
+)  # fmt: skip
+LEFT_PACKED = Fault(
+    "H807", errors.PolicyError,
+    "{path} was not unpacked",
+    "{detail}",
+    "it is in the archive as before, and all other files were taken",
+    "where it is needed, take it from the archive by hand",
+)  # fmt: skip
+NOT_IN_ARCHIVE = Fault(
+    "H808", errors.NotFoundError,
+    "{key} cannot be had from an archive",
+    "{detail}",
+    NOTHING_CHANGED,
+    "hold get the archive first; its content has to be here",
+)  # fmt: skip
+BAD_BAG = Fault(
+    "H809", errors.IntegrityError,
+    "{path} is not taken from the bag",
+    "{detail}",
+    "all files that are as the bag's manifests say were taken in",
+    "ask whoever made the bag for a whole one, and import that again",
+)  # fmt: skip
+NO_BAG = Fault(
+    "H810", errors.UsageError,
+    "{path} is no bag that can be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "a bag has bagit.txt, a manifest-ALGORITHM.txt and the folder data (RFC 8493)",
+)  # fmt: skip
+TARGET_EXISTS = Fault(
+    "H811", errors.ConflictError,
+    "{path} is there already",
+    "what is exported gets its name in one step, and replaces nothing",
+    "it was left as it is",
+    "name something that is not there yet",
+)  # fmt: skip
+NOT_EXPORTED = Fault(
+    "H812", errors.PlaceUnavailableError,
+    "{path} is not in the export: its content is not here",
+    "only what is here can be copied",
+    "the export was not given its name; nothing half made stays",
+    "hold get it first; or --missing leave-out exports the rest",
+)  # fmt: skip
+BAD_FIELD = Fault(
+    "H813", errors.UsageError,
+    "{field} is no metadata field that can be set",
+    "{detail}",
+    NOTHING_CHANGED,
+    "names have letters, digits, and _ - . after the first; set one as NAME=VALUE",
+)  # fmt: skip
+
 INCOMPLETE = Fault(
     "H001", errors.IncompleteError,
     "{failed} of {total} items failed",
@@ -849,6 +943,118 @@ PACKED_SETTING = Fault(
     "it takes directory=FOLDER and, if wanted, packsize=BYTES (1gib, 256mib)",
     NOTHING_CHANGED,
     "say it again with these",
+)  # fmt: skip
+
+# H36: RIA stores, and making siblings
+
+STORE_READ_ONLY = Fault(
+    "H361", errors.AccessError,
+    "{place} can only be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+IN_ARCHIVE = Fault(
+    "H362", errors.PolicyError,
+    "{key} stays in {place}",
+    "it is in the archive of that store, from which single contents are not removed",
+    NOTHING_CHANGED,
+    "make the archive again without it (datalad export-archive-ora), if it really has to go",
+)  # fmt: skip
+NO_STORE = Fault(
+    "H363", errors.NotFoundError,
+    "there is no RIA store at {url}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "look at the address; hold create-sibling --new-store {url}    (makes a store there)",
+)  # fmt: skip
+SIBLING_THERE = Fault(
+    "H364", errors.ConflictError,
+    "there is a sibling {name} already",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another --name, or say --existing skip or --existing reconfigure",
+)  # fmt: skip
+SIBLING_FAILED = Fault(
+    "H365", errors.PlaceUnavailableError,
+    "{target} could not be made",
+    "{detail}",
+    "nothing was changed here; what was made there is used by the next try",
+    "mend what it says, then run the same command again",
+)  # fmt: skip
+NO_TOKEN = Fault(
+    "H366", errors.AccessError,
+    "{host} wants to know who you are",
+    "{detail}",
+    NOTHING_CHANGED,
+    "set {variable} to an access token of {host}, or keep one in git's credential helper",
+)  # fmt: skip
+FORGE_REFUSES = Fault(
+    "H367", errors.AccessError,
+    "{host} did not do it",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+NOT_OURS = Fault(
+    "H368", errors.ConflictError,
+    "{target} is there already",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another place, or say --existing reconfigure if it really is to be this data set's",
+)  # fmt: skip
+NO_IDENTITY_OF_DATASET = Fault(
+    "H369", errors.UsageError,
+    "{path} has no identity",
+    "a RIA store names data sets by the id in .datalad/config, and this one has none",
+    NOTHING_CHANGED,
+    "hold config --shared datalad.dataset.id=$(uuidgen); hold save .datalad",
+)  # fmt: skip
+
+
+# H7: data sets in a data set
+
+NOT_INSTALLABLE = Fault(
+    "H701", errors.PlaceUnavailableError,
+    "{path} could not be installed",
+    "{tried}",
+    "its place is as it was; what else was asked for is done",
+    "hold subdatasets --json {quoted}    (shows where it is said to be)",
+)  # fmt: skip
+TAKEN_PLACE = Fault(
+    "H702", errors.ConflictError,
+    "{path} cannot become a data set of its own",
+    "this data set already has {names} there",
+    NOTHING_CHANGED,
+    "choose another folder, or move these files away and save that",
+)  # fmt: skip
+COMMAND_FAILED = Fault(
+    "H703", errors.HoldError,
+    "the command failed in {path}",
+    "{how}",
+    "it was still run in the other data sets",
+    "mend the cause and run the same again",
+)  # fmt: skip
+BAD_MODULES = Fault(
+    "H704", errors.ConflictError,
+    ".gitmodules of {top} cannot be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "git config --file .gitmodules --list    (tells what git makes of it)",
+)  # fmt: skip
+BROKEN_INSIDE = Fault(
+    "H705", errors.ConflictError,
+    "{path} is no repository that works",
+    "there is a .git in it, and git finds no repository there",
+    "it was left as it is",
+    "git -C {quoted} status    (tells more; moved away, hold get --no-data brings it anew)",
+)  # fmt: skip
+NOT_INSIDE = Fault(
+    "H706", errors.NotFoundError,
+    "{path} is no data set in {top}",
+    "the version of that data set names none at this path",
+    NOTHING_CHANGED,
+    "hold subdatasets    (lists them)",
 )  # fmt: skip
 
 
