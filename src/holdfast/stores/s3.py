@@ -30,6 +30,7 @@ from .lanes import LANES, iter_fetched, iter_sent
 from .s3_client import S3Client
 from .s3_public import VERSION_FIELD, S3Public
 from .special import Credentials, Setup, SpecialRemote
+from .url_store import tell
 
 MIB = 1 << 20
 PART = 8 * MIB
@@ -177,7 +178,7 @@ class S3:
         try:
             objects = self._objects(keys)
         except HoldError as error:
-            return [Answer(Presence.UNKNOWN, _tell(error)) for _ in keys]
+            return [Answer(Presence.UNKNOWN, tell(error)) for _ in keys]
         if len(keys) == 1:
             return [self._ask(keys[0], objects[0])]
         return list(self._ask_pool.map(self._ask, keys, objects))
@@ -188,7 +189,7 @@ class S3:
         try:
             size = self._client.size_of(found.object_name, found.id or None)
         except HoldError as error:
-            return Answer(Presence.UNKNOWN, _tell(error))
+            return Answer(Presence.UNKNOWN, tell(error))
         if size is None:
             return Answer(Presence.ABSENT)
         if key.chunk_size is None and key.size not in (None, size):
@@ -294,7 +295,6 @@ class S3:
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Put many there, several at a time."""
-        self._need_keys()
         return iter_sent(lambda key, content: self.send(key, content, progress), items)
 
     def remove(self, key: Key, leave: DropProof | Waiver) -> None:
@@ -397,7 +397,3 @@ def _moved(stream: Stream, offset: int) -> Stream:
 
 def _flag(config: Mapping[str, str], name: str) -> bool:
     return _FLAGS.get(config.get(name, ""), False)
-
-
-def _tell(error: HoldError) -> str:
-    return f"{error.what} ({error.why})" if error.why else error.what
