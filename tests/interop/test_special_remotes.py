@@ -49,7 +49,6 @@ USER, SECRET = "AKIAOFATESTABCDEF", "secret/of+a/test"
 CHUNKS = ["chunk=300kB"]
 WAYS = [
     pytest.param("none", CHUNKS, id="chunks"),
-    pytest.param("shared", [], id="shared"),
     pytest.param("shared", CHUNKS, id="shared, chunks"),
     pytest.param("hybrid", CHUNKS, id="hybrid, chunks"),
     pytest.param("pubkey", [], id="pubkey"),
@@ -267,7 +266,7 @@ def test_a_bucket_of_another_place_is_refused(tools: Tools, folder: Path, s3_por
     assert "name=ours" not in tools.git(folder, "show", "git-annex:remote.log").text
 
 
-@pytest.mark.parametrize("scheme", ["none", "shared", "hybrid"])
+@pytest.mark.parametrize("scheme", ["none", "hybrid"])
 def test_embedded_credentials_serve_a_clone_that_has_no_others(
     tools: Tools,
     folder: Path,
