@@ -425,10 +425,12 @@ def test_a_change_that_comes_through_the_ledger_is_not_believed(
     assert any((bench / "place").iterdir())
 
 
-def test_a_public_export_with_versions_is_read_with_credentials(
-    tools: Tools, folder: Path, s3_port: int
+@pytest.mark.parametrize("versions", ["yes", "no"])
+def test_an_export_is_read_with_credentials(
+    tools: Tools, folder: Path, s3_port: int, versions: str
 ) -> None:
-    words = [*words_of_s3(s3_port, "versions"), "exporttree=yes", "versioning=yes"]
+    more = ["exporttree=yes", f"versioning={versions}", "fileprefix=top/"]
+    words = [*words_of_s3(s3_port, f"versions-{versions}"), *more]
     tools.annex(folder, "initremote", "-q", "theirs", *words, "encryption=none")
     tools.annex(folder, "export", "-q", "main", "--to", "theirs")
     drop_here(tools, folder)

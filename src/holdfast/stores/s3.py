@@ -185,7 +185,7 @@ class S3:
 
     def _ask(self, key: Key, found: S3Version | None) -> Answer:
         if found is None:
-            return Answer(Presence.ABSENT, "no version of it is recorded")
+            return Answer(Presence.ABSENT, "no object is recorded for it")
         try:
             size = self._client.size_of(found.object_name, found.id or None)
         except HoldError as error:
@@ -201,18 +201,22 @@ class S3:
         if not self._holds_tree:
             return [S3Version("", self._prefix + key) for key in keys]
         logs = self._remote.notes.read(place_metadata_log, keys)
-        return [self._recorded(logs.get(key, b"")) for key in keys]
+        return [self._recorded(logs.get(key, b"")) or self._exported(key) for key in keys]
 
     def _recorded(self, log: bytes) -> S3Version | None:
         values = place_values(log, VERSION_FIELD).get(self.place.id, [])
         return next(filter(None, map(parse_s3_version, values)), None)
+
+    def _exported(self, key: Key) -> S3Version | None:
+        paths = self._remote.paths_of(key) if self._remote.paths_of else ()
+        return S3Version("", self._prefix + paths[0]) if paths else None
 
     @contextmanager
     def open_content(self, key: Key, offset: int = 0) -> Iterator[Stream]:
         """Stream an object from an offset, or from the start where the server knows no ranges."""
         found = self._objects([key])[0]
         if found is None:
-            detail = "no version of it is recorded"
+            detail = "no object is recorded for it"
             raise faults.NOT_THERE(place=self.place.label, key=key.text, detail=detail)
         # Nothing follows the end, and a range of nothing is an error: the last byte tells as much.
         first = max(0, offset - 1) if offset and offset == key.size else offset
@@ -341,6 +345,7 @@ class PublicS3(S3Public):
         super().__init__(
             remote.place, remote.config, versions,
             cost=remote.cost(210.0), allowed_addresses=remote.allowed_addresses,
+            paths_of=remote.paths_of or (lambda _: ()),
         )  # fmt: skip
         self._private = S3(remote)
 

@@ -136,6 +136,8 @@ class RemoteConfig:
     annex_url: str | None
     tuned: bool = False
     """Whether content lies in other places than the standard layout says."""
+    storage: PlaceId | None = None
+    """The special remote that keeps content of this repository in a RIA store."""
 
 
 _SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\](.*)')
@@ -169,4 +171,5 @@ def parse_remote_config(text: str) -> RemoteConfig | None:
         values.get("core.bare", "false").lower() in ("true", "yes", "on", "1"),
         values.get("annex.url"),
         any(name.startswith("annex.tune.") for name in values),
+        PlaceId(values.get("datalad.ora-remote.uuid", "")) or None,
     )
