@@ -20,8 +20,8 @@ from ..dataset.exported import ExportedFiles
 from ..dataset.key_notes import KeyNotes
 from ..dataset.verified import believed, config_in_ledger
 from ..stores.special import PathsOf, SpecialRemote, kind_named, kind_of
-from ..wire import logs
-from ..wire.branch_paths import EXPORT_LOG
+from ..wire import archive_uris, logs
+from ..wire.branch_paths import EXPORT_LOG, PREFERRED_LOG
 from ..wire.exports import exported_trees
 from .credentials import Lookup
 from .datasets import Dataset
@@ -51,6 +51,10 @@ def open_special(dataset: Dataset, local: Mapping[str, str], place: Place) -> Op
         raise faults.PLACE_UNVERIFIED(place=place.label, state="manual")
     notes = KeyNotes(dataset.repository, dataset.ledger)
     config = config_of(dataset, local, place)
+    if config.get("externaltype") == archive_uris.PROGRAM:
+        from .archives import open_archives  # late: few data sets have archives
+
+        return OpenedSpecial(open_archives(dataset, place), notes)
     place = _as_far_as_trusted(place, config)
     remote = special_remote(dataset, place, config, local, notes)
     store = kind_named(kind_of(config), place.label).open_store(remote)
@@ -100,7 +104,14 @@ def special_remote(
         environment=os.environ,
         allowed_addresses=settings.get("annex.security.allowed-ip-addresses") or "",
         paths_of=_paths_of(dataset, place, config),
+        wanted=_wanted(dataset, place) if config.get("type") == "external" else "",
+        settings=settings.get,
     )  # fmt: skip
+
+
+def _wanted(dataset: Dataset, place: Place) -> str:
+    found = logs.parse_uuid_log(dataset.ledger.policy_file(PREFERRED_LOG)).get(place.id)
+    return found.value.decode("utf-8", "surrogateescape") if found else ""
 
 
 def gpg_of(place: Place, local: Mapping[str, str]) -> Gpg:

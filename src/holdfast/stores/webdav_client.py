@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ..core import faults
 from ..core.errors import HoldError
-from .http import _BUSY, USER_AGENT, HttpAnswer, HttpClient, _raise_for_status, _wanted_pause
+from .http import _BUSY, USER_AGENT, HttpAnswer, HttpClient, _wanted_pause, raise_for_status
 from .http_connection import Connection, Limits
 from .http_urls import bare_url, host_of, origin_of, safe_url
 from .special import Credentials
@@ -92,7 +92,7 @@ class DavClient(HttpClient):
             raise faults.PLACE_FULL(place=host_of(url), detail=detail)
         if answer.status == 401 and self._login is None:
             raise no_login(url)
-        _raise_for_status(HttpAnswer(answer.status, url, 0, None, 0, "", iter(())))
+        raise_for_status(HttpAnswer(answer.status, url, 0, None, 0, "", iter(())))
 
     def close(self) -> None:
         """End all connections, of all threads."""
