@@ -186,8 +186,7 @@ def test_rsync_goes_by_ssh_where_its_address_says_so(
     bench = make_bench("rsync")
     far = tmp_path / "far away"
     words = ["type=rsync", f"rsyncurl={getpass.getuser()}@127.0.0.1:{far}", "encryption=none"]
-    bench.tools.git(bench.folder, "config", "remote.far.annex-rsync-transport", ssh_command)
-    far.mkdir()
+    bench.environment["RSYNC_RSH"] = ssh_command
     bench.hold("siblings", "add", "far", *words)
     told = bench.hold("copy", "--to", "far")
     assert {record["status"] for record in told} == {"ok"}

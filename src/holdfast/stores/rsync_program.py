@@ -46,7 +46,8 @@ class Rsync:
         self._down = shlex.split(local.get("annex-rsync-download-options", ""))
         if _is_by_ssh(url):
             # An asker for passwords would wait for ever behind our back.
-            self._options += ["--rsh", local.get("annex-rsync-transport") or "ssh -o BatchMode=yes"]
+            shell = os.environ.get("RSYNC_RSH") or "ssh -o BatchMode=yes"
+            self._options += ["--rsh", local.get("annex-rsync-transport") or shell]
             self._options += ["--secluded-args"] if escape else []
 
     def sizes(self, paths: Iterable[bytes]) -> tuple[dict[bytes, int], str]:
