@@ -131,9 +131,11 @@ class RsyncStore:
         sizes = [found[path] for path in self._placing.candidates(key) if path in found]
         if not sizes:
             return None
-        if key.size in (None, *sizes):
+        if key.stored_size in (None, *sizes):
             return Answer(Presence.PRESENT)
-        return Answer(Presence.ABSENT, f"it has {sizes[0]} bytes there instead of {key.size}")
+        return Answer(
+            Presence.ABSENT, f"it has {sizes[0]} bytes there instead of {key.stored_size}"
+        )
 
     @contextmanager
     def _folder(self) -> Iterator[bytes]:
