@@ -1,4 +1,4 @@
-"""Look after a packed store: many keys in few files, for where the number of files counts.
+"""Look after a packed store: many keys in few files.
 
 info tells what it consists of; verify reads all of it and says what is damaged; compact takes back
 the room of what was removed. All may run while others read and write.
