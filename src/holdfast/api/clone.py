@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..core import faults
 from ..core.outcome import Outcome, Report, Status, complete
+from ..core.place import PlaceId
 from ..core.progress import Progress, Silence
 from ..dataset.cloning import Cloned
 from ..dataset.cloning import clone as make_clone
@@ -39,7 +40,7 @@ def iter_clone(
     try:
         cloned = make_clone(
             wanted.urls, target, version=wanted.version, description=description,
-            siblings=wanted.siblings, told=listener.note,
+            siblings=wanted.siblings, storage_of=_storage_of, told=listener.note,
         )  # fmt: skip
     finally:
         listener.stop()
@@ -56,6 +57,14 @@ def clone(
 ) -> Report:
     """Clone a data set; see `iter_clone`."""
     return complete(iter_clone(source, path, **options))  # type: ignore[arg-type]
+
+
+def _storage_of(url: str) -> PlaceId | None:
+    """Which special remote has the content of a repository in a RIA store; None if none tells."""
+    from ..stores.ria_config import read_config
+
+    config = read_config(url, os.environ.get("GIT_SSH_COMMAND"))
+    return config.storage if config is not None else None
 
 
 def _datalad_top(settings: Mapping[str, str]) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
 from ..core import faults, secure_hashes
 from ..core.errors import HoldError, PolicyError
 from ..core.key import Key
-from ..core.outcome import Outcome, Report, Status, complete
+from ..core.outcome import Outcome, Status
 from ..core.policy import CopyRules
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
@@ -70,15 +71,6 @@ def iter_copy_to(
             listener.stop()
             target.finish()
     dataset.forget()
-
-
-def copy(dataset: Dataset, paths: Sequence[bytes], name: str, **options: object) -> Report:
-    """Bring content to another place; see `iter_copy_to`.
-
-    Raises:
-        IncompleteError: Some content did not get there.
-    """
-    return complete(iter_copy_to(dataset, paths, name, **options))  # type: ignore[arg-type]
 
 
 def iter_copy_from(
@@ -148,16 +140,16 @@ class Sender:
         if not here:
             return
         errors, sizes = self._bring(here)
-        if self._action == "copy":
+        if self._action != "move":
             for file in here:
                 yield self._copied(file, errors, sizes)
-        else:
-            for file in here:
-                if file.key in errors:
-                    yield told("move", file, errors[file.key])
-            fresh = [file for file in here if file.key in sizes]
-            old = [f for f in here if f.key not in errors and f.key not in sizes]
-            yield from self.leave(fresh, old)
+            return
+        for file in here:
+            if file.key in errors:
+                yield told("move", file, errors[file.key])
+        fresh = [file for file in here if file.key in sizes]
+        old = [f for f in here if f.key not in errors and f.key not in sizes]
+        yield from self.leave(fresh, old)
 
     def _bring(
         self, block: Sequence[TrackedFile]
@@ -221,10 +213,16 @@ class Sender:
                 if isinstance(outcome.error, PolicyError):
                     kept.append(file)
                 else:
-                    yield as_action("move", outcome)
+                    yield self._moved(outcome)
             # It was there before, or that place does not count: enough others have to be seen.
             for _, outcome in self._drop(kept, sources, None):
-                yield as_action("move", outcome)
+                yield self._moved(outcome)
+
+    def _moved(self, outcome: Outcome) -> Outcome:
+        moved = as_action("move", outcome)
+        if moved.status is Status.OK:
+            moved = replace(moved, note=f"to {self._target.place.label}")
+        return moved
 
     def _drop(
         self, files: Sequence[TrackedFile], sources: Sources, rules: RulesOfKeys | None

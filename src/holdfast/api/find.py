@@ -27,17 +27,20 @@ def iter_find(
     smallerthan: int | None = None,
     wanted_by: str | None = None,
     unwanted_by: str | None = None,
+    metadata: Sequence[str] = (),
 ) -> Iterator[Outcome]:
     """List the annexed files that all of this holds for, in the order of their paths.
 
     Without ``absent``, ``anything`` or a place: those whose content is here, seen on the disk.
     For another place the ledger's word is taken. Sizes are in bytes, and leave out files whose
     size the key does not tell. ``wanted_by`` a place are files that its rules ask for, there or
-    not; ``unwanted_by`` a place those it would let go of. A file is yielded as soon as it is
+    not; ``unwanted_by`` a place those it would let go of. ``metadata`` are tests such as
+    ``author=A*``, ``year>=2020``, of which all have to hold. A file is yielded as soon as it is
     found.
 
     Raises:
         NotFoundError: There is no such place.
+        UsageError: A test of metadata makes no sense.
     """
     wanted = Wanted(dataset, "find", paths)
     files = iter_wanted_files(dataset, wanted)
@@ -48,12 +51,17 @@ def iter_find(
         files = _by_rule(dataset, files, wanted_by, most=most, kept=True)
     if unwanted_by is not None:
         files = _by_rule(dataset, files, unwanted_by, most=most, kept=False)
+    if metadata:
+        from .find_said import iter_said  # late: few calls ask for it
+
+        files = iter_said(dataset, files, metadata, most=most)
     yield from wanted.iter_failures()
     if wanted.nothing:
         return
     tests = list(_tests(locked=locked, unlocked=unlocked, least=largerthan, most=smallerthan))
     has = dataset.objects.has
-    anywhere = anything or any(name is not None for name in (place, wanted_by, unwanted_by))
+    elsewhere = any(name is not None for name in (place, wanted_by, unwanted_by))
+    anywhere = anything or elsewhere or bool(metadata)
     for file in files:
         key = file.key
         if key is None or not all(test(file, key) for test in tests):

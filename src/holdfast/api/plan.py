@@ -12,7 +12,7 @@ from dataclasses import asdict
 from ..core import faults
 from ..core.abilities import Readable
 from ..core.key import Key
-from ..core.outcome import Outcome, Status
+from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import PlaceId
 from ..dataset.annexed import TrackedFile
 from ..dataset.content_facts import Content
@@ -106,6 +106,11 @@ def iter_plan(dataset: Dataset, paths: Sequence[bytes] = ()) -> Iterator[Outcome
             for place, auto in autos.items():
                 _decide(rows, names, bring, auto, place, content)
     yield from outcomes(rows)
+
+
+def plan(dataset: Dataset, paths: Sequence[bytes] = ()) -> Report:
+    """Rows of what policy asks for; see `iter_plan`."""
+    return complete(iter_plan(dataset, paths))
 
 
 def _decide(

@@ -1,4 +1,4 @@
-"""Remove content here, or from another place, once enough other copies are seen.
+"""Remove content here, or elsewhere, once enough copies are seen.
 
 Other places are asked, now, whether they have it; as many copies as numcopies says must stay.
 Names and versions are kept, and `hold get` brings the content back. --force goes without proof,

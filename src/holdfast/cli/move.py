@@ -1,4 +1,4 @@
-"""Move content between here and another place, or between two others.
+"""Move content to another place, or from one to another.
 
 It is removed where it was only once it is seen where it went; there are never fewer copies than
 before.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from .call import Call
-from .copy import add_places, carry
+from .copy import add_places, dry_run
 
 EXAMPLES = (
     ("hold move --to tape sub-07", "make room here"),
@@ -25,4 +25,19 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Carry it out."""
-    return carry(call, "move")
+    options = call.options
+    if options.dry_run:
+        return dry_run(call, "move")
+    from ..api.between import iter_move
+
+    return call.finish(
+        iter_move(
+            call.dataset,
+            call.paths,
+            to=options.to,
+            source=options.source,
+            all_versions=options.all,
+            jobs=options.jobs or call.settings.jobs,
+            progress=call.progress,
+        )
+    )

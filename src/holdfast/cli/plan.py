@@ -1,7 +1,8 @@
-"""Show what the rules of all places ask for: what each should get, and what may leave it.
+"""Show what the rules of all places ask for.
 
-This is by the ledger, for this place and those its remotes lead to; nothing is asked or changed.
-`hold get --auto`, `hold copy --to PLACE --auto` and `hold drop --auto` carry it out.
+Each row is what a place should get, or what may leave it: this place, and those that remotes lead
+to, by the ledger. Nothing is asked or changed. hold get --auto, hold copy --to PLACE --auto and
+hold drop --auto carry it out.
 """
 
 from __future__ import annotations

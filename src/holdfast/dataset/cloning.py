@@ -57,9 +57,12 @@ def clone(
     version: str | None = None,
     description: str | None = None,
     siblings: str | None = None,
+    storage_of: Callable[[str], PlaceId | None] = lambda _: None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Cloned:
     """Clone the first of these URLs that answers; ``told`` hears how far git is.
+
+    ``siblings`` and ``storage_of`` are as `adopting.adopt` has them.
 
     Raises:
         ConflictError: The folder is there already, and not empty.
@@ -71,7 +74,7 @@ def clone(
         from .adopting import adopt
 
         name = description or os.fsdecode(os.path.basename(target)) or "clone"
-        adopted = adopt(folder, ORIGIN, name, siblings)
+        adopted = adopt(folder, ORIGIN, name, siblings, storage_of)
     return Cloned(url, adopted.uuid, adopted.special)
 
 

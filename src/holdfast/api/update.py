@@ -1,0 +1,147 @@
+"""Update: what siblings have that is new comes here, and is joined with what is here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from enum import StrEnum
+
+from ..core import faults
+from ..core.errors import HoldError
+from ..core.outcome import Outcome, Report, Status, complete
+from ..core.progress import Progress
+from ..dataset.checkout import fill_all
+from ..dataset.publishing import fetch, upstream_of
+from ..dataset.remote_branches import merge_refs
+from ..dataset.remotes import remotes_of
+from .datasets import Dataset
+from .push import iter_push
+from .targets import remote_named
+
+_CONFLICTS_SHOWN = 5
+
+
+class How(StrEnum):
+    """What to do with versions that came."""
+
+    FETCH = "fetch"
+    FF_ONLY = "ff-only"
+    MERGE = "merge"
+
+
+def iter_update(
+    dataset: Dataset,
+    *,
+    source: str | None = None,
+    how: str = How.MERGE,
+    push: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Fetch from siblings (all git remotes, without ``source``), then join what came.
+
+    The ledgers are joined always; the branch that is checked out is joined with that of the same
+    name, or the one it goes with, of each. A merge that meets conflicts is undone and told of.
+    ``how`` is one of `How`. With ``push``, what is then new here is pushed to each.
+
+    Raises:
+        NotFoundError: There is no such sibling.
+    """
+    repository = dataset.repository
+    repository.check_writable()
+    way = How(how)
+    if repository.adjusted_branch:
+        raise faults.ADJUSTED(branch=repository.adjusted_branch)
+    remotes = remotes_of(repository)
+    names = [n for n, s in remotes.items() if "url" in s and "::" not in s["url"]]
+    if source is not None:
+        names = [remote_named(remotes, source)]
+    answering = []
+    for name in names:
+        outcome = _fetch(dataset, name)
+        yield outcome
+        if outcome.good:
+            answering.append(name)
+    merge_refs(repository)
+    dataset.forget()
+    if way is not How.FETCH:
+        yield from _join(dataset, answering, way)
+    if push:
+        for name in answering:
+            yield from iter_push(dataset, to=name, progress=progress)
+    dataset.forget()
+
+
+def update(dataset: Dataset, **options: object) -> Report:
+    """Bring what is new; see `iter_update`.
+
+    Raises:
+        IncompleteError: A sibling does not answer, or its versions could not be joined.
+    """
+    return complete(iter_update(dataset, **options))  # type: ignore[arg-type]
+
+
+def _fetch(dataset: Dataset, name: str) -> Outcome:
+    try:
+        fetch(dataset.repository, name)
+    except HoldError as error:
+        failed = faults.UNREACHABLE(place=name, detail=error.why or error.what)
+        return Outcome("fetch", Status.ERROR, name, note=failed.why, error=failed)
+    return Outcome("fetch", Status.OK, name)
+
+
+def _join(dataset: Dataset, names: list[str], how: How) -> Iterator[Outcome]:
+    repository = dataset.repository
+    head = repository.head_ref
+    if head is None or repository.bare:
+        return
+    branch = head.removeprefix("refs/heads/")
+    refs = [upstream_of(repository, branch, name) for name in names]
+    refs += [upstream_of(repository, f"synced/{branch}", name) for name in names]
+    synced = f"refs/heads/synced/{branch}"
+    if repository.git.line("rev-parse", "--verify", "--quiet", synced) is not None:
+        refs.append(synced)
+    moved = False
+    for ref in dict.fromkeys(filter(None, refs)):
+        assert ref is not None
+        outcome = _merge(dataset, ref, how)
+        moved = moved or outcome.status is Status.OK
+        yield outcome
+    if moved:
+        fill_all(repository)
+
+
+def _merge(dataset: Dataset, ref: str, how: How) -> Outcome:
+    git = dataset.repository.git
+    name = ref.removeprefix("refs/remotes/").removeprefix("refs/heads/")
+    before = git.line("rev-parse", "--verify", "--quiet", "HEAD")
+    if git.ask("merge-base", "--is-ancestor", ref, "HEAD")[0] == 0:
+        return Outcome("merge", Status.NOT_NEEDED, name)
+    way = ["--ff-only"] if how is How.FF_ONLY else ["--no-edit", "--ff"]
+    code, output, errors = git.ask("merge", "--quiet", *way, ref)
+    if code == 0:
+        after = git.line("rev-parse", "HEAD")
+        note = f"{_short(before)}..{_short(after)}" if before else _short(after)
+        return Outcome("merge", Status.OK, name, note=note)
+    error = _why_not(dataset, name, how, os.fsdecode(output + errors))
+    return Outcome("merge", Status.ERROR, name, note=error.why, error=error)
+
+
+def _why_not(dataset: Dataset, name: str, how: How, said: str) -> HoldError:
+    """What stood in the way of a merge, which is undone."""
+    git = dataset.repository.git
+    conflicts = git.ask("diff", "--name-only", "--diff-filter=U", "-z")[1].split(b"\0")
+    files = [os.fsdecode(path) for path in conflicts if path]
+    if git.line("rev-parse", "--verify", "--quiet", "MERGE_HEAD") is not None:
+        git.run("merge", "--abort")
+    if files:
+        more = len(files) - _CONFLICTS_SHOWN
+        shown = ", ".join(files[:_CONFLICTS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        return faults.MERGE_CONFLICT(ref=name, files=shown)
+    if how is How.FF_ONLY and "fast-forward" in said:
+        return faults.NOT_FORWARD(ref=name)
+    detail = " / ".join(line.strip() for line in said.splitlines() if line.strip())
+    return faults.IN_THE_WAY(ref=name, detail=detail[:300] or "git gave no reason")
+
+
+def _short(oid: bytes | None) -> str:
+    return oid[:8].decode() if oid else ""
