@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..core import faults
 from ..core.errors import HoldError, IntegrityError, PlaceFullError
 from ..core.outcome import Outcome, Status
+from ..core.sizes import format_size
 from ..core.system_errors import as_fault
 from ..wire.packed import (
     CONTENT,
@@ -135,7 +136,8 @@ class _Compaction:
             locks.release(pack_byte(pack))
         freed = size - moved.size
         facts = {"moved": moved.records, "freed": freed}
-        return Outcome("compact", Status.OK, name, size=size, facts=facts)
+        note = f"{format_size(max(0, freed))} freed"
+        return Outcome("compact", Status.OK, name, size=size, note=note, facts=facts)
 
     def _remove(self, pack: int) -> None:
         # As long as it is open, its room is not free.

@@ -283,7 +283,9 @@ class Ground:
         if opened.size < len(PACK_START):
             return
         part = self._part(pack, opened.file, self.index.ends().get(pack))
-        part.is_written_to = self.locks is not None
+        if self.locks is not None:
+            part.is_written_to = True
+            os.fsync(opened.file)
         self.index.add(part)
 
     def _open_index(self) -> PackIndex:
