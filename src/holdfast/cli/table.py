@@ -5,6 +5,7 @@ GROUPS = (
     ("daily", "Daily work"),
     ("content", "Content"),
     ("history", "History"),
+    ("nesting", "Data sets in a data set"),
     ("care", "Care"),
 )
 
@@ -37,6 +38,14 @@ COMMANDS = (
     ("info", "info", "content", "Describe the data set, or files in it."),
     ("log", "log", "history", "List versions, newest first."),
     ("diff", "diff", "history", "List what differs between two versions."),
+    ("subdatasets", "subdatasets", "nesting", "List the data sets inside this one."),
+    ("foreach", "foreach", "nesting", "Run a command in each installed data set inside this one."),
+    (
+        "uninstall",
+        "uninstall",
+        "nesting",
+        "Remove data sets inside this one, if all is elsewhere.",
+    ),
     ("fsck", "fsck", "care", "Read content again and check it against its key."),
     ("config", "config", "care", "Show or set the rules of the data set."),
     ("remove", "remove", "care", "Remove a whole data set, once all of it is seen elsewhere."),
@@ -54,7 +63,7 @@ COMMANDS = (
 VERBATIM = ("annex", "annex-shell")
 """Commands that read all of their words by themselves."""
 
-ALIASES = (("uninstall", "remove"), ("add-archive-content", "unpack"))
+ALIASES = (("add-archive-content", "unpack"),)
 """Other names that work; they are not listed."""
 
 ELSEWHERE = (
@@ -65,12 +74,14 @@ ELSEWHERE = (
     ("download", "get"),
     ("edit", "unlock"),
     ("fetch", "get"),
+    ("foreach-dataset", "foreach"),
     ("init", "create"),
     ("install", "clone"),
     ("list", "find"),
     ("ls", "find"),
     ("rm", "remove"),
     ("show", "info"),
+    ("submodule", "subdatasets"),
     ("verify", "fsck"),
 )
 """What other tools call it: only told in the tip after an unknown command."""

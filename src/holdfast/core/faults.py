@@ -222,7 +222,7 @@ NOT_INSTALLED = Fault(
     "{path} is a data set of its own and is not installed here",
     "this data set only says which version of it belongs here",
     NOTHING_CHANGED,
-    "git submodule update --init {quoted}    (or: hold clone URL {quoted})",
+    "hold get --no-data {quoted}    (installs it; without --no-data its content comes too)",
 )  # fmt: skip
 NOT_SET = Fault(
     "H127", errors.NotFoundError,
@@ -1009,6 +1009,52 @@ NO_IDENTITY_OF_DATASET = Fault(
     "a RIA store names data sets by the id in .datalad/config, and this one has none",
     NOTHING_CHANGED,
     "hold config --shared datalad.dataset.id=$(uuidgen); hold save .datalad",
+)  # fmt: skip
+
+
+# H7: data sets in a data set
+
+NOT_INSTALLABLE = Fault(
+    "H701", errors.PlaceUnavailableError,
+    "{path} could not be installed",
+    "{tried}",
+    "its place is as it was; what else was asked for is done",
+    "hold subdatasets --json {quoted}    (shows where it is said to be)",
+)  # fmt: skip
+TAKEN_PLACE = Fault(
+    "H702", errors.ConflictError,
+    "{path} cannot become a data set of its own",
+    "this data set already has {names} there",
+    NOTHING_CHANGED,
+    "choose another folder, or move these files away and save that",
+)  # fmt: skip
+COMMAND_FAILED = Fault(
+    "H703", errors.HoldError,
+    "the command failed in {path}",
+    "{how}",
+    "it was still run in the other data sets",
+    "mend the cause and run the same again",
+)  # fmt: skip
+BAD_MODULES = Fault(
+    "H704", errors.ConflictError,
+    ".gitmodules of {top} cannot be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "git config --file .gitmodules --list    (tells what git makes of it)",
+)  # fmt: skip
+BROKEN_INSIDE = Fault(
+    "H705", errors.ConflictError,
+    "{path} is no repository that works",
+    "there is a .git in it, and git finds no repository there",
+    "it was left as it is",
+    "git -C {quoted} status    (tells more; moved away, hold get --no-data brings it anew)",
+)  # fmt: skip
+NOT_INSIDE = Fault(
+    "H706", errors.NotFoundError,
+    "{path} is no data set in {top}",
+    "the version of that data set names none at this path",
+    NOTHING_CHANGED,
+    "hold subdatasets    (lists them)",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ..core import faults
 from ..core.errors import HoldError
-from .http import _BUSY, USER_AGENT, HttpAnswer, HttpClient, raise_for_status, _wanted_pause
+from .http import _BUSY, USER_AGENT, HttpAnswer, HttpClient, _wanted_pause, raise_for_status
 from .http_connection import Connection, Limits
 from .http_urls import bare_url, host_of, origin_of, safe_url
 from .special import Credentials
