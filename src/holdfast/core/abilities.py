@@ -225,3 +225,55 @@ class ManyWays(Protocol):
 
     def ways(self, key: Key) -> Sequence[Readable]:
         """The place by each of its ways to a key alone; close the place, not them."""
+
+
+PathAndContent = tuple[bytes, Content]
+"""A path below the top of a place that holds a tree, and what is to be there."""
+
+
+class TreeStore(Protocol):
+    """A place that holds a tree of files under their own names, and lets it be changed.
+
+    Paths are relative to its top, as git writes them.
+    """
+
+    @property
+    def place(self) -> Place:
+        """Which place this is."""
+
+    @property
+    def can_rename(self) -> bool:
+        """Whether a file there can get another name without being sent again."""
+
+    def sizes(self, paths: Sequence[bytes]) -> list[int | None]:
+        """How many bytes the file at each path has now, in order; None where there is none.
+
+        Raises:
+            PlaceUnavailableError: The place does not answer.
+            AccessError: It refuses.
+        """
+
+    def iter_put(
+        self, items: Iterable[PathAndContent], progress: OnBytes
+    ) -> Iterator[tuple[bytes, HoldError | None]]:
+        """Put contents at paths, in place of what is there; say of each how it ended, in any order.
+
+        A path holds what it held before until the new content is there whole.
+        """
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Give a file another name, at which nothing is yet.
+
+        Raises:
+            NotFoundError: There is no such file.
+            PlaceUnavailableError, AccessError: As for sending.
+        """
+
+    def remove_files(self, paths: Sequence[bytes]) -> None:
+        """Remove files, and the folders that have nothing in them then.
+
+        What is not there is success.
+        """
+
+    def close(self) -> None:
+        """Let go of connections. May be called twice."""

@@ -1057,6 +1057,37 @@ NOT_INSIDE = Fault(
     "hold subdatasets    (lists them)",
 )  # fmt: skip
 
+# H38: exports to places
+
+HOLDS_NO_TREE = Fault(
+    "H381", errors.PolicyError,
+    "{place} is no place to export a tree of files to",
+    "{detail}",
+    NOTHING_CHANGED,
+    "hold siblings add NAME type=directory directory=PATH exporttree=yes encryption=none",
+)  # fmt: skip
+LAST_COPY_THERE = Fault(
+    "H382", errors.PolicyError,
+    "{path} stays in {place}",
+    "it may be the last copy: it is not here, and no other place is known to have {key}",
+    "it was left as it is; what else there is to do was done",
+    "hold get --from {place} a version that has it, or copy it elsewhere; then export again",
+)  # fmt: skip
+MISSING_FOR_EXPORT = Fault(
+    "H383", errors.PlaceUnavailableError,
+    "{path} was not exported to {place}",
+    "its content is not here",
+    "all else is exported; nothing under this name stays there",
+    "hold get {quoted}; then export again",
+)  # fmt: skip
+IN_THE_WAY = Fault(
+    "H384", errors.ConflictError,
+    "something is in the way in {place}",
+    "{path} should be a folder, and is none",
+    "it was left as it is",
+    "look what it is, move it away, and export again",
+)  # fmt: skip
+
 
 def iter_faults() -> Iterator[Fault]:
     """Every fault, by code."""

@@ -80,7 +80,7 @@ def iter_differences(
 
     The same content under a new name is a rename. Memory grows with what differs.
     """
-    pairs = _iter_pairs(repository, objects, old, new, paths)
+    pairs = iter_pairs(repository, objects, old, new, paths)
     changed = [_difference(before, after) for before, after in pairs]
     yield from sorted(_join_renames(changed), key=lambda difference: difference.path)
 
@@ -114,7 +114,7 @@ def _join_renames(changed: Sequence[Difference]) -> Iterator[Difference]:
 _Pair = tuple[Side | None, Side | None]
 
 
-def _iter_pairs(
+def iter_pairs(
     repository: Repository,
     objects: Objects | None,
     old: str,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from ..core.abilities import Content, Readable, Stream
 from ..core.errors import HoldError
@@ -22,7 +23,8 @@ SMALL = 1 << 20
 
 AHEAD = 64
 
-Sent = tuple[Key, HoldError | None]
+Name = TypeVar("Name", bound=bytes)
+Sent = tuple[Name, HoldError | None]
 
 
 def iter_sent(
@@ -30,10 +32,20 @@ def iter_sent(
     items: Iterable[tuple[Key, Content]],
     *,
     lanes: int = LANES,
-) -> Iterator[Sent]:
+) -> Iterator[Sent[Key]]:
     """Send each item in one of so many threads; say of each how it ended, in any order."""
-    waiting: SimpleQueue[tuple[Key, Content] | None] = SimpleQueue()
-    done: SimpleQueue[Sent | BaseException] = SimpleQueue()
+    return iter_done(send, items, lanes=lanes)
+
+
+def iter_done(
+    send: Callable[[Name, Content], None],
+    items: Iterable[tuple[Name, Content]],
+    *,
+    lanes: int = LANES,
+) -> Iterator[Sent[Name]]:
+    """As `iter_sent`, of contents under any names."""
+    waiting: SimpleQueue[tuple[Name, Content] | None] = SimpleQueue()
+    done: SimpleQueue[Sent[Name] | BaseException] = SimpleQueue()
     threads: list[threading.Thread] = []
     on_way = 0
     try:
@@ -59,9 +71,9 @@ def iter_sent(
 
 
 def _begin(
-    send: Callable[[Key, Content], None],
-    waiting: SimpleQueue[tuple[Key, Content] | None],
-    done: SimpleQueue[Sent | BaseException],
+    send: Callable[[Name, Content], None],
+    waiting: SimpleQueue[tuple[Name, Content] | None],
+    done: SimpleQueue[Sent[Name] | BaseException],
 ) -> threading.Thread:
     def work() -> None:
         while (item := waiting.get()) is not None:
@@ -79,7 +91,7 @@ def _begin(
     return thread
 
 
-def _ended(answer: Sent | BaseException) -> Sent:
+def _ended(answer: Sent[Name] | BaseException) -> Sent[Name]:
     if isinstance(answer, BaseException):
         raise answer
     return answer

@@ -8,6 +8,7 @@ range with status 200 are all beyond the libraries that were looked at.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -240,14 +241,26 @@ class S3:
         The server is told the hash of all it is sent.
         """
         self._need_keys()
-        size, part = content.size, self._part_size(content.size, key)
+        self.put_object(key, content, progress)
+
+    def put_object(self, name: bytes, content: Content, progress: OnBytes) -> None:
+        """Put content there under a name (below ``fileprefix``), in place of what has it."""
+        size, part = content.size, self._part_size(content.size, name)
         if size <= part:
             with self._buffers.hold(size):
                 data = b"".join(content.chunks())
-                self._client.put(self._prefix + key, data, self._headers)
+                self._client.put(self._prefix + name, data, self._headers)
             progress(len(data))
             return
-        self._send_parts(self._prefix + key, content, part, progress)
+        self._send_parts(self._prefix + name, content, part, progress)
+
+    def object_size(self, name: bytes) -> int | None:
+        """How many bytes the object of a name has; None when there is none."""
+        return self._client.size_of(self._prefix + name)
+
+    def delete_object(self, name: bytes) -> None:
+        """Remove the object of a name; what is not there is success."""
+        self._client.delete(self._prefix + name)
 
     def _send_parts(self, name: bytes, content: Content, part: int, progress: OnBytes) -> None:
         client = self._client
@@ -311,15 +324,16 @@ class S3:
         if self._holds_tree:
             raise faults.HOLDS_A_TREE(place=self.place.label)
 
-    def _part_size(self, size: int, key: Key) -> int:
+    def _part_size(self, size: int, name: bytes) -> int:
         wanted = parse_size(self._remote.config.get("partsize", "")) or PART
         part = max(5 * MIB, min(PART_MAX, wanted))
         while part * PARTS_MAX < size and part < PART_MAX:
             part = min(PART_MAX, part * 2)
         if part * PARTS_MAX < size:
             raise faults.TOO_LARGE(
-                key=key.text, place=self.place.label, size=size, most=PART_MAX * PARTS_MAX
-            )
+                key=os.fsdecode(name), place=self.place.label, size=size,
+                most=PART_MAX * PARTS_MAX,
+            )  # fmt: skip
         return part
 
     @cached_property

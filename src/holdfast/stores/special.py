@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from ..core import faults
-from ..core.abilities import Readable
+from ..core.abilities import Readable, TreeStore
 from ..core.key import Key
 from ..core.place import Place
 
@@ -41,6 +41,9 @@ KINDS = {
 }
 """The module of each kind, by the name git-annex has for it."""
 
+
+TREES = {"S3": "s3_tree", "directory": "directory_tree", "webdav": "webdav_tree"}
+"""The modules with an `open_tree`: of kinds that a tree of files can be exported to."""
 
 IN_PROCESS = {"ora": "ora", "rclone": "rclone", "rclone-builtin": "rclone"}
 """Programs whose places we open without them, and by which kind."""
@@ -152,3 +155,20 @@ def kind_named(name: str, place: str) -> Kind:
     if name not in KINDS:
         raise faults.NO_WAY(place=place, kind=name)
     return cast(Kind, import_module(f".{KINDS[name]}", __package__))
+
+
+def open_tree(remote: SpecialRemote) -> TreeStore:
+    """A place that holds a tree of files, to be changed; nothing is connected yet.
+
+    Raises:
+        PolicyError: It holds none, or not one that we can write.
+        PlaceUnavailableError: It is not to be reached from here.
+    """
+    kind, label = kind_of(remote.config), remote.place.label
+    if remote.config.get("exporttree") != "yes":
+        raise faults.HOLDS_NO_TREE(place=label, detail="it was not set up with exporttree=yes")
+    if kind not in TREES:
+        known = ", ".join(sorted(TREES))
+        raise faults.HOLDS_NO_TREE(place=label, detail=f"only these kinds can: {known}")
+    module = import_module(f".{TREES[kind]}", __package__)
+    return cast(TreeStore, module.open_tree(remote))

@@ -57,6 +57,8 @@ class WebDav(UrlStore):
         self._run = os.urandom(6).hex()
         self._numbers = count()
         self._made: set[str] = set()
+        # There are 4096 outer collections; of the inner ones there is one for each key.
+        self._kept_in_mind = 1
         self._ready = False
 
     def ask(self, keys: Sequence[Key]) -> list[Answer]:
@@ -70,10 +72,15 @@ class WebDav(UrlStore):
 
     def send(self, key: Key, content: Content, progress: OnBytes) -> None:
         """Put content under a temporary name, then move it to its own."""
-        final = self._url(self._placing.final(key))
+        path = self._placing.final(key)
         if content.size >= LOOK_FIRST and self.ask([key])[0].presence is Presence.PRESENT:
             return
-        self._get_ready()
+        self.get_ready()
+        self.put_file(path, content, progress)
+
+    def put_file(self, path: bytes, content: Content, progress: OnBytes) -> None:
+        """Put content at a path, in place of what is there, once it is there whole."""
+        final = self._url(path)
         temporary = f"{self._base}/{TEMPORARY}/{self._run}-{next(self._numbers)}"
         try:
             self._put(temporary, content, progress)
@@ -87,7 +94,8 @@ class WebDav(UrlStore):
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Send contents, several at a time."""
-        self._get_ready()
+        self._placing.check_holds_keys()
+        self.get_ready()
         return iter_sent(lambda key, content: self.send(key, content, progress), items, lanes=LANES)
 
     def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
@@ -102,10 +110,52 @@ class WebDav(UrlStore):
         if answer.status not in (404, 410):
             self._check(answer, url)
 
+    # files under any names
+
+    def remember_collections(self, depth: int) -> None:
+        """Believe in collections that were made by us down to a depth."""
+        self._kept_in_mind = depth
+
+    def size_at(self, path: bytes) -> int | None:
+        """How many bytes the file at a path has; None when there is none.
+
+        Raises:
+            HoldError: The server does not say.
+        """
+        url = self._url(path)
+        found = self._dav.head(url)
+        if found.status in (404, 410):
+            return None
+        if found.status == 416:  # one byte was asked for, of an empty file
+            return 0
+        if found.status not in (200, 206) or found.size is None:
+            raise faults.UNREACHABLE(
+                place=self.place.label, detail=f"the server answers {found.status}"
+            )
+        return found.size
+
+    def move_file(self, old: bytes, new: bytes) -> None:
+        """Give a file another name."""
+        self._move(self._url(old), self._url(new))
+
+    def delete_at(self, path: bytes) -> None:
+        """Delete a file, or a collection with all in it; what is not there is success."""
+        url = self._url(path)
+        answer = self._dav.ask("DELETE", url)
+        if answer.status not in (404, 410):
+            self._check(answer, url)
+        if path.endswith(b"/"):
+            self._made.discard(url)
+
+    def is_empty(self, folder: bytes) -> bool:
+        """Whether a collection is there and surely has nothing in it."""
+        answer = self._dav.ask("PROPFIND", self._url(folder) + "/", {"Depth": "1"})
+        return answer.status == 207 and count_listed(answer.text) == 1
+
     def make_ready(self) -> None:
         """Make the collection everything is in, and see that it can be written to."""
         self._make_base()
-        self._get_ready()
+        self.get_ready()
         probe = f"{self._base}/{TEMPORARY}/{self._run}-probe"
         self._check(self._dav.ask("PUT", probe, None, Body(4, lambda: iter([b"test"]))), probe)
         self._check(self._dav.ask("DELETE", probe), probe)
@@ -163,8 +213,7 @@ class WebDav(UrlStore):
                 answer = self._dav.ask("MKCOL", url)
             if answer.status not in (_THERE_ALREADY, 301):
                 self._check(answer, url)
-            if depth == 0:
-                # There are 4096 of these; of the inner ones there is one for each key.
+            if depth < self._kept_in_mind:
                 self._made.add(url)
 
     def _make_base(self) -> None:
@@ -182,11 +231,10 @@ class WebDav(UrlStore):
                 self._check(self._dav.ask("MKCOL", url), url)
             return
 
-    def _get_ready(self) -> None:
+    def get_ready(self) -> None:
         """Make the collection for temporary names, once, and clean it of what the dead left."""
         if self._ready:
             return
-        self._placing.check_holds_keys()
         folder = f"{self._base}/{TEMPORARY}/"
         answer = self._dav.ask("MKCOL", folder)
         if answer.status in _NO_PARENT:
@@ -230,6 +278,16 @@ def stale_names(listing: bytes, before: float) -> list[bytes]:
             if parsedate_to_datetime(when).timestamp() < before:
                 found.append(os.fsencode(unquote(href.rpartition("/")[2])))
     return found
+
+
+def count_listed(listing: bytes) -> int:
+    """How many things an answer to PROPFIND lists, what was asked about too; 0 if it is unclear."""
+    from xml.etree import ElementTree
+
+    try:
+        return len(ElementTree.fromstring(listing).findall("{DAV:}response"))
+    except ElementTree.ParseError:
+        return 0
 
 
 def open_store(remote: SpecialRemote) -> WebDav:
