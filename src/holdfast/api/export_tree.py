@@ -8,6 +8,7 @@ when all else is there, and never the last copy that is known of.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -25,7 +26,6 @@ from ..dataset.annexed import TrackedFile
 from ..dataset.export_tree import (
     ExportedFile,
     Keep,
-    as_exported,
     empty_tree,
     iter_changed,
     iter_exported,
@@ -335,8 +335,9 @@ class _Export:
         if file.key in self._has:
             # The ledger would say of this tree that the content is there, under this name, too.
             self._may_finish = False
-        path = os.fsdecode(file.path)
-        return self._told(file, error=faults.MISSING_FOR_EXPORT(path=path, place=self._place.label))
+        path, label = os.fsdecode(file.path), self._place.label
+        error = faults.MISSING_FOR_EXPORT(path=path, place=label, quoted=shlex.quote(path))
+        return self._told(file, error=error)
 
     def _told_refused(self, path: bytes) -> Outcome:
         self.is_whole = self._may_finish = False
@@ -400,11 +401,10 @@ def _keep(dataset: Dataset, place: Place) -> Keep:
         return lambda _file: True
 
     def keep(file: TrackedFile) -> bool:
-        found = as_exported(file)
-        if found is None:
-            return False
-        places = dataset.ledger.locations([found.key]).get(found.key, [])
-        return wanting.wants(place.id, content_facts.Content(found.key, file.path, places))
+        if file.key is None:  # what is in git is exported whatever is wanted, as git-annex does
+            return True
+        places = dataset.ledger.locations([file.key]).get(file.key, [])
+        return wanting.wants(place.id, content_facts.Content(file.key, file.path, places))
 
     return keep
 

@@ -1,0 +1,91 @@
+"""An export killed anywhere: no half file under a name, and the same command completes."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scenes import environment
+
+KILL_AT = Path(__file__).with_name("kill_at.py")
+SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
+OLD = {"gone.bin": b"gone" * 9, "moved.bin": b"moved" * 9, "same.bin": b"s", "swap": b"old!"}
+NEW = {"come.bin": b"c" * 70_000, "moved 2.bin": b"moved" * 9, "same.bin": b"s", "swap": b"new!"}
+
+
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, env=environment(), check=True, capture_output=True
+    )
+    return done.stdout.decode()
+
+
+def hold(folder: Path, *words: str, kill_at: int | None = None, counted: Path | None = None) -> int:
+    start = [sys.executable, "-m", "holdfast"]
+    if kill_at is not None:
+        start = [sys.executable, str(KILL_AT), str(counted), str(kill_at)]
+    command = [*start, *words]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), check=False, capture_output=True, timeout=60
+    ).returncode
+
+
+def save(folder: Path, files: dict[str, bytes]) -> None:
+    for path in folder.iterdir():
+        if path.name not in (".git", ".gitattributes", ".datalad"):
+            path.unlink()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    assert hold(folder, "save") == 0
+
+
+def seen(there: Path) -> dict[str, bytes]:
+    hidden = ".hold-export"
+    return {
+        p.name: p.read_bytes() for p in there.rglob("*")
+        if p.is_file() and hidden not in p.parts and not p.name.startswith(".git")
+    }  # fmt: skip
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Path:
+    """A clone whose first version was exported, and a second one that was not."""
+    assert hold(tmp_path, "create", "--profile", "all-annexed", "bench/main") == 0
+    folder, there = tmp_path / "bench" / "main", tmp_path / "bench" / "there"
+    words = [f"directory={there}", "type=directory", "exporttree=yes", "encryption=none"]
+    save(folder, OLD)
+    assert hold(folder, "siblings", "add", "x", *words) == 0
+    assert hold(folder, "export-tree", "x") == 0
+    assert seen(there) == OLD
+    save(folder, NEW)
+    return tmp_path / "bench"
+
+
+def test_an_export_killed_before_any_change_to_the_disk_completes_when_run_again(
+    bench: Path, tmp_path: Path
+) -> None:
+    print(f"FAULTS_SEED={SEED}")
+    counted, trial = tmp_path / "count", tmp_path / "first"
+    os.rename(bench, tmp_path / "kept")
+    shutil.copytree(tmp_path / "kept", bench, symlinks=True)
+    assert hold(bench / "main", "export-tree", "x", kill_at=0, counted=counted) == 0
+    assert seen(bench / "there") == NEW
+    moments = random.Random(SEED).sample(range(1, int(counted.read_text())), 6)
+    for number in moments:
+        os.rename(bench, trial)
+        shutil.rmtree(trial)
+        shutil.copytree(tmp_path / "kept", bench, symlinks=True)
+        killed = hold(bench / "main", "export-tree", "x", kill_at=number, counted=counted)
+        assert killed == -9, number
+        for name, data in seen(bench / "there").items():
+            assert data in (OLD.get(name), NEW.get(name)), (name, number)
+        assert hold(bench / "main", "export-tree", "x") == 0, number
+        assert seen(bench / "there") == NEW, number
+        log = git(bench / "main", "show", "git-annex:export.log").split()
+        assert len(log) == 3, number
+        assert not (bench / "there" / ".hold-export").exists(), number
