@@ -45,11 +45,9 @@ def save(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def seen(there: Path) -> dict[str, bytes]:
-    hidden = ".hold-export"
-    return {
-        p.name: p.read_bytes() for p in there.rglob("*")
-        if p.is_file() and hidden not in p.parts and not p.name.startswith(".git")
-    }  # fmt: skip
+    files = (p for p in there.rglob("*") if p.is_file())
+    shown = (p for p in files if not any(n[0] == "." for n in p.relative_to(there).parts))
+    return {p.name: p.read_bytes() for p in shown}
 
 
 @pytest.fixture
@@ -57,7 +55,7 @@ def bench(tmp_path: Path) -> Path:
     """A clone whose first version was exported, and a second one that was not."""
     assert hold(tmp_path, "create", "--profile", "all-annexed", "bench/main") == 0
     folder, there = tmp_path / "bench" / "main", tmp_path / "bench" / "there"
-    words = [f"directory={there}", "type=directory", "exporttree=yes", "encryption=none"]
+    words = ["type=directory", f"directory={there}", "exporttree=yes", "encryption=none"]
     save(folder, OLD)
     assert hold(folder, "siblings", "add", "x", *words) == 0
     assert hold(folder, "export-tree", "x") == 0
