@@ -254,6 +254,45 @@ def test_what_may_be_the_last_copy_is_not_removed(make_bench: Callable[[str], Be
     assert "b.bin" not in bench.files()
 
 
+def test_what_a_stopped_git_annex_had_set_aside_gets_its_new_name(
+    make_bench: Callable[[str], Bench],
+) -> None:
+    bench = make_bench("directory")
+    bench.hold("siblings", "add", "x", *bench.words)
+    bench.export()
+    key = bench.annex("lookupkey", "b.bin").strip()
+    bench.annex("drop", "--force", "b.bin")
+    bench.git("mv", "b.bin", "z.bin")
+    bench.git("rm", "-q", "empty")
+    bench.git("commit", "-qm", "moved")
+    add_line_of_another_clone(bench, "8c0a2b1e-0000-4000-8000-00000000000f", empty_tree_of(bench))
+    (bench.there / "b.bin").rename(bench.there / f".git-annex-tmp-content-{key}")
+    told = bench.export()
+    assert told["z.bin"].startswith("renamed from .git-annex-tmp")
+    assert bench.files()["z.bin"] == b"two\n"
+    assert set(bench.files()) == {*ALL, "z.bin"} - {"b.bin", "empty"}
+
+
+def empty_tree_of(bench: Bench) -> str:
+    return bench.git("hash-object", "-t", "tree", "/dev/null")
+
+
+def test_a_link_in_an_exported_folder_leads_nobody_out_of_it(
+    make_bench: Callable[[str], Bench],
+) -> None:
+    bench = make_bench("directory")
+    bench.hold("siblings", "add", "x", *bench.words)
+    bench.export()
+    outside = bench.there.parent / "outside"
+    (bench.there / "sub").rename(outside)
+    (bench.there / "sub").symlink_to(outside)
+    before = sorted(outside.rglob("*"))
+    bench.git("mv", "sub/same.bin", "same.bin")
+    bench.save({"sub/new.bin": b"new\n"})
+    assert "H384" in str(bench.hold("export-tree", "x", exits=4))
+    assert sorted(outside.rglob("*")) == before
+
+
 def test_damaged_content_is_not_exported(make_bench: Callable[[str], Bench]) -> None:
     bench = make_bench("directory")
     bench.hold("siblings", "add", "x", *bench.words)

@@ -1,15 +1,15 @@
 """Exporting a version's tree of files to a place that holds one, by what differs from the last.
 
 What is begun is written down first, and what is there once it is there, in the words of git-annex:
-either goes on where the other was stopped. A file is replaced in one step; what is to go is removed
-when all else is there, and never the last copy that is known of.
+either goes on where the other was stopped. A file is replaced in one step. What is to go is removed
+last, and never what may be the last copy.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -26,11 +26,7 @@ from ..dataset.annexed import TrackedFile
 from ..dataset.export_tree import (
     ExportedFile,
     Keep,
-    empty_tree,
-    iter_changed,
-    iter_exported,
     make_tree,
-    sizes_of,
     track,
     write_begun,
     write_finished,
@@ -41,10 +37,10 @@ from ..dataset.versions import commit_of
 from ..dataset.wanting import Wanting
 from ..stores.special import open_tree
 from ..transfer.outgoing import LocalContent
-from ..transfer.plan_export import Claims, Rename, in_the_way, plan_renames
-from ..wire.branch_paths import EXPORT_LOG
-from ..wire.exports import Exported, parse_exported
+from ..transfer.plan_export import Rename, in_the_way
+from ..wire.exports import Exported
 from .datasets import Dataset
+from .export_survey import Survey
 from .special import config_of, special_remote
 
 _BLOCK = 4096
@@ -87,135 +83,35 @@ class _Export:
         self._place = store.place
         self._tree = tree
         self._progress = progress
-        log = dataset.ledger.read(EXPORT_LOG)
-        self._before: Exported = parse_exported(log, self._place.id)
-        self._claims = Claims()
-        self._sizes: dict[Key, int] = {}
-        self._has: set[Key] = set()
-        """Keys, of those that matter, that the place is said to have."""
-        self._staying: set[Key] = set()
-        """Keys that may lose a path, and are wanted under another."""
-        self._kept: set[Key] = set()
-        """Those of them that surely stay there."""
-        self._came: list[Key] = []
+        self._survey = Survey(dataset, store, tree)
+        self._failed: set[Key] = set()
+        """Keys that could not be sent: what there is of them there stays."""
         self.is_whole = True
         self._may_finish = True
 
     def iter_outcomes(self) -> Iterator[Outcome]:
         """Do it all."""
-        if len(self._before.done) > 1:
+        if len(self._survey.before.done) > 1:
             note = "several clones exported different trees; this one takes their place"
             yield Outcome(_ACTION, Status.OK, note=note)
-        self._read_claims()
-        lacking = self._find_lacking()
+        survey = self._survey
+        lacking = survey.find_lacking()
         for file in lacking:
-            self._check_name(file)
-        renames = self._plan_renames(lacking)
+            _check_name(file)
+        renames = survey.plan_renames(lacking)
         moved = {rename.new.path for rename in renames}
         sources = {rename.old for rename in renames}
-        self._kept |= {rename.new.key for rename in renames}
-        missing = [f for f in lacking if f.path not in moved and self._is_missing(f)]
+        survey.kept |= {rename.new.key for rename in renames}
+        missing = [f for f in lacking if f.path not in moved and survey.is_missing(f)]
         absent = {f.path for f in missing}
         puts = [f for f in lacking if f.path not in moved and f.path not in absent]
-        gone = [path for path in self._claims.gone if path not in sources]
-        gone += [f.path for f in missing if self._claims.there.get(f.path)]
+        gone = [path for path in survey.claims.gone if path not in sources]
+        gone += [f.path for f in missing if survey.claims.there.get(f.path)]
         # What may be the last copy of something stays, under its name.
-        refused = self._unsafe([*gone, *(f.path for f in puts)])
+        refused = survey.unsafe([*gone, *(f.path for f in puts)])
         gone = [path for path in gone if path not in refused]
         puts = [f for f in puts if f.path not in refused]
         yield from self._carry_out(renames, puts, missing, gone, refused)
-
-    # what is there, what is lacking
-
-    def _read_claims(self) -> None:
-        trees = [*self._before.done, *self._before.begun] or [empty_tree(self._repository)]
-        for tree in dict.fromkeys(trees):
-            if tree != self._tree:
-                for before, after in iter_changed(self._repository, tree, self._tree):
-                    self._claims.add(before, after)
-        claimed = (f for files in self._claims.there.values() for f in files)
-        self._sizes = sizes_of(self._repository, claimed)
-
-    def _find_lacking(self) -> list[ExportedFile]:
-        """The files of the tree that are not known, nor now seen, to be there under their names."""
-        losing = self._claims.keys()
-        self._has = {
-            key
-            for key, places in self._dataset.ledger.locations(losing).items()
-            if self._place.id in places
-        }
-        lacking: list[ExportedFile] = []
-        files = iter_exported(self._repository, self._tree)
-        while block := list(islice(files, _BLOCK)):
-            self._staying.update(f.key for f in block if f.key in losing)
-            unchanged = [f for f in block if f.path not in self._claims.wanted]
-            self._kept.update(f.key for f in unchanged if f.key in losing and f.key in self._has)
-            doubtful = [f for f in unchanged if f.in_git] + list(self._not_recorded(unchanged))
-            changed = [f for f in block if f.path in self._claims.wanted]
-            if self._before.is_sure:
-                lacking += changed
-            else:
-                doubtful += changed
-            lacking += self._not_seen(doubtful)
-        return lacking
-
-    def _not_recorded(self, files: Sequence[ExportedFile]) -> Iterator[ExportedFile]:
-        keys = [f.key for f in files if not f.in_git]
-        found = self._dataset.ledger.locations(keys)
-        for file in files:
-            if not file.in_git and self._place.id not in found.get(file.key, ()):
-                yield file
-
-    def _not_seen(self, files: Sequence[ExportedFile]) -> Iterator[ExportedFile]:
-        """Those that a look does not find; what was found and not recorded will be."""
-        self._sizes.update(sizes_of(self._repository, files))
-        there = self._store.sizes([f.path for f in files]) if files else []
-        for file, size in zip(files, there, strict=True):
-            if not self._claims.is_seen(file, size, self._sizes):
-                yield file
-            else:
-                self._kept.add(file.key)
-                if not file.in_git:
-                    self._came.append(file.key)
-
-    def _plan_renames(self, lacking: Sequence[ExportedFile]) -> list[Rename]:
-        if not self._store.can_rename:
-            return []
-        found = list(plan_renames(self._claims, lacking, self._has))
-        if self._before.is_sure or not found:
-            return found
-        there = self._store.sizes([rename.old for rename in found])
-        return [
-            rename for rename, size in zip(found, there, strict=True)
-            if size is not None and size == self._sizes.get(rename.new.key)
-        ]  # fmt: skip
-
-    def _is_missing(self, file: ExportedFile) -> bool:
-        return not file.in_git and self._dataset.objects.content_path(file.key) is None
-
-    def _check_name(self, file: ExportedFile) -> None:
-        why = way_out(file.path)
-        if why:
-            raise faults.UNSAFE_NAME(path=os.fsdecode(file.path), detail=why)
-
-    def _unsafe(self, paths: Iterable[bytes]) -> set[bytes]:
-        """Paths whose content there may be the last copy that anybody has."""
-        claimed = {path: self._claims.there.get(path, []) for path in paths}
-        keys = {
-            f.key for files in claimed.values() for f in files
-            if not f.in_git and f.key in self._has and f.key not in self._kept
-        }  # fmt: skip
-        elsewhere = self._dataset.ledger.locations(keys)
-        lost = {key for key in keys if not self._is_elsewhere(key, elsewhere.get(key, ()))}
-        return {path for path, files in claimed.items() if any(f.key in lost for f in files)}
-
-    def _is_elsewhere(self, key: Key, places: Iterable[PlaceId]) -> bool:
-        if self._dataset.objects.content_path(key) is not None:
-            return True
-        trust = self._dataset.ledger.trust
-        weak = (Trust.DEAD, Trust.UNTRUSTED)
-        here = self._dataset.here
-        return any(p not in (self._place.id, here) and trust.get(p) not in weak for p in places)
 
     # the work
 
@@ -223,12 +119,12 @@ class _Export:
         self, renames: Sequence[Rename], puts: Sequence[ExportedFile],
         missing: Sequence[ExportedFile], gone: Sequence[bytes], refused: set[bytes],
     ) -> Iterator[Outcome]:  # fmt: skip
-        is_new = self._before != Exported((self._tree,))
+        is_new = self._survey.before != Exported((self._tree,))
         if is_new or renames or puts or gone:
             write_begun(self._repository, self._place.id, self._tree, self._leaving(refused))
         self._progress.start(len(renames) + len(puts) + len(gone), sum(self._size(f) for f in puts))
         try:
-            blocking = in_the_way(self._claims)
+            blocking = in_the_way(self._survey.claims)
             yield from self._remove([path for path in gone if path in blocking])
             yield from self._rename(renames)
             yield from self._put(puts)
@@ -246,8 +142,8 @@ class _Export:
             yield Outcome(_ACTION, Status.NOT_NEEDED, note=note)
 
     def _leaving(self, refused: set[bytes]) -> list[Key]:
-        held = {f.key for path in refused for f in self._claims.there.get(path, ())}
-        return sorted(self._has - self._staying - held)
+        held = {f.key for path in refused for f in self._survey.claims.there.get(path, ())}
+        return sorted(self._survey.has - self._survey.staying - held)
 
     def _rename(self, renames: Sequence[Rename]) -> Iterator[Outcome]:
         lost: list[ExportedFile] = []
@@ -261,31 +157,40 @@ class _Export:
             self._arrived(rename.new)
             self._progress.advance(1, 0)
             yield self._told(rename.new, f"renamed from {os.fsdecode(rename.old)}")
-        yield from map(self._told_missing, filter(self._is_missing, lost))
-        yield from self._put([f for f in lost if not self._is_missing(f)])
+        yield from map(self._told_missing, filter(self._survey.is_missing, lost))
+        yield from self._put([f for f in lost if not self._survey.is_missing(f)])
 
     def _put(self, files: Sequence[ExportedFile]) -> Iterator[Outcome]:
         if not files:
             return
         by_path = {f.path: f for f in files}
-        for path, error in self._store.iter_put(self._contents(files), self._moved):
+        vanished: list[ExportedFile] = []
+        for path, error in self._store.iter_put(self._contents(files, vanished), self._moved):
             file = by_path[path]
             if error is None:
                 self._arrived(file)
             else:
+                self._failed.add(file.key)
                 self.is_whole = self._may_finish = False
             self._progress.advance(1, 0)
             yield self._told(file, error=error)
+        for file in vanished:
+            self._failed.add(file.key)
+            self._may_finish = False
+            yield self._told_missing(file)
 
-    def _contents(self, files: Sequence[ExportedFile]) -> Iterator[tuple[bytes, Content]]:
+    def _contents(
+        self, files: Sequence[ExportedFile], vanished: list[ExportedFile]
+    ) -> Iterator[tuple[bytes, Content]]:
         for file in files:
             if file.in_git:
                 yield file.path, self._blob(file)
                 continue
             found = self._dataset.objects.content_path(file.key)
             if found is None:  # dropped meanwhile
-                raise faults.NOT_PRESENT(path=os.fsdecode(file.path))
-            yield file.path, LocalContent(file.key, found)
+                vanished.append(file)
+            else:
+                yield file.path, LocalContent(file.key, found)
 
     def _blob(self, file: ExportedFile) -> Content:
         answer = self._repository.git.objects.read(file.oid)
@@ -295,34 +200,37 @@ class _Export:
         return _Blob(answer[1])
 
     def _remove(self, paths: Sequence[bytes]) -> Iterator[Outcome]:
-        rest = iter(paths)
+        there = self._survey.claims.there
+        rest = (p for p in paths if self._failed.isdisjoint(f.key for f in there[p]))
         while block := list(islice(rest, _BLOCK)):
             self._store.remove_files(block)
             for path in block:
                 self._progress.advance(1, 0)
                 name = os.fsdecode(path)
                 note = f"removed from {self._place.label}"
-                if self._claims.wanted.get(path) is None:
+                if self._survey.claims.wanted.get(path) is None:
                     yield Outcome(_ACTION, Status.OK, name, note=note)
 
     def _record(self, *, is_new: bool) -> None:
         if is_new and self._may_finish:
-            write_finished(self._repository, self._place.id, self._tree, self._before, self._came)
-        elif self._came:
-            write_locations(self._repository, self._place.id, self._came, present=True)
+            write_finished(
+                self._repository, self._place.id, self._tree, self._survey.before, self._survey.came
+            )
+        elif self._survey.came:
+            write_locations(self._repository, self._place.id, self._survey.came, present=True)
         self._dataset.forget()
 
     # parts
 
     def _arrived(self, file: ExportedFile) -> None:
         if not file.in_git:
-            self._came.append(file.key)
+            self._survey.came.append(file.key)
 
     def _moved(self, size: int) -> None:
         self._progress.advance(0, size)
 
     def _size(self, file: ExportedFile) -> int:
-        return self._sizes.get(file.key) or file.key.size or 0
+        return self._survey.sizes.get(file.key) or file.key.size or 0
 
     def _told(self, file: ExportedFile, note: str = "", error: HoldError | None = None) -> Outcome:
         status = Status.OK if error is None else Status.ERROR
@@ -332,7 +240,7 @@ class _Export:
 
     def _told_missing(self, file: ExportedFile) -> Outcome:
         self.is_whole = False
-        if file.key in self._has:
+        if file.key in self._survey.has:
             # The ledger would say of this tree that the content is there, under this name, too.
             self._may_finish = False
         path, label = os.fsdecode(file.path), self._place.label
@@ -341,7 +249,7 @@ class _Export:
 
     def _told_refused(self, path: bytes) -> Outcome:
         self.is_whole = self._may_finish = False
-        name, key = os.fsdecode(path), self._claims.there[path][0].key
+        name, key = os.fsdecode(path), self._survey.claims.there[path][0].key
         error = faults.LAST_COPY_THERE(path=name, place=self._place.label, key=key.text)
         return Outcome(_ACTION, Status.IMPOSSIBLE, name, key, note=error.why, error=error)
 
@@ -360,6 +268,17 @@ class _Blob:
     def path(self) -> bytes:
         """Not asked for by what holds trees."""
         raise NotImplementedError
+
+
+def _check_name(file: ExportedFile) -> None:
+    """Refuse names that lead out of where they are put.
+
+    Raises:
+        UsageError: This is one.
+    """
+    why = way_out(file.path)
+    if why:
+        raise faults.UNSAFE_NAME(path=os.fsdecode(file.path), detail=why)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class DirectoryTree:
     def rename(self, old: bytes, new: bytes) -> None:
         """Rename a file; folders are made for it, and those it leaves empty are removed."""
         self._check_there()
-        if self._size(old) is None:
+        if self._obstacle(old) or self._size(old) is None:
             raise faults.NOT_THERE(place=self.place.label, key=os.fsdecode(old), detail="no file")
         with self._system_errors():
             self._rename(self._full(old), new)
@@ -74,7 +74,9 @@ class DirectoryTree:
         """See `TreeStore.remove_files`."""
         self._check_there()
         for path in paths:
-            with self._system_errors(), suppress(FileNotFoundError, NotADirectoryError):
+            if self._obstacle(path):
+                continue
+            with self._system_errors(), suppress(FileNotFoundError):
                 os.unlink(self._full(path))
             self._remove_empty(path)
 
@@ -171,14 +173,23 @@ class DirectoryTree:
             ConflictError: A file, or a link to who knows where, is where a folder should be.
         """
         final = self._full(path)
-        parts = path.split(b"/")[:-1]
-        for depth in range(1, len(parts) + 1):
-            folder = self._full(b"/".join(parts[:depth]))
-            with suppress(FileNotFoundError):
-                if not stat.S_ISDIR(os.lstat(folder).st_mode):
-                    raise faults.IN_THE_WAY(place=self.place.label, path=os.fsdecode(folder))
+        obstacle = self._obstacle(path)
+        if obstacle:
+            raise faults.IN_THE_WAY(place=self.place.label, path=os.fsdecode(obstacle))
         os.makedirs(os.path.dirname(final), exist_ok=True)
         os.rename(source, final)
+
+    def _obstacle(self, path: bytes) -> bytes | None:
+        """What is no folder on the way to a file: a file, or a link to who knows where."""
+        parts = path.split(b"/")
+        for depth in range(1, len(parts)):
+            folder = self._full(b"/".join(parts[:depth]))
+            try:
+                if not stat.S_ISDIR(os.lstat(folder).st_mode):
+                    return folder
+            except FileNotFoundError:
+                return None
+        return None
 
     def _remove_empty(self, path: bytes) -> None:
         """Away with the folders of a path that hold nothing any more."""
