@@ -85,6 +85,7 @@ _VERBS = {
     "drop": "drop",
     "export": "export",
     "export_bag": "export_bag",
+    "export_tree": "export_tree",
     "find": "find",
     "foreach": "foreach",
     "fsck": "fsck",

@@ -1077,7 +1077,7 @@ MISSING_FOR_EXPORT = Fault(
     "H383", errors.PlaceUnavailableError,
     "{path} was not exported to {place}",
     "its content is not here",
-    "all else is exported; nothing under this name stays there",
+    "all else is exported, and no other content keeps its name there",
     "hold get {quoted}; then export again",
 )  # fmt: skip
 IN_THE_WAY = Fault(
