@@ -1,9 +1,10 @@
-"""Make a place hold the files of a version, under their own names.
+"""Make a place hold the files of a version.
 
-PLACE is one that was set up with exporttree=yes. Only what differs from the last export is done:
-files are added, renamed, replaced and removed there. Content that is not here is told of, and all
-else is exported; the same command later goes on, also after it was killed. What may be the last
-copy of something is not removed. git-annex knows of the export, and can go on with it.
+PLACE is one that was set up with exporttree=yes: it has files under their own names. Only what
+differs from the last export is done: files are added, renamed, replaced and removed there. Content
+that is not here is told of, and all else is exported; the same command later goes on, also after it
+was killed. What may be the last copy of something is not removed. git-annex knows of the export,
+and can go on with it.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ COMMANDS = (
     ("annex-shell", "annex_shell", "care", "Be git-annex-shell, for those who come by ssh."),
     ("packed", "packed", "care", "Look after a packed store: many keys in few files."),
     ("export", "export", "care", "Copy the files of a version to a folder, a tar or a zip."),
-    ("export-tree", "export_tree", "care", "Make a place hold the files of a version, by name."),
+    ("export-tree", "export_tree", "care", "Make a place hold the files of a version."),
     ("export-bag", "export_bag", "care", "Make a BagIt bag of a version."),
     ("import-bag", "import_bag", "care", "Add the files of a BagIt bag, checked as they are read."),
     ("annex", "annex", "care", "Be git-annex, for programs that call it."),

@@ -1080,7 +1080,7 @@ MISSING_FOR_EXPORT = Fault(
     "all else is exported, and no other content keeps its name there",
     "hold get {quoted}; then export again",
 )  # fmt: skip
-IN_THE_WAY = Fault(
+NO_FOLDER_THERE = Fault(
     "H384", errors.ConflictError,
     "something is in the way in {place}",
     "{path} should be a folder, and is none",

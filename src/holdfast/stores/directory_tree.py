@@ -175,7 +175,7 @@ class DirectoryTree:
         final = self._full(path)
         obstacle = self._obstacle(path)
         if obstacle:
-            raise faults.IN_THE_WAY(place=self.place.label, path=os.fsdecode(obstacle))
+            raise faults.NO_FOLDER_THERE(place=self.place.label, path=os.fsdecode(obstacle))
         os.makedirs(os.path.dirname(final), exist_ok=True)
         os.rename(source, final)
 
