@@ -7,6 +7,7 @@ whole. Small files go over several connections side by side.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -59,6 +60,7 @@ class WebDav(UrlStore):
         self._made: set[str] = set()
         # There are 4096 outer collections; of the inner ones there is one for each key.
         self._kept_in_mind = 1
+        self._making = threading.Lock()
         self._ready = False
 
     def ask(self, keys: Sequence[Key]) -> list[Answer]:
@@ -203,7 +205,16 @@ class WebDav(UrlStore):
 
     def _make(self, collections: Sequence[str]) -> None:
         """Make these collections, outer ones first; what was made by us once is believed in."""
-        for depth, url in enumerate(collections):
+        missing = [(depth, url) for depth, url in enumerate(collections) if url not in self._made]
+        if not missing or self._kept_in_mind == 1:
+            self._make_each(missing, collections)
+            return
+        # Folders of trees are shared by many files, and a server locks one while it makes it.
+        with self._making:
+            self._make_each(missing, collections)
+
+    def _make_each(self, missing: Sequence[tuple[int, str]], collections: Sequence[str]) -> None:
+        for depth, url in missing:
             if url in self._made:
                 continue
             answer = self._dav.ask("MKCOL", url)
