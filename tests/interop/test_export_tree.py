@@ -80,18 +80,31 @@ def dav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDavServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the data set is that each test has a copy of; made by the first."""
+    return tmp_path_factory.mktemp("template") / "set"
+
+
+def make_set(tools: Tools, template: Path, folder: Path) -> None:
+    if not template.exists():
+        tools.create("annex", template)
+        tools.write(template, FILES)
+        tools.save("annex", template)
+        (template / "notes.txt").write_bytes(b"in git\n")
+        (template / "link").symlink_to("notes.txt")
+        tools.git(template, "-c", "annex.largefiles=nothing", "add", "notes.txt", "link")
+        tools.git(template, "commit", "-qm", "notes")
+    shutil.copytree(template, folder, symlinks=True)
+
+
 @pytest.fixture
 def make_bench(
-    tools: Tools, tmp_path: Path, request: pytest.FixtureRequest
+    tools: Tools, tmp_path: Path, template: Path, request: pytest.FixtureRequest
 ) -> Callable[[str], Bench]:
     def make(kind: str) -> Bench:
-        folder = tools.create("annex", tmp_path / "set")
-        tools.write(folder, FILES)
-        tools.save("annex", folder)
-        (folder / "notes.txt").write_bytes(b"in git\n")
-        (folder / "link").symlink_to("notes.txt")
-        tools.git(folder, "-c", "annex.largefiles=nothing", "add", "notes.txt", "link")
-        tools.git(folder, "commit", "-qm", "notes")
+        folder = tmp_path / "set"
+        make_set(tools, template, folder)
         there = tmp_path / "there"
         if kind == "webdav":
             server: WebDavServer = request.getfixturevalue("dav")
@@ -119,6 +132,7 @@ def test_an_export_of_ours_is_got_and_checked_by_git_annex(
     assert bench.files() == ALL
     assert bench.git("rev-parse", "refs/remotes/x/main") == bench.git("rev-parse", "main")
     assert set(bench.exported_files()) == set(ALL)
+    assert {p.name for p in bench.there.rglob("*") if p.is_dir()} == {"sub", "ü & deep"}
     assert bench.git("log", "--format=%s", "git-annex").count("graft cleanup") == 1
     assert "failed" not in bench.annex("fsck", "--from", "x")
     bench.annex("drop", "--force", ".")

@@ -149,6 +149,12 @@ class WebDav(UrlStore):
         if path.endswith(b"/"):
             self._made.discard(url)
 
+    def clear_up(self) -> None:
+        """Remove the collection for temporary names, if nothing is in it."""
+        if self.is_empty(TEMPORARY.encode()):
+            self.delete_at(TEMPORARY.encode() + b"/")
+            self._ready = False
+
     def is_empty(self, folder: bytes) -> bool:
         """Whether a collection is there and surely has nothing in it."""
         answer = self._dav.ask("PROPFIND", self._url(folder) + "/", {"Depth": "1"})

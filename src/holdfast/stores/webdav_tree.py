@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from ..core import faults
 from ..core.abilities import OnBytes, PathAndContent
@@ -36,13 +37,17 @@ class WebDavTree:
     def iter_put(
         self, items: Iterable[PathAndContent], progress: OnBytes
     ) -> Iterator[tuple[bytes, HoldError | None]]:
-        """Send several at a time."""
+        """Send several at a time; what is on its way leaves nothing in the tree."""
         self._store.get_ready()
-        yield from iter_done(
-            lambda path, content: self._store.put_file(path, content, progress),
-            items,
-            lanes=LANES,
-        )
+        try:
+            yield from iter_done(
+                lambda path, content: self._store.put_file(path, content, progress),
+                items,
+                lanes=LANES,
+            )
+        finally:
+            with suppress(HoldError):
+                self._store.clear_up()
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Move a file; collections are made for it, and those it leaves empty are removed."""
