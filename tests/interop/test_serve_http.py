@@ -13,9 +13,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Tools
 from cutting_proxy import CuttingProxy
 
 import holdfast
@@ -31,6 +31,9 @@ from holdfast.site.serve import Wishes, access_of
 from holdfast.stores.http_connection import Limits
 from holdfast.stores.p2p_http import P2pHttp
 from holdfast.testing.store_contract import content_of, ignore, key_of
+
+if TYPE_CHECKING:
+    from conftest import Tools
 
 pytestmark = pytest.mark.interop
 

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Tools
 from cutting_proxy import CuttingProxy
 
 import holdfast
@@ -21,6 +21,9 @@ from holdfast.core.place import Place, PlaceId, Presence
 from holdfast.core.policy import CopyRules, DropProof, Hold, Waiver, Witness
 from holdfast.stores.ssh import SshAnnex
 from holdfast.testing.store_contract import content_of, ignore, key_of
+
+if TYPE_CHECKING:
+    from conftest import Tools
 
 pytestmark = pytest.mark.interop
 

@@ -19,18 +19,20 @@ from functools import cached_property
 from ..core import secure_hashes
 from ..core.abilities import Partial, Stream
 from ..core.backends import is_verifiable
-from ..core.errors import IntegrityError, PlaceUnavailableError
+from ..core.errors import IntegrityError, PlaceUnavailableError, UsageError
 from ..core.key import Key
 from ..core.place import Place, Presence
+from ..core.system_errors import as_fault
 from ..dataset import locks
 from ..dataset.annexed import TrackedFile, iter_unlocked
 from ..dataset.objects import Held, Objects
 from ..dataset.populate import WorkFiles
 from ..dataset.promises import Promise
+from ..dataset.repository import Repository
 from ..dataset.room import Room
 from ..transfer.receive import Intake, OnBytes, open_intake
 from .datasets import Dataset
-from .served_notes import BATCH_S, Add, Notes
+from .served_notes import BATCH_S, Change, Notes
 
 
 class Rights(IntEnum):
@@ -103,12 +105,12 @@ class Served:
 
     def promise(self, key: Key) -> Promise:
         """Keep content here; the promise says whether that could be."""
-        with self._guard:
+        with self._guard, _system_errors(key):
             return Promise(self.objects, key)
 
     def release(self, promise: Promise) -> None:
         """Content need not be kept any longer."""
-        with self._guard:
+        with self._guard, _system_errors(promise.key):
             promise.release()
 
     # bringing
@@ -122,11 +124,12 @@ class Served:
             PlaceFullError, PolicyError: There is no room, or the key may not be kept here.
         """
         self.check_key(key)
-        with (
-            self._notes.changing([key]),
-            open_intake(_Durable(self.objects), key, progress) as intake,
-        ):
-            yield Put(intake, place)
+        with self._notes.changing([key]) as change:
+            with open_intake(_Durable(self.objects), key, progress) as intake:
+                put = Put(intake, place)
+                yield put
+            if put.taken:
+                change.done(key)
 
     def begun(self, key: Key) -> int:
         """How much of a key's content an earlier try has left, of which the rest is wanted."""
@@ -149,7 +152,7 @@ class Served:
         if refused is not None:
             raise refused
 
-    def changing(self) -> AbstractContextManager[Add]:
+    def changing(self) -> AbstractContextManager[Change]:
         """Content comes within the block, of keys that are named to what it gives."""
         return self._notes.changing()
 
@@ -157,6 +160,7 @@ class Served:
     def _check_writable(self) -> bool:
         self.dataset.repository.check_writable()
         self.dataset.repository.check_plain_content()
+        _have_identity(self.dataset.repository)
         return True
 
     @cached_property
@@ -173,14 +177,18 @@ class Served:
         What is not here is success. False says that it stays.
         """
         self._check_writable  # noqa: B018
-        with self._guard, self._notes.changing([key]):
+        with self._guard, _system_errors(key), self._notes.changing([key]) as change:
             try:
                 held = self.objects.hold(key)
             except PlaceUnavailableError:
                 return False
-            if held is None:
-                return True
-            return self._remove(held, before)
+            gone = held is None or self._remove(held, before)
+            if gone and (held is not None or self._is_said_to_be_here(key)):
+                change.done(key)
+            return gone
+
+    def _is_said_to_be_here(self, key: Key) -> bool:
+        return self.uuid in self.dataset.ledger.locations([key])[key]
 
     def _remove(self, held: Held, before: int | None) -> bool:
         try:
@@ -222,6 +230,8 @@ class Put:
         self._intake = intake
         self._place = place
         self._complete = intake.is_complete()
+        self.taken = False
+        """Whether the content is there now."""
 
     @property
     def offset(self) -> int:
@@ -252,6 +262,7 @@ class Put:
             for _ in chunks:
                 pass
         intake.commit()
+        self.taken = True
         return True
 
     def take_present(self) -> bool:
@@ -319,6 +330,26 @@ class _Unlocked:
                 self._files.setdefault(file.key, []).append(file)
             self._seen = seen
         return self._files.get(key, [])
+
+
+@contextmanager
+def _system_errors(key: Key) -> Iterator[None]:
+    """What the system says, as one of our faults."""
+    try:
+        yield
+    except OSError as error:
+        raise as_fault(error, key.text) from error
+
+
+def _have_identity(repository: Repository) -> None:
+    """Whoever serves may have told git no name; the ledger's commits need one all the same."""
+    try:
+        repository.ident("GIT_COMMITTER_IDENT")
+        repository.ident("GIT_AUTHOR_IDENT")
+    except UsageError:
+        names = {f"GIT_{role}_NAME": "hold" for role in ("AUTHOR", "COMMITTER")}
+        emails = {f"GIT_{role}_EMAIL": "hold@localhost" for role in ("AUTHOR", "COMMITTER")}
+        repository.git.assume(names | emails)
 
 
 def _identity(path: bytes) -> tuple[int, int, int] | None:
