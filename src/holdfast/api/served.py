@@ -11,12 +11,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
-from ..core import secure_hashes
+from ..core import faults, secure_hashes
 from ..core.abilities import Partial, Stream
 from ..core.backends import is_verifiable
 from ..core.errors import IntegrityError, PlaceUnavailableError, UsageError
@@ -33,6 +33,9 @@ from ..dataset.room import Room
 from ..transfer.receive import Intake, OnBytes, open_intake
 from .datasets import Dataset
 from .served_notes import BATCH_S, Change, Notes
+
+BUSY_S = 5.0
+"""How long content waits that another client seems to be bringing."""
 
 
 class Rights(IntEnum):
@@ -125,20 +128,40 @@ class Served:
         """
         self.check_key(key)
         with self._notes.changing([key]) as change:
-            with open_intake(_Durable(self.objects), key, progress) as intake:
+            with open_intake(_Durable(self.objects, self._partial), key, progress) as intake:
                 put = Put(intake, place)
                 yield put
             if put.taken:
                 change.done(key)
 
     def begun(self, key: Key) -> int:
-        """How much of a key's content an earlier try has left, of which the rest is wanted."""
-        try:
-            size = os.stat(self.objects.partial_path(key)).st_size
-        except FileNotFoundError:
-            return 0
+        """How much of a key's content an earlier try has left, of which the rest is wanted.
+
+        Raises:
+            PlaceUnavailableError: Another process is bringing this key.
+        """
+        with self._partial(key) as partial:
+            size = partial.size
         usable = is_verifiable(key.backend) and key.size is not None and size <= key.size
         return size if usable else 0
+
+    @contextmanager
+    def _partial(self, key: Key) -> Iterator[Partial]:
+        """The unfinished file of a key, ours alone.
+
+        One whose client has just been cut off is let go of in a moment: we wait for that.
+        """
+        ends_at = time.monotonic() + BUSY_S
+        with ExitStack() as stack:
+            while True:
+                try:
+                    partial = stack.enter_context(self.objects.open_partial(key))
+                    break
+                except PlaceUnavailableError as error:
+                    if error.code != faults.IN_USE.code or time.monotonic() >= ends_at:
+                        raise
+                time.sleep(0.05)
+            yield partial
 
     def check_key(self, key: Key) -> None:
         """Refuse what may not be kept here, or what there is no room for.
@@ -273,9 +296,11 @@ class Put:
 class _Durable:
     """Our content as a target of which nobody is told before it is on the disk."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(
+        self, objects: Objects, partial: Callable[[Key], AbstractContextManager[Partial]]
+    ) -> None:
         self.has: Callable[[Key], bool] = objects.has
-        self.open_partial: Callable[[Key], AbstractContextManager[Partial]] = objects.open_partial
+        self.open_partial = partial
         self._objects = objects
 
     def commit(self, key: Key, path: bytes) -> None:
