@@ -167,12 +167,16 @@ def test_what_git_annex_lost_in_the_middle_goes_on(tools: Tools, origin: Path, b
         # is there by then may be thrown away, so the part to go on from is put there by us.
         tools._run("git-annex", clone, ("copy", "--to", "origin", "up"), None, {})
         wait_until_quiet(origin)
-        key = key_of_file(tools, clone, "up")
-        tools.annex(clone, "drop", "--force", "--from", "origin", "up")
-        (origin / ".git/annex/tmp" / os.fsdecode(key.file_name)).write_bytes(BIG[::-1][:3_000_000])
+        tools.write(clone, {"more": BIG[1:]})
+        tools.save("annex", clone, "more")
+        key = key_of_file(tools, clone, "more")
+        (origin / ".git/annex/tmp").mkdir(exist_ok=True)
+        (origin / ".git/annex/tmp" / os.fsdecode(key.file_name)).write_bytes(BIG[1:3_000_000])
         proxy.count_anew()
-        tools.annex(clone, "copy", "--to", "origin", "up")
+        tools.annex(clone, "copy", "--to", "origin", "more")
         assert 3_000_000 < proxy.up < 4_000_000
+        tools.annex(clone, "copy", "--to", "origin", "up")
+    assert "1 copy" not in tools.annex(clone, "whereis", "more").text
     assert "1 copy" not in tools.annex(clone, "whereis", "up").text
 
 
@@ -220,12 +224,16 @@ def test_what_we_lost_in_the_middle_goes_on(
     uuid = PlaceId(tools.uuid(origin))
     down, up = key_of_file(tools, origin, "sub/big"), key_of(BIG[::-1], b".dat")
     with start(tools, origin, whose) as port, CuttingProxy(port) as proxy:
-        limits = Limits(stall_s=5)
-        store = P2pHttp(Place(uuid, "there"), f"http://127.0.0.1:{proxy.port}", limits=limits)
+        store = P2pHttp(Place(uuid, "there"), f"http://127.0.0.1:{proxy.port}")
         (bench / "target").mkdir()
         target = FolderTarget(bench / "target")
         proxy.cut_down = 3_000_000
-        assert receive(target, down, [store]).size == len(BIG)
+        for _ in range(5):
+            # git-annex's server is busy for a while with the client that it lost.
+            with suppress(PlaceUnavailableError):
+                receive(target, down, [store])
+                break
+            time.sleep(1)
         assert target.content(down) == BIG
         assert proxy.down < len(BIG) + 1_500_000
         proxy.count_anew()
