@@ -12,7 +12,7 @@ from ..core.abilities import Readable
 from ..core.errors import AccessError, HoldError, PlaceFullError, PolicyError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
-from ..core.place import PlaceId
+from ..core.place import WEB, PlaceId
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
 from ..dataset.git_folder import link_git_folder
@@ -20,14 +20,18 @@ from ..dataset.packs import sync_file_system
 from ..dataset.populate import WorkFiles
 from ..dataset.room import Room
 from ..dataset.shared_config import only_secure_hashes
+from ..dataset.submodules import Submodule
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..transfer.local import Wanted, iter_bring
 from .datasets import Dataset
+from .nesting import Nested, Walk, iter_in_each
 from .sources import Sources, open_sources
 from .unknown import iter_unknown
 from .unlocked import unlocked_by_key
 
 _BLOCK = 8192
+_FROM_URLS = (b"VURL", b"URL")
+"""Keys that hold a URL in place of a hash."""
 
 
 def iter_get(
@@ -38,6 +42,9 @@ def iter_get(
     jobs: int | None = None,
     all_versions: bool = False,
     auto: bool = False,
+    levels: int | None = 0,
+    content: bool = True,
+    follow: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Bring content of files below some paths (all without one) here; an outcome for each file.
@@ -45,16 +52,47 @@ def iter_get(
     ``source`` names the only place to take it from. Content that is here already is told as not
     needed. ``auto`` passes over what is here, and what this place does not want and has copies
     enough. Run again after any interruption, it goes on where it stopped.
+
+    ``levels`` is how many levels of data sets inside get theirs too, None for all. Those that are
+    not installed are installed first, as those are that a path leads into; with ``content`` false
+    that is all that is done. Without ``follow`` such a path is refused.
     """
+    listener = progress or Silence()
+
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        if not content:
+            return iter_unknown(one, below, "get")
+        return _iter_get_in(
+            one, below, source=source, jobs=dataset.jobs(jobs), all_versions=all_versions,
+            auto=auto, listener=listener,
+        )  # fmt: skip
+
+    def install(outer: Nested, one: Submodule) -> Outcome:
+        from .installing import install_in  # late: for most calls there is nothing to install
+
+        return install_in(outer, one, listener)
+
+    return iter_in_each(dataset, paths, work, "get", Walk(levels, follow=follow, install=install))
+
+
+def _iter_get_in(
+    dataset: Dataset,
+    paths: Sequence[bytes],
+    *,
+    source: str | None,
+    jobs: int,
+    all_versions: bool,
+    auto: bool,
+    listener: Progress,
+) -> Iterator[Outcome]:
     repository = dataset.repository
     repository.check_writable()
     repository.check_plain_content()
     link_git_folder(repository)
     yield from iter_unknown(dataset, paths, "get")
-    listener = progress or Silence()
     with open_sources(dataset) as sources:
         chosen = sources.only(source) if source else sources
-        getter = Getter(dataset, chosen, listener, dataset.jobs(jobs))
+        getter = Getter(dataset, chosen, listener, jobs)
         files = _iter_files(dataset, paths, all_versions=all_versions)
         if auto:
             from .auto import iter_to_get  # late: policy is read only where it is asked for
@@ -164,8 +202,20 @@ class Getter:
                 for outcome in self._bring_local(reader, left, places):
                     del left[outcome.key]  # type: ignore[arg-type]
                     yield outcome
+        if self._may_ask_web:
+            named = {key: left.pop(key) for key in list(left) if key.backend in _FROM_URLS}
+            if named:
+                from .get_from_url import iter_get_from_urls  # late: few data sets have such keys
+
+                yield from iter_get_from_urls(
+                    self._dataset, named, jobs=self._jobs, progress=self._progress
+                )
         if left:
             yield from self._bring_remote(left, places)
+
+    @property
+    def _may_ask_web(self) -> bool:
+        return any(reader.place.id == WEB for reader in self._sources.readers)
 
     def _bring_local(
         self, reader: Readable, left: Mapping[Key, str], places: Mapping[Key, list[PlaceId]]

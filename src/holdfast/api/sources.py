@@ -100,7 +100,8 @@ def _open_remote(
     verified = settings.get("annex-verified", "verified")
     if verified == "manual":
         raise faults.PLACE_UNVERIFIED(place=name, state=verified)
-    if url is None:
+    # git reaches a special remote by annex::, which is no other way to its content.
+    if url is None or url.startswith("annex::"):
         return _open_special(dataset, settings, place, ends)
     annex_url = settings.get("annexurl") or (url if url.startswith("annex+") else "")
     if annex_url.startswith("annex+") and place.id:
@@ -265,4 +266,5 @@ def _open_web(dataset: Dataset) -> Readable:
         Place(WEB, "web", ledger.trust.get(WEB, Trust.SEMITRUSTED)),
         urls_of,
         allowed_addresses=config.get("annex.security.allowed-ip-addresses") or "",
+        schemes=(config.get("annex.security.allowed-url-schemes") or "http https").split(),
     )

@@ -14,8 +14,8 @@ from .call import Call
 
 EXAMPLES = (
     ("hold serve", "on a free port of this machine; Ctrl-C ends it"),
-    ("hold serve --bind 0.0.0.0 --port 9417 --read-only", "to the network, for reading"),
-    ("hold serve --port 9417 --logins logins.txt --private", "only to those with a login"),
+    ("hold serve --bind 0.0.0.0 --read-only", "to the network, for reading"),
+    ("hold serve --logins logins.txt --private", "only to those with a login"),
 )
 
 
