@@ -304,13 +304,21 @@ class _Durable:
         self._objects = objects
 
     def commit(self, key: Key, path: bytes) -> None:
-        """Sync it and give it its final name; who sends one at a time waits for each anyway."""
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
+        """Sync it, give it its final name, and sync that; a client may now remove its own copy.
+
+        Who sends one at a time waits for each anyway; many at once are synced by `Bulk`.
+        """
+        _sync(path)
         self._objects.commit(key, path)
+        _sync(os.path.dirname(self._objects.path_of(key)))
+
+
+def _sync(path: bytes) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _Unlocked:
