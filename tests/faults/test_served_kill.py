@@ -121,3 +121,25 @@ def test_a_server_to_whom_nobody_told_a_name_tells_the_ledger_too(there: Path) -
     store.close()
     with open_dataset(there) as dataset:
         assert here in dataset.ledger.locations([key])[key]
+
+
+def test_content_without_a_hash_counts_only_with_its_senders_word(there: Path) -> None:
+    with open_dataset(there) as dataset:
+        here = dataset.here
+    words = b"VERSION 4\n"
+    for name, word in ((b"1", b"VALID"), (b"2", b"INVALID")):
+        words += b"HOLD-PUT 3 WORM-s3-m1--%b\nabc%b\n" % (name, word)
+    words += b"HOLD-PUT 3 WORM-s4-m1--3\nabcINVALID\nCHECKPRESENT WORM-s3-m1--1\nCHECKPRESENT WORM-s3-m1--2\n"
+    for rights, said in (
+        ({}, b"SUCCESS FAILURE FAILURE SUCCESS FAILURE"),
+        (
+            {"GIT_ANNEX_SHELL_READONLY": "1"},
+            b"ERROR ERROR ERROR SUCCESS FAILURE",
+        ),
+    ):
+        done = subprocess.run(
+            [*COMMAND, "p2pstdio", str(there), "someone", "--uuid", here],
+            input=words, capture_output=True, check=True, env={**os.environ, **rights},
+        )  # fmt: skip
+        answers = done.stdout.splitlines()[2:]
+        assert [line.split()[0] for line in answers] == said.split()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from ..core.abilities import Stream
-from ..core.errors import HoldError
+from ..core.errors import HoldError, IntegrityError
 from ..core.key import Key
 from ..core.place import Place
 from ..dataset.packs import sync_file_system
@@ -62,16 +62,14 @@ class Bulk:
                 door.tell(slot, received)
         except HoldError as error:
             slot.result = error
-        for _ in chunks:
-            pass
+        pass_over(chunks)
 
     def refuse(self, error: HoldError, chunks: Iterator[bytes]) -> None:
         """Take none of it, and say so in its turn."""
         slot = _Slot()
         slot.result = error
         self._slots.append(slot)
-        for _ in chunks:
-            pass
+        pass_over(chunks)
 
     def iter_done(self) -> Iterator[HoldError | None]:
         """The results that have come, in order; None is success."""
@@ -100,6 +98,13 @@ class Bulk:
             )
             self._door = Door(objects, _put, staging)
         return self._door, self._change
+
+
+def pass_over(chunks: Iterator[bytes]) -> None:
+    """Use up what still comes of content that is not wanted, whatever its sender says of it."""
+    with suppress(IntegrityError):
+        for _ in chunks:
+            pass
 
 
 def _put(slot: _Slot, result: Received | HoldError) -> None:
