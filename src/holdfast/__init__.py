@@ -18,6 +18,7 @@ TYPE_CHECKING = False  # type checkers read it as true; the typing module costs 
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.create_sibling import SiblingOptions as SiblingOptions
     from .core.errors import AccessError as AccessError
     from .core.errors import ConflictError as ConflictError
     from .core.errors import HoldError as HoldError
@@ -62,6 +63,7 @@ _VALUES = {
     "ProtocolError": "core.errors",
     "RemoteProtocolError": "core.errors",
     "Report": "core.outcome",
+    "SiblingOptions": "api.create_sibling",
     "Status": "core.outcome",
     "Trust": "core.place",
     "UsageError": "core.errors",
@@ -70,22 +72,31 @@ _VALUES = {
 }
 
 _VERBS = {
+    "addurl": "addurl",
+    "addurls": "addurls",
     "clone": "clone",
     "config": "config",
     "copy": "between",
     "create": "create",
+    "create_sibling": "create_sibling",
     "demo": "demo",
     "diff": "diff",
     "doctor": "doctor",
     "drop": "drop",
+    "export": "export",
+    "export_bag": "export_bag",
     "find": "find",
     "foreach": "foreach",
     "fsck": "fsck",
     "get": "get",
+    "import_bag": "import_bag",
     "info": "info",
     "lock": "lock",
     "log": "log",
+    "metadata": "metadata",
     "move": "between",
+    "packed_compact": "packed",
+    "packed_verify": "packed",
     "plan": "plan",
     "push": "push",
     "remove": "remove",
@@ -95,8 +106,10 @@ _VERBS = {
     "subdatasets": "subdatasets",
     "uninstall": "uninstall",
     "unlock": "lock",
+    "unpack": "unpack",
     "unused": "unused",
     "update": "update",
+    "urls": "urls",
     "whereis": "whereis",
 }
 """Each verb, and the module of the api that has it and its ``iter_`` form."""

@@ -62,7 +62,7 @@ class Tools:
 
     def __init__(self, home: Path, programs: dict[str, str | None]) -> None:
         self._programs = programs
-        kept = ("PATH", "SYSTEMROOT", "TMPDIR", "LD_LIBRARY_PATH")
+        kept = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "LD_LIBRARY_PATH")
         folders = dict.fromkeys(str(Path(p).parent) for p in programs.values() if p)
         self.environment = {name: os.environ[name] for name in kept if name in os.environ}
         self.environment |= HERE_AND_NOW | {
@@ -281,6 +281,19 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
 def ssh_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What to call for ssh to reach a real sshd on this machine, with its SFTP."""
     yield from sshd(tmp_path_factory.mktemp("sshd"), "Subsystem sftp internal-sftp")
+
+
+@pytest.fixture(scope="session")
+def ssh_environment(ssh_command: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which ``ssh`` reaches the test's server without another word."""
+    folder = tmp_path_factory.mktemp("ssh")
+    words = shlex.split(ssh_command)
+    words[0] = shutil.which("ssh") or "ssh"
+    (folder / "ssh").write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    (folder / "ssh").chmod(0o755)
+    found = [find_program(name) for name in ("git-annex", "datalad")]
+    beside = [os.path.dirname(program) for program in found if program]
+    return {"PATH": os.pathsep.join([str(folder), *beside, os.environ["PATH"]])}
 
 
 @pytest.fixture(scope="session")

@@ -16,31 +16,45 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Tools
 
 from holdfast.api.datasets import Dataset, open_dataset
 from holdfast.api.get import iter_get
-from holdfast.api.special import open_special
-from holdfast.api.special_setup import set_up_special
+from holdfast.api.special import config_of, open_special
+from holdfast.api.special_setup import approve_special, enable_special, set_up_special
 from holdfast.core.abilities import BulkSendable
+from holdfast.core.errors import AccessError, ConflictError, PolicyError
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId, Presence
 from holdfast.core.policy import Waiver
 from holdfast.dataset.annexed import iter_annexed
-from holdfast.dataset.ledger_write import set_locations
+from holdfast.dataset.ledger_write import now, record, set_locations
 from holdfast.stores.special import Setup
 from holdfast.testing.folder_store import FolderStore
 from holdfast.testing.store_contract import ignore
 from holdfast.transfer.outgoing import LocalContent
+from holdfast.wire import logs
+from holdfast.wire.branch_paths import REMOTE_LOG
+
+if TYPE_CHECKING:
+    from conftest import Tools
 
 pytestmark = pytest.mark.interop
 
 BIG = bytes(range(251)) * 4000
 FILES = {"big.dat": BIG, "small.txt": b"one line\n", "empty": b"", "sub/ü &%.x": b"odd"}
 USER, SECRET = "AKIAOFATESTABCDEF", "secret/of+a/test"
-SCHEMES = ("none", "shared", "hybrid", "pubkey", "sharedpubkey")
+CHUNKS = ["chunk=300kB"]
+WAYS = [
+    pytest.param("none", CHUNKS, id="chunks"),
+    pytest.param("shared", [], id="shared"),
+    pytest.param("shared", CHUNKS, id="shared, chunks"),
+    pytest.param("hybrid", CHUNKS, id="hybrid, chunks"),
+    pytest.param("pubkey", [], id="pubkey"),
+    pytest.param("sharedpubkey", CHUNKS, id="sharedpubkey, chunks"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -188,8 +202,7 @@ def git_annex_reads_all(tools: Tools, folder: Path, name: str) -> None:
     assert "failed" not in told and "fixing" not in told
 
 
-@pytest.mark.parametrize("chunk", [[], ["chunk=300kB"]], ids=["whole", "chunks"])
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("scheme", "chunk"), WAYS)
 def test_we_read_what_git_annex_stored(
     tools: Tools, folder: Path, bench: Path, scheme: str, chunk: list[str]
 ) -> None:
@@ -200,8 +213,7 @@ def test_we_read_what_git_annex_stored(
     we_get_all(folder, "place")
 
 
-@pytest.mark.parametrize("chunk", [[], ["chunk=300kB"]], ids=["whole", "chunks"])
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("scheme", "chunk"), WAYS)
 def test_git_annex_reads_and_removes_what_we_stored_where_we_set_it_up(
     tools: Tools, folder: Path, bench: Path, scheme: str, chunk: list[str]
 ) -> None:
@@ -218,9 +230,9 @@ def test_git_annex_reads_and_removes_what_we_stored_where_we_set_it_up(
 
 @pytest.mark.parametrize(
     "more",
-    [["encryption=none"], ["encryption=none", "fileprefix=a/b/"], ["encryption=shared", "chunk=300kB"]],
-    ids=["plain", "prefix", "shared"],
-)  # fmt: skip
+    [["encryption=none", "fileprefix=a/b/"], ["encryption=shared", "chunk=300kB"]],
+    ids=["plain", "shared"],
+)
 def test_buckets_are_read_and_written_by_both(
     tools: Tools, folder: Path, s3_port: int, more: list[str], request: pytest.FixtureRequest
 ) -> None:
@@ -243,3 +255,188 @@ def test_buckets_are_read_and_written_by_both(
         assert opened.store.ask([key])[0].presence is Presence.ABSENT
         opened.store.close()
     assert b"failed" not in tools.annex(folder, "fsck", "--from", "theirs", "small.txt").output
+
+
+def test_a_bucket_of_another_place_is_refused(tools: Tools, folder: Path, s3_port: int) -> None:
+    words = [*words_of_s3(s3_port, "taken"), "encryption=none"]
+    tools.annex(folder, "initremote", "-q", "theirs", *words)
+    with open_dataset(folder) as dataset:
+        with pytest.raises(ConflictError):
+            set_up_special(dataset, "ours", mapping(words))
+        assert "ours" not in dataset.repository.config.sections("remote")
+    assert "name=ours" not in tools.git(folder, "show", "git-annex:remote.log").text
+
+
+@pytest.mark.parametrize("scheme", ["none", "shared", "hybrid"])
+def test_embedded_credentials_serve_a_clone_that_has_no_others(
+    tools: Tools,
+    folder: Path,
+    bench: Path,
+    s3_port: int,
+    scheme: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    more = [*encryption(scheme), "embedcreds=yes"]
+    tools.annex(
+        folder, "initremote", "-q", "theirs", *words_of_s3(s3_port, f"creds-{scheme}"), *more
+    )
+    tools.annex(folder, "copy", "-q", "--to", "theirs", ".")
+    with open_dataset(folder) as dataset:
+        set_up_special(dataset, "ours", mapping([*words_of_s3(s3_port, f"mine-{scheme}"), *more]))
+        send_all(dataset, "ours")
+    tools.git(bench, "clone", "-q", folder, "clone")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+        monkeypatch.delitem(tools.environment, name)
+    clone = bench / "clone"
+    tools.git(clone, "config", "annex.security.allowed-ip-addresses", "all")
+    with open_dataset(clone) as dataset:
+        shown = enable_special(dataset, "theirs", {}).config
+        approve_special(dataset, "theirs", shown)
+    we_get_all(clone, "theirs")
+    tools.annex(clone, "drop", "-q", "--force", ".")
+    tools.annex(clone, "enableremote", "-q", "ours")
+    tools.git(clone, "config", "remote.ours.annex-verified", "verified")
+    tools.annex(clone, "get", "-q", "--from", "ours", ".")
+
+
+def test_without_credentials_a_bucket_says_which_it_wants(
+    tools: Tools, folder: Path, s3_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_dataset(folder) as dataset:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        words = [*words_of_s3(s3_port, "nobodys"), "encryption=none"]
+        with pytest.raises(AccessError) as found:
+            set_up_special(dataset, "ours", mapping(words))
+        assert "AWS_ACCESS_KEY_ID" in found.value.hint
+
+
+def test_credentials_are_kept_in_this_clone_for_its_owner_alone(
+    tools: Tools, folder: Path, s3_port: int
+) -> None:
+    with open_dataset(folder) as dataset:
+        words = [*words_of_s3(s3_port, "kept"), "encryption=shared"]
+        place = set_up_special(dataset, "ours", mapping(words)).place
+    kept = folder / ".git/annex/creds" / place.id
+    assert kept.read_text() == f"{USER}\n{SECRET}\n"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    everything = tools.git(folder, "grep", "-c", SECRET, "git-annex", exits=None)
+    assert everything.output == b""
+    assert SECRET not in (folder / ".git/config").read_text()
+
+
+def test_what_we_set_up_is_written_down_as_git_annex_would(
+    tools: Tools, folder: Path, bench: Path
+) -> None:
+    shared = ["encryption=none", "chunk=1MiB", "autoenable=true"]
+    tools.annex(folder, "initremote", "-q", "theirs", *words_of_folder(bench, "a"), *shared)
+    with open_dataset(folder) as dataset:
+        set_up_special(dataset, "ours", mapping([*words_of_folder(bench, "b"), *shared]))
+        also = {"type": "directory", "directory": str(bench / "b"), "sameas": "ours"}
+        set_up_special(dataset, "also", also)
+    lines = {}
+    for line in tools.git(folder, "show", "git-annex:remote.log").text.splitlines():
+        uuid, _, rest = line.partition(" ")
+        words = rest.rpartition(" timestamp=")[0].split(" ")
+        lines[next(w for w in words if "name=" in w)] = (uuid, set(words))
+    assert lines["name=ours"][1] ^ lines["name=theirs"][1] == {"name=ours", "name=theirs"}
+    ours = lines["name=ours"][0]
+    assert lines["sameas-name=also"][1] == {
+        "sameas-name=also", f"sameas-uuid={ours}", "type=directory",
+    }  # fmt: skip
+    log = (folder / ".git/annex/verified-remote.log").read_text()
+    assert {line.split(" ")[0] for line in log.splitlines()} == {
+        found[0] for found in lines.values()
+    }
+    assert tools.annex(folder, "info", "also").code == 0
+    tools.annex(folder, "copy", "-q", "--to", "also", "small.txt")
+    assert "ours" in tools.git(folder, "show", "git-annex:uuid.log").text
+    assert "also" not in tools.git(folder, "show", "git-annex:uuid.log").text
+
+
+def test_a_private_place_is_told_to_nobody(tools: Tools, folder: Path, bench: Path) -> None:
+    words = [*words_of_folder(bench, "place"), "encryption=shared", "private=true"]
+    before = tools.git(folder, "rev-parse", "git-annex").text
+    with open_dataset(folder) as dataset:
+        set_up_special(dataset, "ours", mapping(words))
+    assert tools.git(folder, "rev-parse", "git-annex").text == before
+    tools.annex(folder, "copy", "-q", "--to", "ours", "small.txt")
+    tools.annex(folder, "fsck", "-q", "--from", "ours", "small.txt")
+
+
+def test_what_somebody_else_set_up_is_used_only_once_it_was_approved(
+    tools: Tools, folder: Path, bench: Path
+) -> None:
+    words = [*words_of_folder(bench, "place"), "encryption=none"]
+    tools.annex(folder, "initremote", "-q", "place", *words)
+    tools.annex(folder, "copy", "-q", "--to", "place", ".")
+    tools.git(bench, "clone", "-q", folder, "clone")
+    with open_dataset(bench / "clone") as dataset:
+        found = enable_special(dataset, "place", {"directory": str(bench / "place")})
+        assert not found.approved
+        settings, place = place_of(dataset, "place")
+        assert settings["annex-verified"] == "manual"
+        with pytest.raises(PolicyError):
+            open_special(dataset, settings, place)
+        with pytest.raises(PolicyError):
+            approve_special(dataset, "place", {**found.config, "chunk": "1MiB"})
+        assert approve_special(dataset, "place", found.config).approved
+    we_get_all(bench / "clone", "place")
+    tools.annex(bench / "clone", "fsck", "-q", "--from", "place", ".")
+
+
+def test_a_place_that_set_itself_up_is_read_but_nothing_is_sent_there(
+    tools: Tools, folder: Path, bench: Path
+) -> None:
+    words = [*words_of_folder(bench, "place"), "encryption=none"]
+    tools.annex(folder, "initremote", "-q", "place", *words)
+    tools.annex(folder, "copy", "-q", "--to", "place", ".")
+    tools.git(folder, "config", "remote.place.annex-verified", "automatic")
+    drop_here(tools, folder)
+    we_get_all(folder, "place")
+    with open_dataset(folder) as dataset:
+        settings, place = place_of(dataset, "place")
+        store = open_special(dataset, settings, place).store
+        key = keys_of(dataset)[0]
+        content = LocalContent(key, dataset.objects.path_of(key))
+        with pytest.raises(PolicyError):
+            store.send(key, content, ignore)  # type: ignore[attr-defined]
+        with pytest.raises(PolicyError):
+            store.remove(key, Waiver(key, place.id, "a test", "it is one"))  # type: ignore[attr-defined]
+        assert store.ask([key])[0].presence is Presence.PRESENT
+
+
+def test_a_change_that_comes_through_the_ledger_is_not_believed(
+    tools: Tools, folder: Path, bench: Path
+) -> None:
+    with open_dataset(folder) as dataset:
+        words = [*words_of_folder(bench, "place"), "encryption=none", "chunk=300kB"]
+        place = set_up_special(dataset, "ours", mapping(words)).place
+    with open_dataset(folder) as dataset:
+        changed = {"name": "ours", "type": "rsync", "rsyncurl": "evil.example.org:/"}
+        record(
+            dataset.repository,
+            [(REMOTE_LOG, lambda old: logs.set_remote(old, place.id, changed, now()))],
+        )
+        dataset.forget()
+        settings, _ = place_of(dataset, "ours")
+        assert config_of(dataset, settings, place)["type"] == "directory"
+        send_all(dataset, "ours")
+    assert any((bench / "place").iterdir())
+
+
+def test_a_public_export_with_versions_is_read_with_credentials(
+    tools: Tools, folder: Path, s3_port: int
+) -> None:
+    words = [*words_of_s3(s3_port, "versions"), "exporttree=yes", "versioning=yes"]
+    tools.annex(folder, "initremote", "-q", "theirs", *words, "encryption=none")
+    tools.annex(folder, "export", "-q", "main", "--to", "theirs")
+    drop_here(tools, folder)
+    we_get_all(folder, "theirs")
+    with open_dataset(folder) as dataset:
+        settings, place = place_of(dataset, "theirs")
+        store = open_special(dataset, settings, place).store
+        key = keys_of(dataset)[0]
+        with pytest.raises(PolicyError):
+            store.remove(key, Waiver(key, place.id, "a test", "it is one"))  # type: ignore[attr-defined]

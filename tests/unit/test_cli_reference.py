@@ -48,11 +48,11 @@ def test_every_option_is_explained_and_every_command_speaks_json() -> None:
     for name, _, _, _, parser in all_parsers():
         arguments, options = own_actions(parser)
         assert all(action.help for action in [*arguments, *options]), name
-        required = (
-            ["bash" if name == "completion" else "x"]
-            if name in ("clone", "completion", "foreach")
-            else []
-        )
+        required = [
+            next(iter(argument.choices), "x") if argument.choices else "x"
+            for argument in arguments
+            if argument.nargs in (None, "+")
+        ]
         assert parser.read([*required, "--json"]).json is True, name
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..core import faults
 from ..core.outcome import Outcome, Report, Status, complete
+from ..core.place import PlaceId
 from ..core.progress import Progress, Silence
 from ..dataset.cloning import Cloned
 from ..dataset.cloning import clone as make_clone
@@ -55,7 +56,7 @@ def iter_clone(
     try:
         cloned = make_clone(
             wanted.urls, target, version=wanted.version, description=description,
-            siblings=wanted.siblings, workshop=workshop, told=listener.note,
+            siblings=wanted.siblings, storage_of=_storage_of, workshop=workshop, told=listener.note,
         )  # fmt: skip
     finally:
         listener.stop()
@@ -85,6 +86,14 @@ def clone(
 ) -> Report:
     """Clone a data set; see `iter_clone`."""
     return complete(iter_clone(source, path, **options))  # type: ignore[arg-type]
+
+
+def _storage_of(url: str) -> PlaceId | None:
+    """Which special remote has the content of a repository in a RIA store; None if none tells."""
+    from ..stores.ria_config import read_config
+
+    config = read_config(url, os.environ.get("GIT_SSH_COMMAND"))
+    return config.storage if config is not None else None
 
 
 def datalad_top(settings: Mapping[str, str]) -> str:

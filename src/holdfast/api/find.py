@@ -28,6 +28,7 @@ def iter_find(
     smallerthan: int | None = None,
     wanted_by: str | None = None,
     unwanted_by: str | None = None,
+    metadata: Sequence[str] = (),
     levels: int | None = 0,
 ) -> Iterator[Outcome]:
     """List the annexed files that all of this holds for, in the order of their paths.
@@ -35,19 +36,22 @@ def iter_find(
     Without ``absent``, ``anything`` or a place: those whose content is here, seen on the disk.
     For another place the ledger's word is taken. Sizes are in bytes, and leave out files whose
     size the key does not tell. ``wanted_by`` a place are files that its rules ask for, there or
-    not; ``unwanted_by`` a place those it would let go of. A file is yielded as soon as it is
+    not; ``unwanted_by`` a place those it would let go of. ``metadata`` are tests such as
+    ``author=A*``, ``year>=2020``, of which all have to hold. A file is yielded as soon as it is
     found. ``levels`` is how many levels of data sets inside are looked through, None for all; those
     come after the files of what contains them.
 
     Raises:
         NotFoundError: There is no such place.
+        UsageError: A test of metadata makes no sense.
     """
     tests = list(_tests(locked=locked, unlocked=unlocked, least=largerthan, most=smallerthan))
-    anywhere = anything or any(name is not None for name in (place, wanted_by, unwanted_by))
+    elsewhere = any(name is not None for name in (place, wanted_by, unwanted_by))
+    anywhere = anything or elsewhere or bool(metadata)
 
     def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
         wanted = Wanted(one, "find", below)
-        files = _iter_by_place(one, wanted, place, wanted_by, unwanted_by)
+        files = _iter_by_place(one, wanted, place, wanted_by, unwanted_by, metadata)
         yield from wanted.iter_failures()
         if wanted.nothing:
             return
@@ -69,8 +73,9 @@ def _iter_by_place(
     place: str | None,
     wanted_by: str | None,
     unwanted_by: str | None,
+    metadata: Sequence[str],
 ) -> Iterator[TrackedFile]:
-    """The files that a place has or asks for; all of them where none is named."""
+    """The files that a place has or asks for, and that is said of; all where nothing is named."""
     files = iter_wanted_files(dataset, wanted)
     most = not wanted.paths
     if place is not None:
@@ -79,6 +84,10 @@ def _iter_by_place(
         files = _by_rule(dataset, files, wanted_by, most=most, kept=True)
     if unwanted_by is not None:
         files = _by_rule(dataset, files, unwanted_by, most=most, kept=False)
+    if metadata:
+        from .find_said import iter_said  # late: few calls ask for it
+
+        files = iter_said(dataset, files, metadata, most=most)
     return files
 
 

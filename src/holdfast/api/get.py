@@ -12,7 +12,7 @@ from ..core.abilities import Readable
 from ..core.errors import AccessError, HoldError, PlaceFullError, PolicyError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
-from ..core.place import PlaceId
+from ..core.place import WEB, PlaceId
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
 from ..dataset.git_folder import link_git_folder
@@ -30,6 +30,8 @@ from .unknown import iter_unknown
 from .unlocked import unlocked_by_key
 
 _BLOCK = 8192
+_FROM_URLS = (b"VURL", b"URL")
+"""Keys that hold a URL in place of a hash."""
 
 
 def iter_get(
@@ -200,8 +202,20 @@ class Getter:
                 for outcome in self._bring_local(reader, left, places):
                     del left[outcome.key]  # type: ignore[arg-type]
                     yield outcome
+        if self._may_ask_web:
+            named = {key: left.pop(key) for key in list(left) if key.backend in _FROM_URLS}
+            if named:
+                from .get_from_url import iter_get_from_urls  # late: few data sets have such keys
+
+                yield from iter_get_from_urls(
+                    self._dataset, named, jobs=self._jobs, progress=self._progress
+                )
         if left:
             yield from self._bring_remote(left, places)
+
+    @property
+    def _may_ask_web(self) -> bool:
+        return any(reader.place.id == WEB for reader in self._sources.readers)
 
     def _bring_local(
         self, reader: Readable, left: Mapping[Key, str], places: Mapping[Key, list[PlaceId]]

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from ..core import faults
 from ..core.abilities import Content, OnBytes, Readable, Store
 from ..core.errors import HoldError
 from ..core.key import Key
-from ..core.place import Place, PlaceId
+from ..core.place import Place, PlaceId, Trust
 from ..core.policy import DropProof, Waiver
+from ..dataset.exported import ExportedFiles
 from ..dataset.key_notes import KeyNotes
 from ..dataset.verified import believed, config_in_ledger
-from ..stores.special import SpecialRemote, kind_named
-from ..wire import logs
+from ..stores.special import PathsOf, SpecialRemote, kind_named, kind_of
+from ..wire import archive_uris, logs
+from ..wire.branch_paths import EXPORT_LOG, PREFERRED_LOG
+from ..wire.exports import exported_trees
 from .credentials import Lookup
 from .datasets import Dataset
 
@@ -47,8 +50,14 @@ def open_special(dataset: Dataset, local: Mapping[str, str], place: Place) -> Op
     if local.get("annex-verified") == "manual":
         raise faults.PLACE_UNVERIFIED(place=place.label, state="manual")
     notes = KeyNotes(dataset.repository, dataset.ledger)
-    remote = special_remote(dataset, place, config_of(dataset, local, place), local, notes)
-    store = kind_named(remote.config.get("type", "unknown"), place.label).open_store(remote)
+    config = config_of(dataset, local, place)
+    if config.get("externaltype") == archive_uris.PROGRAM:
+        from .archives import open_archives  # late: few data sets have archives
+
+        return OpenedSpecial(open_archives(dataset, place), notes)
+    place = _as_far_as_trusted(place, config)
+    remote = special_remote(dataset, place, config, local, notes)
+    store = kind_named(kind_of(config), place.label).open_store(remote)
     store = wrapped(store, remote)
     if local.get("annex-verified") == "automatic":
         store = cast(Readable, Unapproved(store))
@@ -94,7 +103,15 @@ def special_remote(
         credentials=Lookup(annex_dir, ways, config, os.environ, decrypt),
         environment=os.environ,
         allowed_addresses=settings.get("annex.security.allowed-ip-addresses") or "",
+        paths_of=_paths_of(dataset, place, config),
+        wanted=_wanted(dataset, place) if config.get("type") == "external" else "",
+        settings=settings.get,
     )  # fmt: skip
+
+
+def _wanted(dataset: Dataset, place: Place) -> str:
+    found = logs.parse_uuid_log(dataset.ledger.policy_file(PREFERRED_LOG)).get(place.id)
+    return found.value.decode("utf-8", "surrogateescape") if found else ""
 
 
 def gpg_of(place: Place, local: Mapping[str, str]) -> Gpg:
@@ -102,6 +119,20 @@ def gpg_of(place: Place, local: Mapping[str, str]) -> Gpg:
     from ..stores.gpg import Gpg
 
     return Gpg(place.label, local.get("annex-gnupg-options", "").split())
+
+
+def _as_far_as_trusted(place: Place, config: Mapping[str, str]) -> Place:
+    """The place; one that holds a tree whose files anybody may overwrite is no copy to count on."""
+    counts = config.get("exporttree") != "yes" or config.get("versioning") == "yes"
+    return place if counts or place.trust is Trust.DEAD else replace(place, trust=Trust.UNTRUSTED)
+
+
+def _paths_of(dataset: Dataset, place: Place, config: Mapping[str, str]) -> PathsOf | None:
+    """Where a place that holds a tree has each key; None for one that holds keys."""
+    if config.get("exporttree") != "yes":
+        return None
+    trees = exported_trees(dataset.ledger.read(EXPORT_LOG), place.id)
+    return ExportedFiles(dataset.repository, trees).paths_of
 
 
 def config_of(dataset: Dataset, local: Mapping[str, str], place: Place) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from ..core import faults
@@ -25,9 +25,9 @@ from ..dataset.ledger_write import Edit, now, record, write_journal_file
 from ..dataset.places import Places
 from ..dataset.verified import SECRET, approve, config_in_ledger, read_approved
 from ..stores.cipher import MACS, SCHEMES, USUAL_MAC, Cipher, Sealer, new_cipher
-from ..stores.special import Kind, SpecialRemote, kind_named
+from ..stores.special import Kind, SpecialRemote, kind_described, kind_named
 from ..wire import logs
-from ..wire.branch_paths import REMOTE_LOG, UUID_LOG
+from ..wire.branch_paths import PREFERRED_LOG, REMOTE_LOG, UUID_LOG
 from .credentials import WORDS, Open, embed, from_environment, keep
 from .datasets import Dataset
 from .special import gpg_of, special_remote
@@ -89,7 +89,7 @@ def set_up_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
     kind_name = given.get("type", "")
     if not kind_name:
         raise _bad(name, "its type is missing", "say type=directory, type=S3 and so on")
-    kind = kind_named(kind_name, name)
+    kind = kind_named(kind_described(given), name)
     setup = kind.plan_setup({word: given[word] for word in given if word not in _OURS})
     way_id = PlaceId(given.get("uuid") or str(uuid4()))
     config = {**setup.config, "type": kind_name}
@@ -112,7 +112,7 @@ def set_up_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
     if given.get("private") in ("true", "yes"):
         local["annex-private"] = "true"
     way = _with_credentials(dataset, _Way(way_id, place, config, local), given)
-    _prepare(dataset, kind, {**remotes, way.id: way.config}, way)
+    way = _prepare(dataset, kind, {**remotes, way.id: way.config}, way)
     _tell_ledger(dataset, way, is_new="sameas" not in given)
     whole = config_in_ledger({**remotes, way.id: way.config}, way.id)
     _finish(dataset, way, whole)
@@ -137,7 +137,7 @@ def enable_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
             raise _bad(
                 name, f"{word} cannot be changed by us", "git annex enableremote can, for some"
             )
-    kind = kind_named(stored.get("type", "unknown"), name)
+    kind = kind_named(kind_described(stored), name)
     words = {word: value for word, value in {**stored, **given}.items() if _is_of_kind(word)}
     setup = kind.plan_setup({**_known_here(dataset, name), **words})
     config = {**stored, **setup.config}
@@ -152,7 +152,11 @@ def enable_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
         _tell_ledger(dataset, way, is_new=False)
     whole = config_in_ledger({**remotes, way_id: way.config}, way_id)
     if is_approved(dataset, way_id, whole):
-        _prepare(dataset, kind, {**remotes, way_id: way.config}, way)
+        prepared = _prepare(dataset, kind, {**remotes, way_id: way.config}, way)
+        if prepared.config != way.config:
+            way = prepared
+            _tell_ledger(dataset, way, is_new=False)
+            whole = config_in_ledger({**remotes, way_id: way.config}, way_id)
         _finish(dataset, way, whole)
         return SetUp(place, shown(whole), approved=True)
     _write_settings(dataset, called, {**way.settings, "annex-verified": "manual"})
@@ -177,7 +181,7 @@ def approve_special(dataset: Dataset, name: str, config: Mapping[str, str]) -> S
         raise faults.PLACE_UNVERIFIED(place=name, state="manual, and its settings have changed")
     place = Place(PlaceId(settings["annex-uuid"]), name)
     way = _Way(way_id, place, whole, settings)
-    _prepare(dataset, kind_named(whole.get("type", "unknown"), name), remotes, way)
+    _prepare(dataset, kind_named(kind_described(whole), name), remotes, way)
     approve(dataset.repository, way_id, whole)
     _write_settings(dataset, name, {"annex-verified": "verified"})
     return SetUp(place, shown(whole), approved=True)
@@ -331,13 +335,24 @@ def _encrypting(way: _Way) -> Open | None:
 
 def _prepare(
     dataset: Dataset, kind: Kind, remotes: Mapping[PlaceId, Mapping[str, str]], way: _Way
-) -> None:
+) -> _Way:
+    """Have the place made; gives it with what its program, if it has one, set meanwhile."""
     notes = KeyNotes(dataset.repository, dataset.ledger)
+    told: dict[str, str] = {}
+    wanted: list[str] = []
     local = {name.lower(): value for name, value in way.settings.items()}
     whole = config_in_ledger(remotes, way.id)
     remote: SpecialRemote = special_remote(dataset, way.place, whole, local, notes)
-    kind.prepare(remote)
+    kind.prepare(replace(remote, on_config=told.__setitem__, on_wanted=wanted.append))
     notes.finish()
+    if wanted and way.local.get("annex-private") != "true":
+        expression = wanted[-1].encode("utf-8", "surrogateescape")
+        record(
+            dataset.repository,
+            [(PREFERRED_LOG, lambda old: logs.set_uuid_log(old, way.place.id, expression, now()))],
+        )
+        dataset.forget()
+    return replace(way, config={**way.config, **told})
 
 
 def _tell_ledger(dataset: Dataset, way: _Way, *, is_new: bool) -> None:

@@ -277,7 +277,7 @@ def witness_of(stack: ExitStack, reader: Readable, key: Key) -> Witness:
         answer = stack.enter_context(cast(Lockable, reader).lock_content(key))
         if answer.presence is not Presence.UNKNOWN:
             hold = Hold.LOCKED if answer.presence is Presence.PRESENT else Hold.NONE
-            return Witness(key, reader.place, answer.presence, hold, answer.remark)
+            return Witness(key, reader.place, answer.presence, hold, answer.remark, answer.until)
     try:
         answer = reader.ask([key])[0]
     except HoldError as error:

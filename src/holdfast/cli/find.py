@@ -34,6 +34,17 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--unwanted-by", metavar="PLACE", help="that the rules of PLACE would let go"
     )
+    parser.add_argument(
+        "--metadata", action="append", default=[], metavar="FIELD=GLOB",
+        help="of which that is said, or FIELD>=VALUE; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="with such a tag; may be repeated",
+    )
     parser.add_argument("--locked", action="store_true", help="only locked files")
     parser.add_argument("--unlocked", action="store_true", help="only unlocked files")
     parser.add_argument("--larger-than", "--largerthan", metavar="SIZE", help="such as 1.5GB")
@@ -64,6 +75,7 @@ def run(call: Call) -> int:
         smallerthan=_size(options.smaller_than),
         wanted_by=options.wanted_by,
         unwanted_by=options.unwanted_by,
+        metadata=[*options.metadata, *(f"tag={tag}" for tag in options.tag)],
         levels=levels_of(options),
     )
     return call.finish(found, tell, end="\0" if options.null else "\n")

@@ -24,8 +24,14 @@ COMMANDS = (
     ("update", "update", "daily", "Bring what siblings have that is new, and join it with ours."),
     ("unlock", "unlock", "daily", "Make files writable, with a copy of their content."),
     ("lock", "lock", "daily", "Protect files from change again."),
+    ("create-sibling", "create_sibling", "content", "Make a sibling: somewhere to push to."),
     ("whereis", "whereis", "content", "Tell which places have the content of files."),
     ("find", "find", "content", "List files by whether and where their content is."),
+    ("addurl", "addurl", "content", "Add files from the web, and remember where they came from."),
+    ("addurls", "addurls", "content", "Add files from a table of URLs."),
+    ("urls", "urls", "content", "List, register, remove or check the URLs of files."),
+    ("unpack", "unpack", "content", "Add the files in an archive, which can give them again."),
+    ("metadata", "metadata", "content", "Show or set what is said of content: fields, tags."),
     ("siblings", "siblings", "content", "List, add or change the places that remotes lead to."),
     ("plan", "plan", "content", "Show what the rules of all places ask for."),
     ("unused", "unused", "content", "List content here that no branch or tag uses."),
@@ -44,14 +50,20 @@ COMMANDS = (
     ("config", "config", "care", "Show or set the rules of the data set."),
     ("remove", "remove", "care", "Remove a whole data set, once all of it is seen elsewhere."),
     ("doctor", "doctor", "care", "Look at this machine and data set for what could go wrong."),
+    ("serve", "serve", "care", "Serve a data set over HTTP: to hold, git-annex and git."),
+    ("annex-shell", "annex_shell", "care", "Be git-annex-shell, for those who come by ssh."),
+    ("packed", "packed", "care", "Look after a packed store: many keys in few files."),
+    ("export", "export", "care", "Copy the files of a version to a folder, a tar or a zip."),
+    ("export-bag", "export_bag", "care", "Make a BagIt bag of a version."),
+    ("import-bag", "import_bag", "care", "Add the files of a BagIt bag, checked as they are read."),
     ("annex", "annex", "care", "Be git-annex, for programs that call it."),
     ("completion", "completion", "care", "Print a script that completes commands in your shell."),
 )
 
-VERBATIM = ("annex",)
+VERBATIM = ("annex", "annex-shell")
 """Commands that read all of their words by themselves."""
 
-ALIASES: tuple[tuple[str, str], ...] = ()
+ALIASES = (("add-archive-content", "unpack"),)
 """Other names that work; they are not listed."""
 
 ELSEWHERE = (

@@ -576,6 +576,176 @@ NOT_READABLE = Fault(
     "ask its owner for read permission (chmod u+r; for a folder u+rx), then run it again",
 )  # fmt: skip
 
+# H5: serving, and other servers of git-annex
+
+READ_ONLY_SERVER = Fault(
+    "H501", errors.AccessError,
+    "this repository is read-only; write access denied",
+    "who serves it lets nobody write",
+    NOTHING_CHANGED,
+    "ask its owner for a way that may write",
+)  # fmt: skip
+APPEND_ONLY_SERVER = Fault(
+    "H502", errors.AccessError,
+    "this repository is append-only; removal denied",
+    "who serves it lets nobody remove content",
+    NOTHING_CHANGED,
+    "ask its owner to remove it there",
+)  # fmt: skip
+CANNOT_SERVE = Fault(
+    "H503", errors.PlaceUnavailableError,
+    "nothing can be served at {address}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another --port (0 takes a free one) or another --bind",
+)  # fmt: skip
+BAD_LOGINS = Fault(
+    "H504", errors.UsageError,
+    "the logins in {path} cannot be read",
+    "{detail}",
+    "nothing is served",
+    "hold serve --make-login NAME    (prints a line for that file)",
+)  # fmt: skip
+KEPT_THERE = Fault(
+    "H505", errors.PolicyError,
+    "{place} keeps {key}",
+    "it refuses to remove it; somebody may have locked it there",
+    "the copy is still there",
+    "run the same command again in ten minutes, when locks of clients that went away have ended",
+)  # fmt: skip
+PROMISES_RAN_OUT = Fault(
+    "H506", errors.PolicyError,
+    "{key} may not be dropped any more: promises of other places to keep it have run out",
+    "they last ten minutes, and it took longer",
+    "the copy is still there",
+    "run the same command again",
+)  # fmt: skip
+NOT_TAKEN = Fault(
+    "H507", errors.PlaceUnavailableError,
+    "{place} did not take {key}",
+    "{detail}",
+    "nothing is lost; what arrived there is kept or thrown away, but never shown as whole",
+    "run the same command again; if it stays so, look at what its owner sees of it",
+)  # fmt: skip
+FULL_THERE = Fault(
+    "H509", errors.PlaceFullError,
+    "{place} has no room",
+    "{detail}",
+    "nothing is lost; what is there already is whole",
+    "free some room there, or send it to another place",
+)  # fmt: skip
+NO_COMMON_VERSION = Fault(
+    "H508", errors.RemoteProtocolError,
+    "{place} speaks no version of git-annex's HTTP protocol that we know",
+    "we know versions 0 to 4; {detail}",
+    NOTHING_CHANGED,
+    "update hold, or reach that place in another way",
+)  # fmt: skip
+
+# H32: directories, rsync, WebDAV, rclone
+
+UNSAFE_SETTING = Fault(
+    "H321", errors.PolicyError,
+    "{place} is not used with {name}={value}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+
+# H8: from the web, archives, bags
+
+URL_WITH_PASSWORD = Fault(
+    "H801", errors.UsageError,
+    "the URL at {host} holds a password",
+    "what is registered is seen by everybody who has a clone",
+    NOTHING_CHANGED,
+    "leave user and password out of the URL; where it needs them, copy the file here and hold save",
+)  # fmt: skip
+UNSAFE_NAME = Fault(
+    "H802", errors.UsageError,
+    "no file can be made at {path}",
+    "{detail}",
+    "nothing was written there",
+    "give it another name, or another folder to go to",
+)  # fmt: skip
+SPOT_TAKEN = Fault(
+    "H803", errors.ConflictError,
+    "{path} is there already, with other content",
+    "what lies there is not replaced unless that is asked for and it can be had back",
+    "it was left as it is",
+    "--if-exists skip leaves such files out, --if-exists overwrite replaces those that are saved",
+)  # fmt: skip
+BAD_TABLE = Fault(
+    "H804", errors.UsageError,
+    "the table {name} cannot be used: {what}",
+    "{detail}",
+    "nothing was fetched and nothing was changed",
+    "mend it, and look with --dry-run what would be done",
+)  # fmt: skip
+DEAD_URL = Fault(
+    "H805", errors.PlaceUnavailableError,
+    "{path} is not to be had at {url}",
+    "{detail}",
+    "nothing was changed; the URL stays registered",
+    "hold urls --remove URL PATH takes it away, hold urls --add URL PATH registers another",
+)  # fmt: skip
+NO_ARCHIVE = Fault(
+    "H806", errors.UsageError,
+    "{path} cannot be unpacked",
+    "{detail}",
+    NOTHING_CHANGED,
+    "tar (plain, gz, bz2, xz) and zip archives can be, once they are saved: hold save {quoted}",
+)  # fmt: skip
+LEFT_PACKED = Fault(
+    "H807", errors.PolicyError,
+    "{path} was not unpacked",
+    "{detail}",
+    "it is in the archive as before, and all other files were taken",
+    "where it is needed, take it from the archive by hand",
+)  # fmt: skip
+NOT_IN_ARCHIVE = Fault(
+    "H808", errors.NotFoundError,
+    "{key} cannot be had from an archive",
+    "{detail}",
+    NOTHING_CHANGED,
+    "hold get the archive first; its content has to be here",
+)  # fmt: skip
+BAD_BAG = Fault(
+    "H809", errors.IntegrityError,
+    "{path} is not taken from the bag",
+    "{detail}",
+    "all files that are as the bag's manifests say were taken in",
+    "ask whoever made the bag for a whole one, and import that again",
+)  # fmt: skip
+NO_BAG = Fault(
+    "H810", errors.UsageError,
+    "{path} is no bag that can be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "a bag has bagit.txt, a manifest-ALGORITHM.txt and the folder data (RFC 8493)",
+)  # fmt: skip
+TARGET_EXISTS = Fault(
+    "H811", errors.ConflictError,
+    "{path} is there already",
+    "what is exported gets its name in one step, and replaces nothing",
+    "it was left as it is",
+    "name something that is not there yet",
+)  # fmt: skip
+NOT_EXPORTED = Fault(
+    "H812", errors.PlaceUnavailableError,
+    "{path} is not in the export: its content is not here",
+    "only what is here can be copied",
+    "the export was not given its name; nothing half made stays",
+    "hold get it first; or --missing leave-out exports the rest",
+)  # fmt: skip
+BAD_FIELD = Fault(
+    "H813", errors.UsageError,
+    "{field} is no metadata field that can be set",
+    "{detail}",
+    NOTHING_CHANGED,
+    "names have letters, digits, and _ - . after the first; set one as NAME=VALUE",
+)  # fmt: skip
+
 INCOMPLETE = Fault(
     "H001", errors.IncompleteError,
     "{failed} of {total} items failed",
@@ -648,6 +818,197 @@ NEEDS = Fault(
     "it is not on this machine",
     NOTHING_CHANGED,
     "{how}",
+)  # fmt: skip
+
+# H34: programs of others for special remotes
+
+EXTERNAL_MISSING = Fault(
+    "H341", errors.PlaceUnavailableError,
+    "{place} needs the program {program}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "install {program} so that it is on PATH; then run the same command again",
+)  # fmt: skip
+EXTERNAL_FAILED = Fault(
+    "H342", errors.PlaceUnavailableError,
+    "{program} could not {action} for {place}",
+    "{detail}",
+    "what is here is as it was; what its place has is told by it alone",
+    "mend what it tells of, then run the same command again",
+)  # fmt: skip
+EXTERNAL_HANGS = Fault(
+    "H343", errors.PlaceUnavailableError,
+    "{program} has said nothing for {waited_s} s and was ended",
+    "it is what reaches {place}; nothing came from it, and no file grew",
+    "content is never taken unchecked: nothing half done stays here",
+    "run the same again; remote.{place}.hold-patience is how many seconds it may be silent",
+)  # fmt: skip
+EXTERNAL_DIED = Fault(
+    "H344", errors.PlaceUnavailableError,
+    "{program} ended in the middle of its work for {place}",
+    "{detail}",
+    "content is never taken unchecked: nothing half done stays here",
+    "run the same command again; if it stays so, the program is at fault",
+)  # fmt: skip
+EXTERNAL_SPACE = Fault(
+    "H345", errors.PolicyError,
+    "{key} cannot be named to {program}",
+    "there is a space in it, which ends a name in its protocol; git-annex refuses it there too",
+    NOTHING_CHANGED,
+    "send it to another place, or save the file with a backend that keeps no extension",
+)  # fmt: skip
+EXTERNAL_WORDS = Fault(
+    "H346", errors.UsageError,
+    "a special remote of the type external cannot be made like this",
+    "{detail}",
+    NOTHING_CHANGED,
+    "give it externaltype=TYPE, and the words that git-annex-remote-TYPE asks for",
+)  # fmt: skip
+INNER_WORDS = Fault(
+    "H347", errors.UsageError,
+    "a special remote of the type holdfast cannot be made like this",
+    "{detail}",
+    NOTHING_CHANGED,
+    "say store=KIND with one of these, and its words: {kinds}",
+)  # fmt: skip
+EXTERNAL_GAVE_UP = Fault(
+    "H348", errors.PlaceUnavailableError,
+    "{program} gave up its work for {place}",
+    "it says: {detail}",
+    "what is here is as it was",
+    "mend what it tells of, then run the same command again",
+)  # fmt: skip
+
+# H351-H359: packed stores
+
+PACKED_DAMAGED = Fault(
+    "H351", errors.IntegrityError,
+    "{place} has damaged content of {key}",
+    "{detail}",
+    "it is not given out; all other content there is as it was",
+    "hold packed verify FOLDER    (finds all damage; then bring the content there again)",
+)  # fmt: skip
+PACKED_BUSY = Fault(
+    "H352", errors.PlaceUnavailableError,
+    "another process holds {what} of the packed store {path}",
+    "waited {waited}",
+    "nothing was changed there",
+    "run the same command again when the other one is done",
+)  # fmt: skip
+PACKED_FOREIGN = Fault(
+    "H353", errors.ConflictError,
+    "the packed store {path} belongs to another place",
+    "its UUID is {owner}",
+    NOTHING_CHANGED,
+    "choose another folder, or enable the place with that UUID",
+)  # fmt: skip
+PACKED_NO_STORE = Fault(
+    "H354", errors.PlaceUnavailableError,
+    "{path} is no packed store",
+    "there is no file holdfast-packed in it",
+    NOTHING_CHANGED,
+    "look whether its disk is mounted, and whether the path is right",
+)  # fmt: skip
+PACKED_NO_LOCKS = Fault(
+    "H355", errors.AccessError,
+    "the packed store {path} cannot be locked",
+    "{detail}",
+    "nothing was changed there; it can be read",
+    "write to it from where its file system has locks (Lustre: mounted with flock)",
+)  # fmt: skip
+PACKED_NEWER = Fault(
+    "H356", errors.ConflictError,
+    "{path} was written by a later version of hold",
+    "its format is {version}, this program knows 1",
+    NOTHING_CHANGED,
+    "use a newer hold",
+)  # fmt: skip
+PACKED_UNREADABLE = Fault(
+    "H357", errors.IntegrityError,
+    "{path} has bytes that are no record",
+    "{size} bytes from byte {start} on; {detail}",
+    "they are left as they are; all records around them can be read",
+    "hold fsck --from the place says which keys are gone; bring them there again",
+)  # fmt: skip
+PACKED_FULL = Fault(
+    "H358", errors.PlaceFullError,
+    "the disk is full at {path}",
+    "{detail}",
+    "what was told as stored is whole; nothing half done stays",
+    "free some room (hold packed compact FOLDER) and run the same command again",
+)  # fmt: skip
+PACKED_SETTING = Fault(
+    "H359", errors.UsageError,
+    "a packed store cannot be set up so: {what}",
+    "it takes directory=FOLDER and, if wanted, packsize=BYTES (1gib, 256mib)",
+    NOTHING_CHANGED,
+    "say it again with these",
+)  # fmt: skip
+
+# H36: RIA stores, and making siblings
+
+STORE_READ_ONLY = Fault(
+    "H361", errors.AccessError,
+    "{place} can only be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+IN_ARCHIVE = Fault(
+    "H362", errors.PolicyError,
+    "{key} stays in {place}",
+    "it is in the archive of that store, from which single contents are not removed",
+    NOTHING_CHANGED,
+    "make the archive again without it (datalad export-archive-ora), if it really has to go",
+)  # fmt: skip
+NO_STORE = Fault(
+    "H363", errors.NotFoundError,
+    "there is no RIA store at {url}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "look at the address; hold create-sibling --new-store {url}    (makes a store there)",
+)  # fmt: skip
+SIBLING_THERE = Fault(
+    "H364", errors.ConflictError,
+    "there is a sibling {name} already",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another --name, or say --existing skip or --existing reconfigure",
+)  # fmt: skip
+SIBLING_FAILED = Fault(
+    "H365", errors.PlaceUnavailableError,
+    "{target} could not be made",
+    "{detail}",
+    "nothing was changed here; what was made there is used by the next try",
+    "mend what it says, then run the same command again",
+)  # fmt: skip
+NO_TOKEN = Fault(
+    "H366", errors.AccessError,
+    "{host} wants to know who you are",
+    "{detail}",
+    NOTHING_CHANGED,
+    "set {variable} to an access token of {host}, or keep one in git's credential helper",
+)  # fmt: skip
+FORGE_REFUSES = Fault(
+    "H367", errors.AccessError,
+    "{host} did not do it",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+NOT_OURS = Fault(
+    "H368", errors.ConflictError,
+    "{target} is there already",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another place, or say --existing reconfigure if it really is to be this data set's",
+)  # fmt: skip
+NO_IDENTITY_OF_DATASET = Fault(
+    "H369", errors.UsageError,
+    "{path} has no identity",
+    "a RIA store names data sets by the id in .datalad/config, and this one has none",
+    NOTHING_CHANGED,
+    "hold config --shared datalad.dataset.id=$(uuidgen); hold save .datalad",
 )  # fmt: skip
 
 

@@ -70,14 +70,16 @@ def clone(
     version: str | None = None,
     description: str | None = None,
     siblings: str | None = None,
+    storage_of: Callable[[str], PlaceId | None] = lambda _: None,
     commit: Oid | None = None,
     workshop: bytes | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Cloned:
     """Clone the first of these URLs that answers; ``told`` hears how far git is.
 
-    With ``commit`` that version is checked out, and a source that lacks it has not answered.
-    ``workshop`` is the folder to build it in, beside the target without one.
+    ``siblings`` and ``storage_of`` are as `adopting.adopt` has them. With ``commit`` that version
+    is checked out, and a source that lacks it has not answered. ``workshop`` is the folder to build
+    it in, beside the target without one.
 
     Raises:
         ConflictError: The folder is there already, and not empty.
@@ -89,7 +91,7 @@ def clone(
         from .adopting import adopt
 
         name = description or os.fsdecode(os.path.basename(target)) or "clone"
-        adopted = adopt(folder, ORIGIN, name, siblings)
+        adopted = adopt(folder, ORIGIN, name, siblings, storage_of)
     return Cloned(url, adopted.uuid, adopted.special)
 
 

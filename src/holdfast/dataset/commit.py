@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
 from typing import NamedTuple
 
 from ..core.key import Key
@@ -14,7 +15,8 @@ from ..wire.gitobjects import Oid
 from .branch import commit_object, tree_of
 from .git import from_hex, hex_oid
 from .index_file import IndexChange, IndexState, LockedIndex, index_state, locked_index
-from .ledger_write import LedgerWriter, location_edits, set_location_logs
+from .key_facts import KeyFacts
+from .ledger_write import LedgerWriter, location_edits, path_of, set_location_logs
 from .packs import COMMIT, TREE, ObjectWriter, sync_file_system
 from .repository import Repository
 from .sorted_spill import SortedSpill
@@ -81,13 +83,14 @@ def commit(
     seen: IndexState | None,
     whole: bool,
     look: Callable[[IndexView], None] | None = None,
+    facts: KeyFacts | None = None,
 ) -> Oid | None:
     """Make a version of a batch (sorted by path, read several times) over the one checked out.
 
     ``here`` has the location logs of content that is here now. ``seen`` is the index as it was
     when the changes were found, ``whole`` says that they were all there are. ``look`` is
-    shown the index as it was, while it is mapped. Gives the commit, None when the version would be
-    the same.
+    shown the index as it was, while it is mapped. ``facts`` are what else the ledger is to be told
+    of. Gives the commit, None when the version would be the same.
     """
     by_git = _needs_git(repository)
     with locked_index(repository) as index:
@@ -111,7 +114,7 @@ def commit(
             updates.append(("HEAD", made, old.commit))
         if here:
             sync_file_system(repository.annex_dir)
-        _record(repository, writer, here, updates, message, index)
+        _record(repository, writer, here, updates, message, index, facts)
     if by_git and tree != old.tree:
         made = _commit_by_git(repository, message, _changed(batch, whole=whole))
     return made
@@ -164,14 +167,19 @@ def _record(
     updates: list[tuple[str, Oid, Oid | None]],
     message: str,
     index: LockedIndex,
+    facts: KeyFacts | None,
 ) -> None:
     """Ledger and refs, with the index published between objects and refs."""
     reason = "commit: " + message.splitlines()[0]
     if repository.private and here:
         set_location_logs(repository, here, repository.here, present=True)
     with LedgerWriter(repository, writer) as ledger:
+        edits = facts.iter_edits() if facts else iter(())
         if here and not repository.private:
-            ledger.apply(location_edits(here, repository.here, present=True))
+            own = location_edits(here, repository.here, present=True)
+            edits = merge(own, edits, key=path_of)
+        if here or facts:
+            ledger.apply(edits)
         ledger.finish(updates, reason=reason, before_refs=index.publish)
 
 

@@ -97,7 +97,7 @@ class LedgerWriter:
             self._write_journal(edits)
             return
         if self._journal:
-            edits = merge(edits, self._journal_edits(), key=_path_of)
+            edits = merge(edits, self._journal_edits(), key=path_of)
         edits = iter(edits)
         first = list(islice(edits, _BULK))
         edits = chain(first, edits)
@@ -121,9 +121,9 @@ class LedgerWriter:
         blobs = Blobs(git)
         listing = iter_listing(git, finder.root)
         both: Iterator[tuple[bytes, Edit | Listed]] = merge(
-            ((file.path, file) for file in listing), edits, key=_path_of
+            ((file.path, file) for file in listing), edits, key=path_of
         )
-        grouped = groupby(both, key=_path_of)
+        grouped = groupby(both, key=path_of)
         while block := [(path, [x for _, x in group]) for path, group in islice(grouped, _BULK)]:
             contents = blobs.read(_objects_to_read(block))
             for path, items in block:
@@ -161,7 +161,7 @@ class LedgerWriter:
     def _iter_changed(
         self, edits: Iterable[tuple[bytes, Edit]]
     ) -> Iterator[tuple[bytes, bytes, bytes]]:
-        grouped = groupby(edits, key=_path_of)
+        grouped = groupby(edits, key=path_of)
         while block := [(path, [e for _, e in group]) for path, group in islice(grouped, _BULK)]:
             old = self._old_contents([path for path, _ in block])
             for path, group in block:
@@ -216,7 +216,8 @@ class LedgerWriter:
             self._journal.clear()
 
 
-def _path_of(item: tuple[bytes, object]) -> bytes:
+def path_of(item: tuple[bytes, object]) -> bytes:
+    """The file that a change, or a listed file, is about."""
     return item[0]
 
 
@@ -229,7 +230,7 @@ def _objects_to_read(block: Sequence[tuple[bytes, Sequence[Edit | Listed]]]) -> 
 
 def record(repository: Repository, edits: Iterable[tuple[bytes, Edit]]) -> None:
     """Make a few changes, in any order, in one commit; none when nothing changes."""
-    record_sorted(repository, sorted(edits, key=_path_of))
+    record_sorted(repository, sorted(edits, key=path_of))
 
 
 def record_sorted(repository: Repository, edits: Iterable[tuple[bytes, Edit]]) -> None:

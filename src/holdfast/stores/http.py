@@ -48,6 +48,8 @@ class HttpAnswer:
     left: int | None
     content_type: str
     chunks: Iterator[bytes]
+    validator: str = ""
+    """What the server calls this state of the content: a strong ETag, else date and size."""
 
 
 class HttpClient:
@@ -105,9 +107,17 @@ class HttpClient:
                 # Nothing at that offset: what we have may be whole, or of some other content.
                 yield HttpAnswer(416, answer.url, offset, answer.size, 0, "", iter(()))
                 return
-            _raise_for_status(answer)
+            raise_for_status(answer)
             _check_range(answer, offset)
             yield answer
+
+    def dial(self, url: str) -> Connection:
+        """A connection of the caller's own to a URL's server, by the rules of all others.
+
+        Raises:
+            PolicyError: The URL may not be opened.
+        """
+        return self._connect(self._checked(url))
 
     def close(self) -> None:
         """End all connections, of all threads; what they were reading ends with an error."""
@@ -301,7 +311,11 @@ def _answer(
         size = int(found[3]) if found and found[3] != "*" else None
         offset = int(found[1]) if found and found[1] else (wanted or (0, None))[0]
     kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
-    return HttpAnswer(response.status, url, offset, size, response.length, kind, chunks)
+    tag = (response.getheader("ETag") or "").strip()
+    if not tag.startswith('"'):
+        date = (response.getheader("Last-Modified") or "").strip()
+        tag = f"{date} {size}" if date and size is not None else ""
+    return HttpAnswer(response.status, url, offset, size, response.length, kind, chunks, tag)
 
 
 def _is_used_up(response: http.client.HTTPResponse) -> bool:
@@ -327,7 +341,8 @@ def _check_range(answer: HttpAnswer, offset: int) -> None:
         raise faults.BAD_ANSWER(place=host_of(answer.url), detail=detail)
 
 
-def _raise_for_status(answer: HttpAnswer) -> None:
+def raise_for_status(answer: HttpAnswer) -> None:
+    """Raise what a status other than success means; see `HttpClient.open`."""
     status, host = answer.status, host_of(answer.url)
     reason = http.client.responses.get(status, "")
     detail = f"{safe_url(answer.url)} answers {status} {reason}".rstrip()

@@ -5,10 +5,12 @@ What is on its way is bounded in number and bytes, so that memory does not grow 
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from queue import Empty, SimpleQueue
 
 from ..core.abilities import Content, Readable, Stream
 from ..core.errors import HoldError
@@ -30,33 +32,57 @@ def iter_sent(
     lanes: int = LANES,
 ) -> Iterator[Sent]:
     """Send each item in one of so many threads; say of each how it ended, in any order."""
-    with ThreadPoolExecutor(lanes, thread_name_prefix="send") as pool:
-        on_way: set[Future[Sent]] = set()
-        try:
-            for key, content in items:
-                on_way.add(pool.submit(_send, send, key, content))
-                if len(on_way) >= 2 * lanes:
-                    yield from _take(on_way)
-            while on_way:
-                yield from _take(on_way)
-        finally:
-            for future in on_way:
-                future.cancel()
-
-
-def _take(on_way: set[Future[Sent]]) -> Iterator[Sent]:
-    done, _ = wait(on_way, return_when=FIRST_COMPLETED)
-    on_way -= done
-    for future in done:
-        yield future.result()
-
-
-def _send(send: Callable[[Key, Content], None], key: Key, content: Content) -> Sent:
+    waiting: SimpleQueue[tuple[Key, Content] | None] = SimpleQueue()
+    done: SimpleQueue[Sent | BaseException] = SimpleQueue()
+    threads: list[threading.Thread] = []
+    on_way = 0
     try:
-        send(key, content)
-    except HoldError as error:
-        return key, error
-    return key, None
+        for item in items:
+            if len(threads) < lanes:
+                threads.append(_begin(send, waiting, done))
+            waiting.put(item)
+            on_way += 1
+            while on_way and (on_way >= 2 * lanes or not done.empty()):
+                on_way -= 1
+                yield _ended(done.get())
+        while on_way:
+            on_way -= 1
+            yield _ended(done.get())
+    finally:
+        with suppress(Empty):
+            while True:
+                waiting.get_nowait()
+        for _ in threads:
+            waiting.put(None)
+        for thread in threads:
+            thread.join()
+
+
+def _begin(
+    send: Callable[[Key, Content], None],
+    waiting: SimpleQueue[tuple[Key, Content] | None],
+    done: SimpleQueue[Sent | BaseException],
+) -> threading.Thread:
+    def work() -> None:
+        while (item := waiting.get()) is not None:
+            key, content = item
+            try:
+                send(key, content)
+                done.put((key, None))
+            except HoldError as error:
+                done.put((key, error))
+            except BaseException as error:
+                done.put(error)
+
+    thread = threading.Thread(target=work, name="send", daemon=True)
+    thread.start()
+    return thread
+
+
+def _ended(answer: Sent | BaseException) -> Sent:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 Fetched = bytes | HoldError

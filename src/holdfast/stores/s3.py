@@ -37,7 +37,7 @@ PART = 8 * MIB
 
 PART_MAX = 32 * MIB
 PARTS_MAX = 10_000
-_BUFFERS = 96 * MIB
+_BUFFERS = 64 * MIB
 """How much of contents is held in memory at a time, by all threads."""
 
 _UUID_NAME = b"annex-uuid"
@@ -52,24 +52,8 @@ _FLAGS = {"": False, "no": False, "false": False, "yes": True, "true": True}
 
 
 def open_store(remote: SpecialRemote) -> Readable:
-    """A bucket: with credentials, or, when there are none, one that anybody may read.
-
-    Raises:
-        AccessError: It is not public, and there are no credentials.
-    """
-    if s3_public_url(remote.config) is not None and remote.credentials() is None:
-        return _public(remote)
-    return S3(remote)
-
-
-def _public(remote: SpecialRemote) -> S3Public:
-    def versions(keys: list[Key]) -> dict[Key, bytes]:
-        return remote.notes.read(place_metadata_log, keys)
-
-    return S3Public(
-        remote.place, remote.config, versions,
-        cost=remote.cost(210.0), allowed_addresses=remote.allowed_addresses,
-    )  # fmt: skip
+    """A bucket; one that anybody may read is read without credentials."""
+    return S3(remote) if s3_public_url(remote.config) is None else PublicS3(remote)
 
 
 def plan_setup(given: Mapping[str, str]) -> Setup:
@@ -273,7 +257,8 @@ class S3:
                 if number > LANES:
                     on_way[-LANES].result()  # one that failed ends all
                 progress(len(data))
-            client.complete(name, upload, [future.result() for future in on_way])
+            etags = [future.result() for future in on_way]
+            client.complete(name, upload, etags, content.size)
         except BaseException:
             for future in on_way:
                 future.cancel()
@@ -342,6 +327,42 @@ class S3:
         if _flag(config, "public"):
             headers["x-amz-acl"] = "public-read"
         return headers
+
+
+class PublicS3(S3Public):
+    """A bucket that anybody may read; credentials are looked for when something is sent there."""
+
+    def __init__(self, remote: SpecialRemote) -> None:
+        """Nothing is connected yet."""
+
+        def versions(keys: list[Key]) -> dict[Key, bytes]:
+            return remote.notes.read(place_metadata_log, keys)
+
+        super().__init__(
+            remote.place, remote.config, versions,
+            cost=remote.cost(210.0), allowed_addresses=remote.allowed_addresses,
+            paths_of=remote.paths_of or (lambda _: ()),
+        )  # fmt: skip
+        self._private = S3(remote)
+
+    def send(self, key: Key, content: Content, progress: OnBytes) -> None:
+        """As `S3.send`."""
+        self._private.send(key, content, progress)
+
+    def iter_send(
+        self, items: Iterable[tuple[Key, Content]], progress: OnBytes
+    ) -> Iterator[tuple[Key, HoldError | None]]:
+        """As `S3.iter_send`."""
+        return self._private.iter_send(items, progress)
+
+    def remove(self, key: Key, leave: DropProof | Waiver) -> None:
+        """As `S3.remove`."""
+        self._private.remove(key, leave)
+
+    def close(self) -> None:
+        """End the connections of both."""
+        super().close()
+        self._private.close()
 
 
 def _signer(remote: SpecialRemote) -> s3.Signer | None:

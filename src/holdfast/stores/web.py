@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ..core.abilities import Readable
 from ..core.key import Key
 from ..core.place import Place
+from ..wire.url_names import requestable
 from .url_store import UrlStore
 
 if TYPE_CHECKING:
@@ -23,12 +24,16 @@ class Web(UrlStore):
         urls_of: Callable[[Key], Sequence[str]],
         *,
         allowed_addresses: str = "",
+        schemes: Collection[str] = ("http", "https"),
         cost: float = 200.0,
         client: HttpClient | None = None,
     ) -> None:
-        """``allowed_addresses`` is the setting annex.security.allowed-ip-addresses."""
+        """``allowed_addresses`` is the setting annex.security.allowed-ip-addresses; of URLs those
+        with one of the ``schemes`` (annex.security.allowed-url-schemes) are used.
+        """
+        starts = tuple(f"{one}://" for one in ("http", "https") if one in schemes)
         super().__init__(
-            place, lambda keys: [_usable(urls_of(key)) for key in keys], client,
+            place, lambda keys: [_usable(urls_of(key), starts) for key in keys], client,
             allowed_addresses=allowed_addresses, cost=cost,
         )  # fmt: skip
 
@@ -43,6 +48,7 @@ class Web(UrlStore):
         )
 
 
-def _usable(urls: Sequence[str]) -> list[str]:
+def _usable(urls: Sequence[str], starts: tuple[str, ...]) -> list[str]:
     """Those for us; torrents, and what starts with a colon, is for other programs."""
-    return [url for url in urls if url.lower().startswith(("http://", "https://"))]
+    usable = (url for url in urls if url.lower().startswith(starts))
+    return [requestable(url) for url in usable]

@@ -75,6 +75,8 @@ class LyingServer:
         """``contents`` by path without the first folder; ``pause_s`` is for slow answers."""
         self.contents = dict(contents)
         self.lies: dict[str, Lie] = {}
+        self.tags: dict[str, str] = {}
+        """The ETag of each content that has one."""
         self.elsewhere = ""
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.pause_s = pause_s
@@ -153,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif lie in (Lie.HTML, Lie.HTML_CHUNKED):
             self._page(lie)
         else:
-            self._content(lie, _changed(lie, content))
+            self._content(lie, _changed(lie, content), owner.tags.get(name))
 
     def _answer_without_content(self, lie: Lie) -> bool:
         owner = self.owner
@@ -202,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _content(self, lie: Lie, content: bytes) -> None:
+    def _content(self, lie: Lie, content: bytes, tag: str | None) -> None:
         wanted = None if lie in (Lie.NO_RANGE, Lie.ENDLESS) else self._wanted(len(content))
         start, end = wanted or (0, len(content))
         if start >= len(content) and wanted:
@@ -212,6 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
             start -= 1
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Type", "application/octet-stream")
+        if tag:
+            self.send_header("ETag", f'"{tag}"')
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
         if lie is Lie.GZIP:

@@ -51,7 +51,7 @@ SIZE_MAX = 0xFFFF_FFFF - 128
 
 _AES256, _SHA256, _ITERATED = 9, 8, 3
 _KEY_SIZES = {7: 16, 8: 24, 9: 32}
-_HASHES = {1: "md5", 2: "sha1", 3: "ripemd160", 8: "sha256", 9: "sha384", 10: "sha512"}
+_HASHES = {1: "md5", 2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512"}
 _ROUNDS = 0x60
 """65,536 bytes are hashed: our passphrases are random, so that guessing is no danger."""
 
@@ -154,9 +154,12 @@ def _session_key(body: bytes, passphrase: bytes, aes: Aes) -> tuple[int, bytes]:
     cipher, kind, hash_id = body[1:4]
     if kind not in (0, 1, 3) or cipher not in _KEY_SIZES:
         raise NotForUs(f"cipher {cipher}, key derivation {kind}")
+    more = (0, SALT, 0, SALT + 1)[kind]
+    if len(body) < 4 + more:
+        raise ProtocolError("a packet is too short")
     salt = body[4:12] if kind else b""
     count = _count(body[12]) if kind == _ITERATED else 0
-    wrapped = body[4 + (0, 8, 0, 9)[kind] :]
+    wrapped = body[4 + more :]
     key = derive(passphrase, hash_id, salt, count, _KEY_SIZES[cipher])
     if not wrapped:
         return cipher, key
