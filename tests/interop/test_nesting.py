@@ -354,6 +354,9 @@ def test_plain_git_inside_is_no_hindrance(tools: Tools, tmp_path: Path) -> None:
     tools.git(top / "code", "commit", "-q", "-m", "code")
     tools.hold(top, "save", "-r")
     assert is_clean_to_us(tools, top)
+    tools.git(top, "init", "-q", "apart")
+    tools.hold(top, "create", "-d", ".", "apart/x", exits=4)
+    assert not (top / "apart/x").exists()
     assert tools.hold(top, "get", "-r", "--json").records() == []
     assert tools.hold(top, "find", "-r").text == ""
 
