@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -52,7 +53,8 @@ def check_place(outer: Dataset, folder: bytes) -> None:
     inner = inner_datasets(outer.repository, [path]).get(path)
     if inner is not None and path != inner.folder:
         if not inner.installed:
-            raise faults.NOT_INSTALLED(path=os.fsdecode(inner.folder), quoted=name)
+            missing = os.fsdecode(inner.folder)
+            raise faults.NOT_INSTALLED(path=missing, quoted=shlex.quote(missing))
         with open_inside(outer, inner.folder) as around:
             check_place(around, folder)
         return
