@@ -18,6 +18,7 @@ TYPE_CHECKING = False  # type checkers read it as true; the typing module costs 
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.create_sibling import SiblingOptions as SiblingOptions
     from .core.errors import AccessError as AccessError
     from .core.errors import ConflictError as ConflictError
     from .core.errors import HoldError as HoldError
@@ -62,6 +63,7 @@ _VALUES = {
     "ProtocolError": "core.errors",
     "RemoteProtocolError": "core.errors",
     "Report": "core.outcome",
+    "SiblingOptions": "api.create_sibling",
     "Status": "core.outcome",
     "Trust": "core.place",
     "UsageError": "core.errors",
@@ -76,6 +78,7 @@ _VERBS = {
     "config": "config",
     "copy": "between",
     "create": "create",
+    "create_sibling": "create_sibling",
     "demo": "demo",
     "diff": "diff",
     "doctor": "doctor",
@@ -83,6 +86,7 @@ _VERBS = {
     "export": "export",
     "export_bag": "export_bag",
     "find": "find",
+    "foreach": "foreach",
     "fsck": "fsck",
     "get": "get",
     "import_bag": "import_bag",
@@ -91,12 +95,16 @@ _VERBS = {
     "log": "log",
     "metadata": "metadata",
     "move": "between",
+    "packed_compact": "packed",
+    "packed_verify": "packed",
     "plan": "plan",
     "push": "push",
     "remove": "remove",
     "save": "save",
     "siblings": "siblings",
     "status": "status",
+    "subdatasets": "subdatasets",
+    "uninstall": "uninstall",
     "unlock": "lock",
     "unpack": "unpack",
     "unused": "unused",

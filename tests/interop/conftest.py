@@ -284,6 +284,19 @@ def ssh_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def ssh_environment(ssh_command: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which ``ssh`` reaches the test's server without another word."""
+    folder = tmp_path_factory.mktemp("ssh")
+    words = shlex.split(ssh_command)
+    words[0] = shutil.which("ssh") or "ssh"
+    (folder / "ssh").write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    (folder / "ssh").chmod(0o755)
+    found = [find_program(name) for name in ("git-annex", "datalad")]
+    beside = [os.path.dirname(program) for program in found if program]
+    return {"PATH": os.pathsep.join([str(folder), *beside, os.environ["PATH"]])}
+
+
+@pytest.fixture(scope="session")
 def ssh_command_without_sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same of a server that has no SFTP."""
     yield from sshd(tmp_path_factory.mktemp("sshd"))

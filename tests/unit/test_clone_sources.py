@@ -57,13 +57,19 @@ def test_three_slashes_alone_are_the_collection_itself() -> None:
 
 def test_a_data_set_in_a_store_lies_below_the_start_of_its_id() -> None:
     found = parse_clone_source("ria+file:///store#fa59b22f-9ab6@v1")
-    assert found.urls == ("file:///store/fa5/9b22f-9ab6",)
+    assert found.urls == ("/store/fa5/9b22f-9ab6",)
     assert found.version == "v1"
     assert found.siblings == "ria+file:///store#{id}"
 
 
 def test_a_data_set_in_a_store_may_have_a_name() -> None:
     assert parse_clone_source("ria+ssh://host/store#~rest").urls == ("ssh://host/store/alias/rest",)
+
+
+def test_a_colon_without_a_port_is_as_good_as_none() -> None:
+    found = parse_clone_source("ria+ssh://ada@host:/store/#~rest@v2")
+    assert (found.urls, found.version) == (("ssh://ada@host/store/alias/rest",), "v2")
+    assert found.siblings == "ria+ssh://ada@host/store#{id}"
 
 
 def test_a_store_without_a_data_set_is_no_source() -> None:

@@ -76,3 +76,20 @@ def test_an_escaped_escape_is_not_read_twice() -> None:
 def test_undecodable_bytes_survive_as_text() -> None:
     key = Key(b"WORM-s1-m1--\xff")
     assert key.text.encode("utf-8", "surrogateescape") == key
+
+
+@pytest.mark.parametrize(
+    ("key", "size"),
+    [
+        (b"SHA256E-s10--a", 10),
+        (b"SHA256E--a", None),
+        (b"SHA256E-s10-S4-C1--a", 4),
+        (b"SHA256E-s10-S4-C3--a", 2),
+        (b"SHA256E-s10-S4-C4--a", 0),
+        (b"SHA256E-s3-S4-C1--a", 3),
+        (b"SHA256E-S4-C1--a", None),
+        (b"WORM-s1-m2--a-S5-C6--b", 1),
+    ],
+)
+def test_a_place_keeps_of_a_chunk_what_is_in_it(key: bytes, size: int | None) -> None:
+    assert Key(key).stored_size == size

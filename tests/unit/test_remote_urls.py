@@ -72,7 +72,7 @@ def test_a_bucket_without_versions_is_read_by_path() -> None:
 
 def test_a_bucket_that_is_no_export_is_read_by_key() -> None:
     config = {"publicurl": "https://h/b/", "fileprefix": "p/"}
-    assert remote_urls.s3_public_urls(config, ODD) == ["https://h/b/p/WORM-s3-m1--we%26sird%2C38x"]
+    assert remote_urls.s3_public_urls(config, ODD) == ["https://h/b/p/WORM-s3-m1--we%25ird%2C38x"]
 
 
 @pytest.mark.parametrize(

@@ -147,3 +147,25 @@ def test_what_is_no_greeting_is_refused(first: bytes) -> None:
 def test_what_is_no_answer_is_refused(answer: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         understood(answer)
+
+
+# writing
+
+
+def test_requests_to_write_are_framed_as_the_draft_says() -> None:
+    from holdfast.wire import sftp_writing as w
+
+    assert w.open_new(7, b"/a") == (b"\0\0\0\x13\3\0\0\0\7\0\0\0\2/a" + b"\0\0\0\x2a" + b"\0\0\0\0")
+    assert w.write(1, b"h", 2, b"xyz") == (
+        b"\0\0\0\x19\6\0\0\0\1" + b"\0\0\0\1h" + b"\0\0\0\0\0\0\0\2" + b"\0\0\0\3xyz"
+    )
+    assert w.set_mode(1, b"p", 0o444) == (
+        b"\0\0\0\x12\x09\0\0\0\1" + b"\0\0\0\1p" + b"\0\0\0\4" + b"\0\0\1\x24"
+    )
+    assert w.make_folder(1, b"p") == b"\0\0\0\x0e\x0e\0\0\0\1\0\0\0\1p\0\0\0\0"
+    assert w.remove(1, b"p")[4:5] == b"\x0d"
+    assert w.remove_folder(1, b"p")[4:5] == b"\x0f"
+    assert w.rename(1, b"p", b"q", posix=False)[4:5] == b"\x12"
+    assert b"posix-rename@openssh.com" in w.rename(1, b"p", b"q", posix=True)
+    for request in (w.sync(1, b"h"), w.set_open_mode(1, b"h", 0o444)):
+        assert int.from_bytes(request[:4], "big") == len(request) - 4

@@ -82,7 +82,9 @@ def iter_copy_from(
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Bring content here from one other place."""
-    for outcome in iter_get(dataset, paths, source=name, jobs=jobs, progress=progress):
+    for outcome in iter_get(
+        dataset, paths, source=name, jobs=jobs, progress=progress, follow=False
+    ):
         yield as_action("copy", outcome)
 
 

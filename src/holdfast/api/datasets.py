@@ -113,21 +113,34 @@ def open_dataset(
         NotFoundError: The folder is in no git repository, or in one without an annex.
         ConflictError: Its layout is one we must not touch.
     """
-    repository = Repository(os.path.abspath(os.fsencode(path)), settings)
-    if repository.uuid is None:
-        from ..dataset.remote_branches import unmerged_refs
+    dataset = Dataset(Repository(os.path.abspath(os.fsencode(path)), settings))
+    if not ready(dataset):
+        raise _no_annex(dataset.repository)
+    return dataset
 
-        if not unmerged_refs(repository):
-            raise _no_annex(repository)
-        if repository.adjusted_branch:
-            raise faults.ADJUSTED(branch=repository.adjusted_branch)
-        from ..dataset.enabling import enable_special_remotes
-        from ..dataset.initialise import initialise
 
-        initialise(repository, repository.description)
-        enable_special_remotes(repository)
-        repository.forget_config()
-    return Dataset(repository)
+def ready(dataset: Dataset) -> bool:
+    """Give a fresh clone its own identity; False where there is no annex.
+
+    Raises:
+        ConflictError: Its layout is one we must not touch.
+    """
+    repository = dataset.repository
+    if repository.uuid is not None:
+        return True
+    from ..dataset.remote_branches import unmerged_refs
+
+    if not unmerged_refs(repository):
+        return False
+    if repository.adjusted_branch:
+        raise faults.ADJUSTED(branch=repository.adjusted_branch)
+    from ..dataset.enabling import enable_special_remotes
+    from ..dataset.initialise import initialise
+
+    initialise(repository, repository.description)
+    enable_special_remotes(repository)
+    repository.forget_config()
+    return True
 
 
 def _no_annex(repository: Repository) -> Exception:

@@ -24,6 +24,7 @@ from ..dataset.waivers import note_waiver
 from ..transfer.hands import Hands, are_many, open_hands
 from ..transfer.prove import blind_places, promised, prove_many
 from .datasets import Dataset
+from .nesting import Walk, iter_in_each
 from .required import Required
 from .sources import Sources, open_sources
 from .unknown import iter_unknown
@@ -51,14 +52,39 @@ def iter_drop(
     force_reason: str | None = None,
     numcopies: int | None = None,
     auto: bool = False,
+    levels: int | None = 0,
+    follow: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Remove content of files below some paths; an outcome for each, refused ones with the reason.
 
     ``numcopies`` stands in for the configured number. ``force_reason`` drops without proof; who
     and why is kept in the data set's log of waivers. ``auto`` passes over what is not here, is
-    wanted here, or has too few other copies by the ledger.
+    wanted here, or has too few other copies by the ledger. ``levels`` is how many levels of data
+    sets inside lose theirs too, None for all; without ``follow`` a path that leads into one is
+    refused.
     """
+
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        return _iter_drop_in(
+            one, below, all_versions=all_versions, unused=unused, force_reason=force_reason,
+            numcopies=numcopies, auto=auto, progress=progress or Silence(),
+        )  # fmt: skip
+
+    return iter_in_each(dataset, paths, work, "drop", Walk(levels, follow=follow))
+
+
+def _iter_drop_in(
+    dataset: Dataset,
+    paths: Sequence[bytes],
+    *,
+    all_versions: bool,
+    unused: bool,
+    force_reason: str | None,
+    numcopies: int | None,
+    auto: bool,
+    progress: Progress,
+) -> Iterator[Outcome]:
     repository = dataset.repository
     repository.check_writable()
     repository.check_plain_content()
@@ -70,7 +96,7 @@ def iter_drop(
             from .auto import iter_to_drop  # late: policy is read only where it is asked for
 
             files = iter_to_drop(dataset, files, numcopies)
-        yield from dropper.iter_drop(files, note, progress or Silence())
+        yield from dropper.iter_drop(files, note, progress)
     dataset.forget()
 
 

@@ -87,7 +87,9 @@ def _move_here(
     failed: dict[Key | None, Outcome] = {}
     wanted = [file.path for file in block if file.key in new]
     if wanted:
-        found = iter_get(dataset, wanted, source=target.place.name, jobs=jobs, progress=progress)
+        found = iter_get(
+            dataset, wanted, source=target.place.name, jobs=jobs, progress=progress, follow=False
+        )
         failed = {outcome.key: outcome for outcome in found if not outcome.good}
     with open_sources(dataset) as sources:
         remover = Remover(dataset, target, sources, None, "move")

@@ -11,6 +11,7 @@ from ..dataset.annexed import TrackedFile
 from ..dataset.copies import iter_located
 from ..dataset.places import Places
 from .datasets import Dataset
+from .nesting import Walk, iter_in_each
 from .reading import Wanted, iter_wanted_files, readable_ledger
 
 
@@ -28,6 +29,7 @@ def iter_find(
     wanted_by: str | None = None,
     unwanted_by: str | None = None,
     metadata: Sequence[str] = (),
+    levels: int | None = 0,
 ) -> Iterator[Outcome]:
     """List the annexed files that all of this holds for, in the order of their paths.
 
@@ -36,13 +38,44 @@ def iter_find(
     size the key does not tell. ``wanted_by`` a place are files that its rules ask for, there or
     not; ``unwanted_by`` a place those it would let go of. ``metadata`` are tests such as
     ``author=A*``, ``year>=2020``, of which all have to hold. A file is yielded as soon as it is
-    found.
+    found. ``levels`` is how many levels of data sets inside are looked through, None for all; those
+    come after the files of what contains them.
 
     Raises:
         NotFoundError: There is no such place.
         UsageError: A test of metadata makes no sense.
     """
-    wanted = Wanted(dataset, "find", paths)
+    tests = list(_tests(locked=locked, unlocked=unlocked, least=largerthan, most=smallerthan))
+    elsewhere = any(name is not None for name in (place, wanted_by, unwanted_by))
+    anywhere = anything or elsewhere or bool(metadata)
+
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        wanted = Wanted(one, "find", below)
+        files = _iter_by_place(one, wanted, place, wanted_by, unwanted_by, metadata)
+        yield from wanted.iter_failures()
+        if wanted.nothing:
+            return
+        has = one.objects.has
+        for file in files:
+            key = file.key
+            if key is None or not all(test(file, key) for test in tests):
+                continue
+            if (absent or not anywhere) and has(key) is absent:
+                continue
+            yield _outcome(file, key)
+
+    return iter_in_each(dataset, paths, work, "find", Walk(levels))
+
+
+def _iter_by_place(
+    dataset: Dataset,
+    wanted: Wanted,
+    place: str | None,
+    wanted_by: str | None,
+    unwanted_by: str | None,
+    metadata: Sequence[str],
+) -> Iterator[TrackedFile]:
+    """The files that a place has or asks for, and that is said of; all where nothing is named."""
     files = iter_wanted_files(dataset, wanted)
     most = not wanted.paths
     if place is not None:
@@ -55,20 +88,7 @@ def iter_find(
         from .find_said import iter_said  # late: few calls ask for it
 
         files = iter_said(dataset, files, metadata, most=most)
-    yield from wanted.iter_failures()
-    if wanted.nothing:
-        return
-    tests = list(_tests(locked=locked, unlocked=unlocked, least=largerthan, most=smallerthan))
-    has = dataset.objects.has
-    elsewhere = any(name is not None for name in (place, wanted_by, unwanted_by))
-    anywhere = anything or elsewhere or bool(metadata)
-    for file in files:
-        key = file.key
-        if key is None or not all(test(file, key) for test in tests):
-            continue
-        if (absent or not anywhere) and has(key) is absent:
-            continue
-        yield _outcome(file, key)
+    return files
 
 
 def _outcome(file: TrackedFile, key: Key) -> Outcome:

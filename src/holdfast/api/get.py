@@ -20,9 +20,11 @@ from ..dataset.packs import sync_file_system
 from ..dataset.populate import WorkFiles
 from ..dataset.room import Room
 from ..dataset.shared_config import only_secure_hashes
+from ..dataset.submodules import Submodule
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..transfer.local import Wanted, iter_bring
 from .datasets import Dataset
+from .nesting import Nested, Walk, iter_in_each
 from .sources import Sources, open_sources
 from .unknown import iter_unknown
 from .unlocked import unlocked_by_key
@@ -40,6 +42,9 @@ def iter_get(
     jobs: int | None = None,
     all_versions: bool = False,
     auto: bool = False,
+    levels: int | None = 0,
+    content: bool = True,
+    follow: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Bring content of files below some paths (all without one) here; an outcome for each file.
@@ -47,16 +52,47 @@ def iter_get(
     ``source`` names the only place to take it from. Content that is here already is told as not
     needed. ``auto`` passes over what is here, and what this place does not want and has copies
     enough. Run again after any interruption, it goes on where it stopped.
+
+    ``levels`` is how many levels of data sets inside get theirs too, None for all. Those that are
+    not installed are installed first, as those are that a path leads into; with ``content`` false
+    that is all that is done. Without ``follow`` such a path is refused.
     """
+    listener = progress or Silence()
+
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        if not content:
+            return iter_unknown(one, below, "get")
+        return _iter_get_in(
+            one, below, source=source, jobs=dataset.jobs(jobs), all_versions=all_versions,
+            auto=auto, listener=listener,
+        )  # fmt: skip
+
+    def install(outer: Nested, one: Submodule) -> Outcome:
+        from .installing import install_in  # late: for most calls there is nothing to install
+
+        return install_in(outer, one, listener)
+
+    return iter_in_each(dataset, paths, work, "get", Walk(levels, follow=follow, install=install))
+
+
+def _iter_get_in(
+    dataset: Dataset,
+    paths: Sequence[bytes],
+    *,
+    source: str | None,
+    jobs: int,
+    all_versions: bool,
+    auto: bool,
+    listener: Progress,
+) -> Iterator[Outcome]:
     repository = dataset.repository
     repository.check_writable()
     repository.check_plain_content()
     link_git_folder(repository)
     yield from iter_unknown(dataset, paths, "get")
-    listener = progress or Silence()
     with open_sources(dataset) as sources:
         chosen = sources.only(source) if source else sources
-        getter = Getter(dataset, chosen, listener, dataset.jobs(jobs))
+        getter = Getter(dataset, chosen, listener, jobs)
         files = _iter_files(dataset, paths, all_versions=all_versions)
         if auto:
             from .auto import iter_to_get  # late: policy is read only where it is asked for

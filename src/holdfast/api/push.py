@@ -26,7 +26,7 @@ from .auto import iter_to_send
 from .copy import Sender, iter_blocks, iter_files
 from .datasets import Dataset
 from .sources import local_folder, open_sources, remember_uuid
-from .targets import Target, open_target, remote_named
+from .targets import Neighbour, Target, open_target, remote_named
 from .unknown import iter_unknown
 
 
@@ -118,6 +118,7 @@ class _Pusher:
         self._options = options
         self._progress = progress
         self._pushed: set[str] = set()
+        self._has_news = False
 
     def push(self, name: str) -> Iterator[Outcome]:
         """Push to a sibling, and before to those it depends on; each once."""
@@ -133,6 +134,7 @@ class _Pusher:
         if "url" in settings:
             self._prepare(name, settings["url"])
         mark = mark_now(self._dataset.repository, self._remark())
+        self._has_news = False
         if self._options.data is not Data.NOTHING and self._exchanges_content(name):
             for outcome in self._push_content(name, mark):
                 good = good and outcome.good
@@ -182,7 +184,7 @@ class _Pusher:
 
     def _push_content(self, name: str, mark: Mark | None) -> Iterator[Outcome]:
         dataset, whole = self._dataset, not self._paths and self._options.since is None
-        with open_target(dataset, name, self._options.jobs) as target:
+        with open_target(dataset, name, self._options.jobs, tell_it=False) as target:
             files = self._files(name, target.place.id, mark)
             sender = Sender(dataset, target, "push", self._progress)
             good = True
@@ -191,6 +193,8 @@ class _Pusher:
                 for block in iter_blocks(self._lacking(files, target)):
                     for outcome in sender.send(block):
                         good = good and outcome.good
+                        # Who takes content over a wire writes down by itself that it has it.
+                        self._has_news = not isinstance(target, Neighbour)
                         yield outcome
             finally:
                 self._progress.stop()
@@ -255,7 +259,7 @@ class _Pusher:
             error = faults.NO_BRANCH()
             yield Outcome("push", Status.IMPOSSIBLE, note=error.what, error=error)
         refs = specs or ([head] if head else [])
-        for pushed in push_refs(repository, name, refs):
+        for pushed in push_refs(repository, name, refs, has_news=self._has_news):
             if "currently checked out" in pushed.error:
                 # As git-annex has it: what is checked out there takes it up when it next merges.
                 branch = pushed.ref.removeprefix("refs/heads/")

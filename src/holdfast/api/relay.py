@@ -93,7 +93,7 @@ class _Relay:
         if files:
             found = iter_get(
                 self._dataset, [file.path for file in files], source=self._giver.place.name,
-                jobs=self._jobs, progress=self._progress,
+                jobs=self._jobs, progress=self._progress, follow=False,
             )  # fmt: skip
             for outcome in found:
                 if not outcome.good:

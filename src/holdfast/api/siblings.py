@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from ..core import faults
-from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import PlaceId, Trust
 from ..dataset.place_rules import TRUST_WORDS, PlaceRules, set_place_rules
@@ -131,7 +131,7 @@ def iter_add(
         add_remote(dataset.repository, name, url, change.settings.get("pushurl"))
         yield from _after_adding(dataset, name)
     else:
-        from .special import set_up_special  # type: ignore[attr-defined]
+        from .special_setup import set_up_special
 
         set_up_special(dataset, name, config)
         dataset.forget()
@@ -206,22 +206,52 @@ def iter_remove_sibling(dataset: Dataset, name: str, *, dead: bool = False) -> I
 
 
 def iter_enable(dataset: Dataset, name: str, config: Mapping[str, str]) -> Iterator[Outcome]:
-    """Make a special remote that other clones have usable here.
+    """Make a special remote that other clones have known here.
+
+    What it says is somebody else's word: unless just that was approved before, it is shown, with
+    an id to approve of it by, and cannot be used yet.
 
     Raises:
         NotFoundError: The ledger knows none of that name.
         UsageError: What it needs to know of this machine was not given.
     """
-    from .special import enable_special  # type: ignore[attr-defined]
+    from .special_setup import enable_special
 
     dataset.repository.check_writable()
-    try:
-        enable_special(dataset, name, config)
-    except HoldError as error:
-        yield Outcome("enable", Status.ERROR, name, note=error.why, error=error)
-        return
+    found = enable_special(dataset, name, config)
     dataset.forget()
-    yield Outcome("enable", Status.OK, name)
+    if found.approved:
+        yield Outcome("enable", Status.OK, name)
+        return
+    words = " ".join(f"{word}={value}" for word, value in found.config.items())
+    facts = {"config": dict(found.config), "safe": _id_of(found.config)}
+    error = faults.NOT_APPROVED(place=name, words=words, safe_id=facts["safe"])
+    yield Outcome("enable", Status.IMPOSSIBLE, name, note=error.why, error=error, facts=facts)
+
+
+def iter_approve(dataset: Dataset, name: str, safe: str) -> Iterator[Outcome]:
+    """Approve of a special remote as `iter_enable` showed it, by the id that was told with it.
+
+    Raises:
+        PolicyError: It is not what was shown any more.
+        NotFoundError: No such remote was enabled here.
+    """
+    from .special_setup import approve_special, enabled_config
+
+    dataset.repository.check_writable()
+    config = enabled_config(dataset, name)
+    if _id_of(config) != safe:
+        words = " ".join(f"{word}={value}" for word, value in config.items())
+        raise faults.NOT_APPROVED(place=name, words=words, safe_id=_id_of(config))
+    approve_special(dataset, name, config)
+    dataset.forget()
+    yield Outcome("approve", Status.OK, name)
+
+
+def _id_of(config: Mapping[str, str]) -> str:
+    """A short name for a configuration: somebody who gives it has seen that one."""
+    lines = "".join(f"{word}={value}\0" for word, value in sorted(config.items()))
+    return sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def siblings(dataset: Dataset, names: Sequence[str] = ()) -> Report:

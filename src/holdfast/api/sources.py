@@ -15,6 +15,7 @@ from ..core.place import WEB, Place, PlaceId, Trust
 from ..dataset.config import append_settings
 from ..dataset.objects import objects_of
 from ..dataset.repository import Repository
+from ..wire.p2phttp import read_address
 from .datasets import Dataset
 
 
@@ -99,12 +100,14 @@ def _open_remote(
     verified = settings.get("annex-verified", "verified")
     if verified == "manual":
         raise faults.PLACE_UNVERIFIED(place=name, state=verified)
-    if url is None:
+    # git reaches a special remote by annex::, which is no other way to its content.
+    if url is None or url.startswith("annex::"):
         return _open_special(dataset, settings, place, ends)
+    annex_url = settings.get("annexurl") or (url if url.startswith("annex+") else "")
+    if annex_url.startswith("annex+") and place.id:
+        return _open_p2p_http(dataset, place, (annex_url, url), cost)
     if url.startswith(("http://", "https://")):
-        from ..stores.annex_http import AnnexHttp
-
-        return _identified(dataset, name, AnnexHttp(place, url, cost=cost or 200.0))
+        return _open_http(dataset, name, place, url, cost)
     folder = local_folder(dataset.top, url)
     if folder is not None:
         return _open_path(dataset, name, folder, place, cost)
@@ -121,6 +124,54 @@ def _open_remote(
         )  # fmt: skip
         return _identified(dataset, name, store)
     raise faults.NO_WAY(place=name, kind=url.partition(":")[0])
+
+
+def _open_http(dataset: Dataset, name: str, place: Place, url: str, cost: float | None) -> Readable:
+    """A repository on a web server: by the protocol that its configuration offers, or as files."""
+    from ..stores.annex_http import AnnexHttp
+
+    plain = _identified(dataset, name, AnnexHttp(place, url, cost=cost or 200.0))
+    assert isinstance(plain, AnnexHttp)
+    try:
+        config = plain.config
+    except HoldError:
+        return plain
+    offered = config.annex_url if config is not None and config.uuid == plain.place.id else None
+    if offered is None or read_address(offered) is None:
+        return plain
+    plain.close()
+    # As git-annex does: from now on it is known without asking.
+    path = os.path.join(dataset.repository.common_dir, b"config")
+    append_settings(path, [(f"remote.{name}", [("annexUrl", offered)])])
+    dataset.repository.forget_config()
+    return _open_p2p_http(dataset, plain.place, (offered, url), cost)
+
+
+def _open_p2p_http(
+    dataset: Dataset, place: Place, urls: tuple[str, str], cost: float | None
+) -> Readable:
+    """By the protocol's address, which a server at the remote's own URL may have told us."""
+    from urllib.parse import urlsplit
+
+    from ..dataset.credentials import GitLogins
+    from ..stores.p2p_http import P2pHttp
+
+    address = read_address(urls[0])
+    if address is None:
+        raise faults.NO_WAY(place=place.label, kind=urls[0].partition(":")[0])
+    # Who adds a remote chose its host; another one, which that names, must be no private address.
+    chosen = not urls[1].startswith("http") or _host(urls[1]) == urlsplit(address).hostname
+    allowed = dataset.repository.config.get("annex.security.allowed-ip-addresses") or ""
+    return P2pHttp(
+        place, address, here=dataset.here, logins=GitLogins(dataset.repository),
+        cost=cost or 200.0, allowed_addresses="all" if chosen else allowed,
+    )  # fmt: skip
+
+
+def _host(url: str) -> str | None:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).hostname
 
 
 def _cost(settings: Mapping[str, str]) -> float | None:

@@ -76,8 +76,12 @@ class Target(Protocol):
 
 
 @contextmanager
-def open_target(dataset: Dataset, name: str, jobs: int | None = None) -> Iterator[Target]:
+def open_target(
+    dataset: Dataset, name: str, jobs: int | None = None, *, tell_it: bool = True
+) -> Iterator[Target]:
     """Open the place that a remote names, by its name or UUID.
+
+    Without ``tell_it`` what comes there is written in our ledger alone, which is pushed there next.
 
     Raises:
         NotFoundError: No remote is called so.
@@ -99,7 +103,9 @@ def open_target(dataset: Dataset, name: str, jobs: int | None = None) -> Iterato
             yield Distant(dataset, cast(Store, store), dataset.jobs(jobs))
         return
     with _open_neighbour(dataset, name, folder) as other:
-        yield Neighbour(dataset, other, name, dataset.jobs(jobs))
+        neighbour = Neighbour(dataset, other, name, dataset.jobs(jobs))
+        neighbour.is_told = tell_it
+        yield neighbour
 
 
 def remote_named(remotes: Mapping[str, Mapping[str, str]], name: str) -> str:
@@ -139,6 +145,9 @@ def _open_neighbour(dataset: Dataset, name: str, folder: bytes) -> Iterator[Repo
 
 class Neighbour:
     """Another repository that we can open."""
+
+    is_told = True
+    """Whether its own ledger is written too."""
 
     def __init__(self, dataset: Dataset, repository: Repository, name: str, jobs: int) -> None:
         assert repository.uuid is not None
@@ -185,7 +194,8 @@ class Neighbour:
         """Tell our ledger and its own; what came there is put into its unlocked files."""
         if not keys:
             return
-        for repository in (self._repository, self._dataset.repository):
+        told = [self._dataset.repository, *([self._repository] if self.is_told else [])]
+        for repository in told:
             set_locations(repository, keys, self.place.id, present=present)
         if present and self._work is not None:
             for files in unlocked_by_key(self._repository, frozenset(keys)).values():
@@ -267,7 +277,7 @@ def witness_of(stack: ExitStack, reader: Readable, key: Key) -> Witness:
         answer = stack.enter_context(cast(Lockable, reader).lock_content(key))
         if answer.presence is not Presence.UNKNOWN:
             hold = Hold.LOCKED if answer.presence is Presence.PRESENT else Hold.NONE
-            return Witness(key, reader.place, answer.presence, hold, answer.remark)
+            return Witness(key, reader.place, answer.presence, hold, answer.remark, answer.until)
     try:
         answer = reader.ask([key])[0]
     except HoldError as error:

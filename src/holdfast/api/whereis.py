@@ -15,6 +15,7 @@ from ..dataset.copies import Places as Copies
 from ..dataset.copies import Urls, has_urls, iter_known, iter_known_of, iter_located, web_urls
 from ..dataset.places import Places
 from .datasets import Dataset
+from .nesting import Walk, iter_in_each
 from .reading import Wanted, iter_wanted_files, readable_ledger
 
 _BLOCK = 4096
@@ -23,14 +24,29 @@ _Item = tuple[str, Key, Copies]
 
 
 def iter_whereis(
-    dataset: Dataset, paths: Sequence[bytes] = (), *, all_versions: bool = False
+    dataset: Dataset,
+    paths: Sequence[bytes] = (),
+    *,
+    all_versions: bool = False,
+    levels: int | None = 0,
 ) -> Iterator[Outcome]:
     """Tell of each annexed file which places are said to have its content.
 
     ``all_versions``: of every key some version of these files had. Without paths that, and in a
     bare repository too, is every key the ledger knows. Untrusted places are told apart, dead ones
-    not at all. No place is asked.
+    not at all. No place is asked. ``levels`` is how many levels of data sets inside are told of
+    too, None for all.
     """
+
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        return _iter_whereis_in(one, below, all_versions=all_versions)
+
+    return iter_in_each(dataset, paths, work, "whereis", Walk(levels))
+
+
+def _iter_whereis_in(
+    dataset: Dataset, paths: Sequence[bytes], *, all_versions: bool
+) -> Iterator[Outcome]:
     ledger = readable_ledger(dataset)
     wanted = Wanted(dataset, "whereis", paths)
     yield from wanted.iter_failures()

@@ -71,6 +71,7 @@ def _get(front: Front, paths: list[bytes]) -> Iterator[Outcome]:
         source=front.words.values.get("--from"),
         jobs=front.jobs,
         all_versions=front.words.has("--all"),
+        follow=False,
     )
 
 
@@ -92,6 +93,7 @@ def _drop(front: Front, paths: list[bytes]) -> Iterator[Outcome]:
         all_versions=front.words.has("--all"),
         force_reason="git annex drop --force" if front.words.has("--force") else None,
         numcopies=numcopies(front),
+        follow=False,
     )
 
 

@@ -58,6 +58,8 @@ class Call:
     def dataset(self) -> Dataset:
         """The data set the call works in, opened: -d, or the one around the current folder.
 
+        ``^`` names the topmost of those around it, ``^.`` the innermost.
+
         Raises:
             NotFoundError: There is none.
         """
@@ -65,6 +67,10 @@ class Call:
         from ..api.datasets import open_dataset
 
         where = self.options.dataset or self.settings.dataset or "."
+        if where in ("^", "^."):
+            from ..api.nesting import dataset_named
+
+            where = dataset_named(where)
         return open_dataset(where, self.settings.values)
 
     @cached_property

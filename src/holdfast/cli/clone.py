@@ -2,19 +2,19 @@
 
 All names and versions come at once; `hold get` brings the content that is wanted. A source is a
 path, a URL, HOST:PATH, a git bundle, ///NAME for the collection at datasets.datalad.org, or
-ria+URL#ID for a data set in a RIA store.
+ria+URL#ID for a data set in a RIA store. With -d the clone becomes a part of that data set, which
+contains it: written down there, and saved.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from ..core import faults
 from .call import Call
 
 EXAMPLES = (
     ("hold clone https://example.org/study.git", "into the folder study"),
-    ("hold clone /data/study mine", "into the folder mine"),
+    ("hold clone -d . /data/study raw", "into the folder raw, as a part of this data set"),
     ("hold clone ///openneuro/ds000001", "from DataLad's public collection"),
 )
 
@@ -35,15 +35,13 @@ def run(call: Call) -> int:
     from ..api.clone import iter_clone
 
     options = call.options
-    if options.dataset:
-        what = "a clone does not go into a data set by -d: clone it there, then hold save"
-        raise faults.BAD_USAGE(what=what, command="clone")
     return call.finish(
         iter_clone(
             options.source,
             Path(options.path) if options.path else None,
             description=options.description,
             settings=call.settings.values,
+            inside=call.dataset if options.dataset else None,
             progress=call.progress,
         )
     )

@@ -1,5 +1,7 @@
 """Make a data set of a new or existing folder.
 
+With -d it becomes a part of that data set, which contains it: written down there, and saved.
+
 An existing folder keeps its files as they are; `hold save` records them. A git repository that
 has no annex yet becomes a data set with --force and keeps its history; a bare one gets an annex and
 nothing else.
@@ -20,7 +22,7 @@ from .call import Call
 EXAMPLES = (
     ("hold create study", "a new folder, study"),
     ("hold create --force .", "make the present git repository a data set"),
-    ("hold create -c annex.numcopies=2 study", "with a setting for this call"),
+    ("hold create -d . inputs/raw", "inside the present data set, and a part of it"),
 )
 
 
@@ -59,5 +61,7 @@ def run(call: Call) -> int:
             force=options.force,
             annex=not options.no_annex,
             settings=call.settings.values,
+            inside=call.dataset if options.dataset else None,
+            progress=call.progress,
         )
     )

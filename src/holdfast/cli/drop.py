@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
+from .recursion import add_recursion, levels_of, refuse_levels
 from .text import parse_copies
 
 EXAMPLES = (
@@ -42,6 +43,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--force", metavar="REASON", help="without looking for other copies; the reason is kept"
     )
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -55,6 +57,7 @@ def run(call: Call) -> int:
         what = "--auto is about the files of this version, with proof"
         raise faults.BAD_USAGE(what=what, command="drop")
     if options.source:
+        refuse_levels(options, "drop", "--from")
         if options.auto or options.all or options.unused:
             what = "--from is about the files of this version that are named"
             raise faults.BAD_USAGE(what=what, command="drop")
@@ -81,6 +84,7 @@ def run(call: Call) -> int:
             force_reason=reason,
             numcopies=options.numcopies,
             auto=options.auto,
+            levels=levels_of(options),
             progress=call.progress,
         )
     )

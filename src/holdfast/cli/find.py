@@ -10,6 +10,7 @@ from argparse import ArgumentParser
 
 from ..core.outcome import Outcome
 from .call import Call
+from .recursion import add_recursion, levels_of
 from .text import parse_size, quote
 
 EXAMPLES = (
@@ -49,6 +50,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--larger-than", "--largerthan", metavar="SIZE", help="such as 1.5GB")
     parser.add_argument("--smaller-than", "--smallerthan", metavar="SIZE", help="such as 100kB")
     parser.add_argument("-0", "--null", action="store_true", help="end each name in a NUL byte")
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -74,6 +76,7 @@ def run(call: Call) -> int:
         wanted_by=options.wanted_by,
         unwanted_by=options.unwanted_by,
         metadata=[*options.metadata, *(f"tag={tag}" for tag in options.tag)],
+        levels=levels_of(options),
     )
     return call.finish(found, tell, end="\0" if options.null else "\n")
 

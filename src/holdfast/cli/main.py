@@ -12,7 +12,7 @@ from .table import GLOBAL_VALUED, VERBATIM, listing, module_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 HELP = """\
 Usage: hold [OPTIONS] COMMAND [ARGUMENTS]
@@ -37,9 +37,7 @@ def run(words: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     before, command, after = split(words)
     if command in VERBATIM and not before:
-        from .annex import main
-
-        return main(after)
+        return main_of(command)(after)
     quick = quick_answer(before, command)
     if quick is None:
         module = module_of(command) if command else None
@@ -47,6 +45,17 @@ def run(words: Sequence[str] | None = None) -> int:
 
         return carry_out(module, command, [*before, *after])
     return print_quickly(quick)
+
+
+def main_of(command: str) -> Callable[[Sequence[str]], int]:
+    """What carries out a command that reads all of its words by itself."""
+    if command == "annex":
+        from .annex import main
+
+        return main
+    from .annex_shell import main as main_of_shell
+
+    return main_of_shell
 
 
 def split(words: Sequence[str]) -> tuple[list[str], str, list[str]]:

@@ -90,7 +90,10 @@ def add_common(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("common")
     group.add_argument("-C", dest="folder", metavar="DIR", help="work as if started in DIR")
     group.add_argument(
-        "-d", "--dataset", metavar="DATASET", help="work in this data set, not the one around here"
+        "-d",
+        "--dataset",
+        metavar="DATASET",
+        help="work in this data set, not the one around here; ^ is the topmost around here",
     )
     group.add_argument(
         "-c",

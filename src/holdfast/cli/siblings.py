@@ -25,7 +25,7 @@ EXAMPLES = (
     ("hold siblings configure here --group client --wanted standard", "what this place wants"),
 )
 
-ACTIONS = ("list", "add", "configure", "enable", "remove")
+ACTIONS = ("list", "add", "configure", "enable", "approve", "remove")
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -46,6 +46,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--cost", metavar="N", help="cheaper ones are used first (100, 200)")
     parser.add_argument(
         "--publish-depends", metavar="NAME", help="a sibling that is pushed to before this one"
+    )
+    parser.add_argument(
+        "--safe", metavar="ID", help="to approve: what enable showed, with this id, is safe"
     )
     parser.add_argument("--dead", action="store_true", help="when removed: it is lost for good")
 
@@ -77,6 +80,11 @@ def _outcomes(call: Call, action: str) -> Iterator[Outcome]:
         if options.words or change.is_empty:
             raise faults.BAD_USAGE(what="name options to set", command="siblings")
         return api.iter_configure(dataset, options.name, change)
+    if action == "approve":
+        if not options.safe:
+            what = "approve needs --safe ID, as hold siblings enable shows it"
+            raise faults.BAD_USAGE(what=what, command="siblings")
+        return api.iter_approve(dataset, options.name, options.safe)
     if action == "enable":
         return api.iter_enable(dataset, options.name, _config(options.words))
     url, config = options.url, {}

@@ -10,6 +10,7 @@ from argparse import ArgumentParser
 
 from ..core.outcome import Outcome
 from .call import Call
+from .recursion import add_recursion, levels_of
 from .text import quote, size
 
 EXAMPLES = (
@@ -34,6 +35,7 @@ def add_options(parser: ArgumentParser) -> None:
         default="all",
         help="new files: no, normal (a new folder as one), or all, the default",
     )
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -50,6 +52,7 @@ def run(call: Call) -> int:
             annex=call.options.annex,
             clean=call.verbosity > 0,
             untracked=call.options.untracked,
+            levels=levels_of(call.options),
         ),
         tell,
         empty="Nothing to save: all is as in the last version.",

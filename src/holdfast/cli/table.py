@@ -5,6 +5,7 @@ GROUPS = (
     ("daily", "Daily work"),
     ("content", "Content"),
     ("history", "History"),
+    ("nesting", "Data sets in a data set"),
     ("care", "Care"),
 )
 
@@ -23,6 +24,7 @@ COMMANDS = (
     ("update", "update", "daily", "Bring what siblings have that is new, and join it with ours."),
     ("unlock", "unlock", "daily", "Make files writable, with a copy of their content."),
     ("lock", "lock", "daily", "Protect files from change again."),
+    ("create-sibling", "create_sibling", "content", "Make a sibling: somewhere to push to."),
     ("whereis", "whereis", "content", "Tell which places have the content of files."),
     ("find", "find", "content", "List files by whether and where their content is."),
     ("addurl", "addurl", "content", "Add files from the web, and remember where they came from."),
@@ -36,10 +38,21 @@ COMMANDS = (
     ("info", "info", "content", "Describe the data set, or files in it."),
     ("log", "log", "history", "List versions, newest first."),
     ("diff", "diff", "history", "List what differs between two versions."),
+    ("subdatasets", "subdatasets", "nesting", "List the data sets inside this one."),
+    ("foreach", "foreach", "nesting", "Run a command in each installed data set inside this one."),
+    (
+        "uninstall",
+        "uninstall",
+        "nesting",
+        "Remove data sets inside this one, if all is elsewhere.",
+    ),
     ("fsck", "fsck", "care", "Read content again and check it against its key."),
     ("config", "config", "care", "Show or set the rules of the data set."),
     ("remove", "remove", "care", "Remove a whole data set, once all of it is seen elsewhere."),
     ("doctor", "doctor", "care", "Look at this machine and data set for what could go wrong."),
+    ("serve", "serve", "care", "Serve a data set over HTTP: to hold, git-annex and git."),
+    ("annex-shell", "annex_shell", "care", "Be git-annex-shell, for those who come by ssh."),
+    ("packed", "packed", "care", "Look after a packed store: many keys in few files."),
     ("export", "export", "care", "Copy the files of a version to a folder, a tar or a zip."),
     ("export-bag", "export_bag", "care", "Make a BagIt bag of a version."),
     ("import-bag", "import_bag", "care", "Add the files of a BagIt bag, checked as they are read."),
@@ -47,10 +60,10 @@ COMMANDS = (
     ("completion", "completion", "care", "Print a script that completes commands in your shell."),
 )
 
-VERBATIM = ("annex",)
+VERBATIM = ("annex", "annex-shell")
 """Commands that read all of their words by themselves."""
 
-ALIASES = (("uninstall", "remove"), ("add-archive-content", "unpack"))
+ALIASES = (("add-archive-content", "unpack"),)
 """Other names that work; they are not listed."""
 
 ELSEWHERE = (
@@ -61,12 +74,14 @@ ELSEWHERE = (
     ("download", "get"),
     ("edit", "unlock"),
     ("fetch", "get"),
+    ("foreach-dataset", "foreach"),
     ("init", "create"),
     ("install", "clone"),
     ("list", "find"),
     ("ls", "find"),
     ("rm", "remove"),
     ("show", "info"),
+    ("submodule", "subdatasets"),
     ("verify", "fsck"),
 )
 """What other tools call it: only told in the tip after an unknown command."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ..core.outcome import Outcome
 from .call import Call
+from .recursion import add_recursion, levels_of
 from .text import printable, quote
 
 EXAMPLES = (
@@ -25,6 +26,7 @@ def add_options(parser: ArgumentParser) -> None:
         "paths", nargs="*", metavar="PATH", help="files or folders; without one, the whole data set"
     )
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -39,7 +41,11 @@ def run(call: Call) -> int:
             name = outcome.key.text
         return quote(name) + tails.of(outcome.facts)
 
-    return call.finish(iter_whereis(call.dataset, call.paths, all_versions=call.options.all), tell)
+    options = call.options
+    found = iter_whereis(
+        call.dataset, call.paths, all_versions=options.all, levels=levels_of(options)
+    )
+    return call.finish(found, tell)
 
 
 class _Tails:

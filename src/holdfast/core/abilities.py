@@ -19,6 +19,9 @@ class Answer:
 
     presence: Presence
     remark: str = ""
+    until: float | None = None
+    """Of a promise to keep it: until when it holds even if its holder goes away, on
+    `time.monotonic`'s clock. None where the promise lasts as long as we hold it."""
 
 
 @dataclass(slots=True)

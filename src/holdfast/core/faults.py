@@ -222,7 +222,7 @@ NOT_INSTALLED = Fault(
     "{path} is a data set of its own and is not installed here",
     "this data set only says which version of it belongs here",
     NOTHING_CHANGED,
-    "git submodule update --init {quoted}    (or: hold clone URL {quoted})",
+    "hold get --no-data {quoted}    (installs it; without --no-data its content comes too)",
 )  # fmt: skip
 NOT_SET = Fault(
     "H127", errors.NotFoundError,
@@ -493,6 +493,14 @@ IN_THE_WAY = Fault(
     "hold save    (records your changes); then run the same command again",
 )  # fmt: skip
 
+NOT_APPROVED = Fault(
+    "H318", errors.PolicyError,
+    "{place} is known here, and not used yet",
+    "somebody else set it up so: {words}",
+    "nothing is read from it or sent to it",
+    "hold siblings approve {place} --safe {safe_id}    (if that is a place to trust)",
+)  # fmt: skip
+
 # H4: this machine
 
 NO_ROOM = Fault(
@@ -566,6 +574,82 @@ NOT_READABLE = Fault(
     "{detail}",
     "it was left as it is",
     "ask its owner for read permission (chmod u+r; for a folder u+rx), then run it again",
+)  # fmt: skip
+
+# H5: serving, and other servers of git-annex
+
+READ_ONLY_SERVER = Fault(
+    "H501", errors.AccessError,
+    "this repository is read-only; write access denied",
+    "who serves it lets nobody write",
+    NOTHING_CHANGED,
+    "ask its owner for a way that may write",
+)  # fmt: skip
+APPEND_ONLY_SERVER = Fault(
+    "H502", errors.AccessError,
+    "this repository is append-only; removal denied",
+    "who serves it lets nobody remove content",
+    NOTHING_CHANGED,
+    "ask its owner to remove it there",
+)  # fmt: skip
+CANNOT_SERVE = Fault(
+    "H503", errors.PlaceUnavailableError,
+    "nothing can be served at {address}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another --port (0 takes a free one) or another --bind",
+)  # fmt: skip
+BAD_LOGINS = Fault(
+    "H504", errors.UsageError,
+    "the logins in {path} cannot be read",
+    "{detail}",
+    "nothing is served",
+    "hold serve --make-login NAME    (prints a line for that file)",
+)  # fmt: skip
+KEPT_THERE = Fault(
+    "H505", errors.PolicyError,
+    "{place} keeps {key}",
+    "it refuses to remove it; somebody may have locked it there",
+    "the copy is still there",
+    "run the same command again in ten minutes, when locks of clients that went away have ended",
+)  # fmt: skip
+PROMISES_RAN_OUT = Fault(
+    "H506", errors.PolicyError,
+    "{key} may not be dropped any more: promises of other places to keep it have run out",
+    "they last ten minutes, and it took longer",
+    "the copy is still there",
+    "run the same command again",
+)  # fmt: skip
+NOT_TAKEN = Fault(
+    "H507", errors.PlaceUnavailableError,
+    "{place} did not take {key}",
+    "{detail}",
+    "nothing is lost; what arrived there is kept or thrown away, but never shown as whole",
+    "run the same command again; if it stays so, look at what its owner sees of it",
+)  # fmt: skip
+FULL_THERE = Fault(
+    "H509", errors.PlaceFullError,
+    "{place} has no room",
+    "{detail}",
+    "nothing is lost; what is there already is whole",
+    "free some room there, or send it to another place",
+)  # fmt: skip
+NO_COMMON_VERSION = Fault(
+    "H508", errors.RemoteProtocolError,
+    "{place} speaks no version of git-annex's HTTP protocol that we know",
+    "we know versions 0 to 4; {detail}",
+    NOTHING_CHANGED,
+    "update hold, or reach that place in another way",
+)  # fmt: skip
+
+# H32: directories, rsync, WebDAV, rclone
+
+UNSAFE_SETTING = Fault(
+    "H321", errors.PolicyError,
+    "{place} is not used with {name}={value}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
 )  # fmt: skip
 
 # H8: from the web, archives, bags
@@ -668,6 +752,309 @@ INCOMPLETE = Fault(
     "{first}",
     "the others are done; nothing was left half made",
     "mend the cause and run the same again",
+)  # fmt: skip
+
+# H33: buckets, chunks, encryption, setting up special remotes
+
+NO_CREDENTIALS = Fault(
+    "H331", errors.AccessError,
+    "{place} wants credentials, and none were found",
+    "looked for {looked}",
+    NOTHING_CHANGED,
+    "set {variables}, or enable the remote with them once; they are kept in this clone alone",
+)  # fmt: skip
+WRONG_OWNER = Fault(
+    "H332", errors.ConflictError,
+    "{where} belongs to another place",
+    "it is marked with the UUID {uuid}, not {wanted}",
+    NOTHING_CHANGED,
+    "use another bucket or another fileprefix; hold info lists places by UUID",
+)  # fmt: skip
+NOT_DECRYPTED = Fault(
+    "H333", errors.AccessError,
+    "the encryption of {place} does not open",
+    "{detail}",
+    NOTHING_CHANGED,
+    "gpg --list-secret-keys    (one of the keys the remote is encrypted to has to be among them)",
+)  # fmt: skip
+CHANGED_THERE = Fault(
+    "H334", errors.IntegrityError,
+    "what {place} holds for {key} is not what was encrypted",
+    "{detail}",
+    "nothing of it was kept",
+    "get it from another place; then drop it from {place} and copy it there anew",
+)  # fmt: skip
+TOO_LARGE = Fault(
+    "H335", errors.PolicyError,
+    "{key} is too large for {place} in one piece",
+    "it has {size} bytes; at most {most} fit",
+    NOTHING_CHANGED,
+    "set the remote up with chunk=1GiB, and copy it again",
+)  # fmt: skip
+PLACE_FULL = Fault(
+    "H336", errors.PlaceFullError,
+    "{place} has no room",
+    "{detail}",
+    "what is there already is whole; nothing half done stays",
+    "make room there or have its quota raised, and run the same command again",
+)  # fmt: skip
+HOLDS_A_TREE = Fault(
+    "H337", errors.PolicyError,
+    "{place} holds a tree of files, and takes or gives up no single contents",
+    "it was set up with exporttree=yes",
+    NOTHING_CHANGED,
+    "export a version of the data set to it",
+)  # fmt: skip
+BAD_SETUP = Fault(
+    "H338", errors.UsageError,
+    "{name} cannot be set up like that",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+NEEDS = Fault(
+    "H339", errors.PlaceUnavailableError,
+    "{place} needs {what}",
+    "it is not on this machine",
+    NOTHING_CHANGED,
+    "{how}",
+)  # fmt: skip
+
+# H34: programs of others for special remotes
+
+EXTERNAL_MISSING = Fault(
+    "H341", errors.PlaceUnavailableError,
+    "{place} needs the program {program}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "install {program} so that it is on PATH; then run the same command again",
+)  # fmt: skip
+EXTERNAL_FAILED = Fault(
+    "H342", errors.PlaceUnavailableError,
+    "{program} could not {action} for {place}",
+    "{detail}",
+    "what is here is as it was; what its place has is told by it alone",
+    "mend what it tells of, then run the same command again",
+)  # fmt: skip
+EXTERNAL_HANGS = Fault(
+    "H343", errors.PlaceUnavailableError,
+    "{program} has said nothing for {waited_s} s and was ended",
+    "it is what reaches {place}; nothing came from it, and no file grew",
+    "content is never taken unchecked: nothing half done stays here",
+    "run the same again; remote.{place}.hold-patience is how many seconds it may be silent",
+)  # fmt: skip
+EXTERNAL_DIED = Fault(
+    "H344", errors.PlaceUnavailableError,
+    "{program} ended in the middle of its work for {place}",
+    "{detail}",
+    "content is never taken unchecked: nothing half done stays here",
+    "run the same command again; if it stays so, the program is at fault",
+)  # fmt: skip
+EXTERNAL_SPACE = Fault(
+    "H345", errors.PolicyError,
+    "{key} cannot be named to {program}",
+    "there is a space in it, which ends a name in its protocol; git-annex refuses it there too",
+    NOTHING_CHANGED,
+    "send it to another place, or save the file with a backend that keeps no extension",
+)  # fmt: skip
+EXTERNAL_WORDS = Fault(
+    "H346", errors.UsageError,
+    "a special remote of the type external cannot be made like this",
+    "{detail}",
+    NOTHING_CHANGED,
+    "give it externaltype=TYPE, and the words that git-annex-remote-TYPE asks for",
+)  # fmt: skip
+INNER_WORDS = Fault(
+    "H347", errors.UsageError,
+    "a special remote of the type holdfast cannot be made like this",
+    "{detail}",
+    NOTHING_CHANGED,
+    "say store=KIND with one of these, and its words: {kinds}",
+)  # fmt: skip
+EXTERNAL_GAVE_UP = Fault(
+    "H348", errors.PlaceUnavailableError,
+    "{program} gave up its work for {place}",
+    "it says: {detail}",
+    "what is here is as it was",
+    "mend what it tells of, then run the same command again",
+)  # fmt: skip
+
+# H351-H359: packed stores
+
+PACKED_DAMAGED = Fault(
+    "H351", errors.IntegrityError,
+    "{place} has damaged content of {key}",
+    "{detail}",
+    "it is not given out; all other content there is as it was",
+    "hold packed verify FOLDER    (finds all damage; then bring the content there again)",
+)  # fmt: skip
+PACKED_BUSY = Fault(
+    "H352", errors.PlaceUnavailableError,
+    "another process holds {what} of the packed store {path}",
+    "waited {waited}",
+    "nothing was changed there",
+    "run the same command again when the other one is done",
+)  # fmt: skip
+PACKED_FOREIGN = Fault(
+    "H353", errors.ConflictError,
+    "the packed store {path} belongs to another place",
+    "its UUID is {owner}",
+    NOTHING_CHANGED,
+    "choose another folder, or enable the place with that UUID",
+)  # fmt: skip
+PACKED_NO_STORE = Fault(
+    "H354", errors.PlaceUnavailableError,
+    "{path} is no packed store",
+    "there is no file holdfast-packed in it",
+    NOTHING_CHANGED,
+    "look whether its disk is mounted, and whether the path is right",
+)  # fmt: skip
+PACKED_NO_LOCKS = Fault(
+    "H355", errors.AccessError,
+    "the packed store {path} cannot be locked",
+    "{detail}",
+    "nothing was changed there; it can be read",
+    "write to it from where its file system has locks (Lustre: mounted with flock)",
+)  # fmt: skip
+PACKED_NEWER = Fault(
+    "H356", errors.ConflictError,
+    "{path} was written by a later version of hold",
+    "its format is {version}, this program knows 1",
+    NOTHING_CHANGED,
+    "use a newer hold",
+)  # fmt: skip
+PACKED_UNREADABLE = Fault(
+    "H357", errors.IntegrityError,
+    "{path} has bytes that are no record",
+    "{size} bytes from byte {start} on; {detail}",
+    "they are left as they are; all records around them can be read",
+    "hold fsck --from the place says which keys are gone; bring them there again",
+)  # fmt: skip
+PACKED_FULL = Fault(
+    "H358", errors.PlaceFullError,
+    "the disk is full at {path}",
+    "{detail}",
+    "what was told as stored is whole; nothing half done stays",
+    "free some room (hold packed compact FOLDER) and run the same command again",
+)  # fmt: skip
+PACKED_SETTING = Fault(
+    "H359", errors.UsageError,
+    "a packed store cannot be set up so: {what}",
+    "it takes directory=FOLDER and, if wanted, packsize=BYTES (1gib, 256mib)",
+    NOTHING_CHANGED,
+    "say it again with these",
+)  # fmt: skip
+
+# H36: RIA stores, and making siblings
+
+STORE_READ_ONLY = Fault(
+    "H361", errors.AccessError,
+    "{place} can only be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+IN_ARCHIVE = Fault(
+    "H362", errors.PolicyError,
+    "{key} stays in {place}",
+    "it is in the archive of that store, from which single contents are not removed",
+    NOTHING_CHANGED,
+    "make the archive again without it (datalad export-archive-ora), if it really has to go",
+)  # fmt: skip
+NO_STORE = Fault(
+    "H363", errors.NotFoundError,
+    "there is no RIA store at {url}",
+    "{detail}",
+    NOTHING_CHANGED,
+    "look at the address; hold create-sibling --new-store {url}    (makes a store there)",
+)  # fmt: skip
+SIBLING_THERE = Fault(
+    "H364", errors.ConflictError,
+    "there is a sibling {name} already",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another --name, or say --existing skip or --existing reconfigure",
+)  # fmt: skip
+SIBLING_FAILED = Fault(
+    "H365", errors.PlaceUnavailableError,
+    "{target} could not be made",
+    "{detail}",
+    "nothing was changed here; what was made there is used by the next try",
+    "mend what it says, then run the same command again",
+)  # fmt: skip
+NO_TOKEN = Fault(
+    "H366", errors.AccessError,
+    "{host} wants to know who you are",
+    "{detail}",
+    NOTHING_CHANGED,
+    "set {variable} to an access token of {host}, or keep one in git's credential helper",
+)  # fmt: skip
+FORGE_REFUSES = Fault(
+    "H367", errors.AccessError,
+    "{host} did not do it",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+NOT_OURS = Fault(
+    "H368", errors.ConflictError,
+    "{target} is there already",
+    "{detail}",
+    NOTHING_CHANGED,
+    "choose another place, or say --existing reconfigure if it really is to be this data set's",
+)  # fmt: skip
+NO_IDENTITY_OF_DATASET = Fault(
+    "H369", errors.UsageError,
+    "{path} has no identity",
+    "a RIA store names data sets by the id in .datalad/config, and this one has none",
+    NOTHING_CHANGED,
+    "hold config --shared datalad.dataset.id=$(uuidgen); hold save .datalad",
+)  # fmt: skip
+
+
+# H7: data sets in a data set
+
+NOT_INSTALLABLE = Fault(
+    "H701", errors.PlaceUnavailableError,
+    "{path} could not be installed",
+    "{tried}",
+    "its place is as it was; what else was asked for is done",
+    "hold subdatasets --json {quoted}    (shows where it is said to be)",
+)  # fmt: skip
+TAKEN_PLACE = Fault(
+    "H702", errors.ConflictError,
+    "{path} cannot become a data set of its own",
+    "this data set already has {names} there",
+    NOTHING_CHANGED,
+    "choose another folder, or move these files away and save that",
+)  # fmt: skip
+COMMAND_FAILED = Fault(
+    "H703", errors.HoldError,
+    "the command failed in {path}",
+    "{how}",
+    "it was still run in the other data sets",
+    "mend the cause and run the same again",
+)  # fmt: skip
+BAD_MODULES = Fault(
+    "H704", errors.ConflictError,
+    ".gitmodules of {top} cannot be read",
+    "{detail}",
+    NOTHING_CHANGED,
+    "git config --file .gitmodules --list    (tells what git makes of it)",
+)  # fmt: skip
+BROKEN_INSIDE = Fault(
+    "H705", errors.ConflictError,
+    "{path} is no repository that works",
+    "there is a .git in it, and git finds no repository there",
+    "it was left as it is",
+    "git -C {quoted} status    (tells more; moved away, hold get --no-data brings it anew)",
+)  # fmt: skip
+NOT_INSIDE = Fault(
+    "H706", errors.NotFoundError,
+    "{path} is no data set in {top}",
+    "the version of that data set names none at this path",
+    NOTHING_CHANGED,
+    "hold subdatasets    (lists them)",
 )  # fmt: skip
 
 

@@ -117,6 +117,17 @@ class Key(bytes):
         return self._field(5)
 
     @property
+    def stored_size(self) -> int | None:
+        """How many bytes a place keeps under this key: of a chunk, those of the chunk alone."""
+        size = self.size
+        if size is None or self.find(b"-C") < 0 or (number := self.chunk_number) is None:
+            return size
+        chunk_size = self.chunk_size
+        if chunk_size is None:
+            return None
+        return max(0, min(chunk_size, size - (number - 1) * chunk_size))
+
+    @property
     def unchunked(self) -> Key:
         """The key of the whole content that this is a chunk of."""
         return Key(_CHUNK_FIELDS.sub(rb"\1--", self))

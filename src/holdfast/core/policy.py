@@ -55,6 +55,8 @@ class Witness:
     answer: Presence
     hold: Hold = Hold.NONE
     remark: str = ""
+    until: float | None = None
+    """When a lock ends, whatever we do; see `core.abilities.Answer`."""
 
     def tell(self) -> str:
         """One phrase for the refusal: who was asked, and what it answered."""
@@ -76,6 +78,12 @@ class DropProof:
     place: PlaceId
     witnesses: tuple[Witness, ...]
     rules: CopyRules
+
+    @property
+    def until(self) -> float | None:
+        """When the first of the locks it rests on ends by itself; None when none does."""
+        ends = [w.until for w in self.witnesses if w.hold is Hold.LOCKED and w.until is not None]
+        return min(ends, default=None)
 
 
 @dataclass(frozen=True, slots=True)

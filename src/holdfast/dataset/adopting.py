@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..core.errors import HoldError
@@ -22,15 +22,26 @@ class Adopted(NamedTuple):
     special: Sequence[Enabling]
 
 
-def adopt(folder: bytes, origin: str, name: str, siblings: str | None) -> Adopted:
+def adopt(
+    folder: bytes,
+    origin: str,
+    name: str,
+    siblings: str | None,
+    storage_of: Callable[[str], PlaceId | None] = lambda _: None,
+) -> Adopted:
     """Make the clone in a folder, whose remote is called ``origin``, a place of its data set.
 
     It learns which place it came from and how special remotes are read; ``siblings`` is the URL
-    below which the data sets inside of it are looked for.
+    below which the data sets inside of it are looked for, in a RIA store. ``storage_of`` tells
+    which special remote keeps the content of a repository in such a store, if it can.
     """
     repository = Repository(folder)
     try:
         special = _adopt(repository, origin, name, siblings)
+        if siblings is not None:
+            from .adopting_store import adopt_store
+
+            adopt_store(repository, origin, siblings.partition("#")[0], storage_of)
         return Adopted(repository.uuid, special)
     finally:
         repository.close()

@@ -12,12 +12,15 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 from ..core import faults
 from ..core.errors import HoldError
 from ..core.place import PlaceId
+from ..wire.gitobjects import Oid
 from . import locks
-from .git import NO_FILTER, Git, git_failed
+from .git import NO_FILTER, Git, git_failed, hex_oid
+from .submodules import read_head
 
 if TYPE_CHECKING:
     from .enabling import Enabling
@@ -26,6 +29,9 @@ SCRATCH = b".hold-cloning-"
 """How the name of an unfinished clone begins."""
 
 LOCK = b".lck"
+WORKSHOP = b"hold-cloning"
+"""The folder in a data set's git folder where clones that go into it are built."""
+_NAME_MAX = 200
 
 ORIGIN = "origin"
 _SCRATCH_NAME = re.escape(SCRATCH) + rb"(?s:(.*))-[0-9a-f]{8}"
@@ -40,6 +46,13 @@ _NOBODY_THERE = (
 )
 """What git says of a server that does not answer: another URL of it will not either."""
 _STEP = rb"[A-Za-z][a-z ]+: +\d+%.*"
+
+
+class _Wanted(NamedTuple):
+    """What to check out: a branch or tag, a commit, or what the source has checked out."""
+
+    version: str | None
+    commit: Oid | None
 
 
 class Cloned(NamedTuple):
@@ -57,21 +70,28 @@ def clone(
     version: str | None = None,
     description: str | None = None,
     siblings: str | None = None,
+    storage_of: Callable[[str], PlaceId | None] = lambda _: None,
+    commit: Oid | None = None,
+    workshop: bytes | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Cloned:
     """Clone the first of these URLs that answers; ``told`` hears how far git is.
+
+    ``siblings`` and ``storage_of`` are as `adopting.adopt` has them. With ``commit`` that version
+    is checked out, and a source that lacks it has not answered. ``workshop`` is the folder to build
+    it in, beside the target without one.
 
     Raises:
         ConflictError: The folder is there already, and not empty.
         HoldError: git could not; nothing of it stays.
     """
     check_target(target)
-    with _building(target) as folder:
-        url = _clone_first(urls, folder, version, told)
+    with _building(target, workshop) as folder:
+        url = _clone_first(urls, folder, _Wanted(version, commit), told)
         from .adopting import adopt
 
         name = description or os.fsdecode(os.path.basename(target)) or "clone"
-        adopted = adopt(folder, ORIGIN, name, siblings)
+        adopted = adopt(folder, ORIGIN, name, siblings, storage_of)
     return Cloned(url, adopted.uuid, adopted.special)
 
 
@@ -98,9 +118,9 @@ def check_target(target: bytes) -> None:
 
 
 @contextmanager
-def _building(target: bytes) -> Iterator[bytes]:
+def _building(target: bytes, workshop: bytes | None) -> Iterator[bytes]:
     """A folder that becomes the target when the block ends well, and vanishes when it does not."""
-    if os.path.isdir(target):
+    if os.path.isdir(target) and workshop is None:
         # Somebody made it, with its permissions, or is in it: it is filled, not replaced.
         try:
             yield target
@@ -110,7 +130,10 @@ def _building(target: bytes) -> Iterator[bytes]:
         return
     parent, name = os.path.split(target)
     made = _make_folders(parent)
-    start = SCRATCH + name[:200]
+    if workshop is not None:
+        os.makedirs(workshop, exist_ok=True)
+        parent, name = workshop, quote(target, safe="").encode()[-_NAME_MAX:]
+    start = SCRATCH + name[:_NAME_MAX]
     lock = os.path.join(parent, start + LOCK)
     # A new name each time: the git of a killed process may still be writing to the old one.
     scratch = os.path.join(parent, start + b"-" + os.urandom(4).hex().encode())
@@ -163,14 +186,18 @@ def _empty(folder: bytes) -> None:
 
 
 def _clone_first(
-    urls: Sequence[str], folder: bytes, version: str | None, told: Callable[[str], None]
+    urls: Sequence[str], folder: bytes, wanted: _Wanted, told: Callable[[str], None]
 ) -> str:
     errors: list[HoldError] = []
     for url in urls:
         try:
-            _git_clone(url, folder, version, told)
+            _git_clone(url, folder, wanted, told)
+            if wanted.commit is not None:
+                _check_out(Git(folder), hex_oid(wanted.commit))
         except HoldError as error:
             errors.append(error)
+            if os.path.isdir(folder):
+                _empty(folder)
             if re.search(_NOBODY_THERE, error.why):
                 break
             continue
@@ -181,8 +208,10 @@ def _clone_first(
     raise first
 
 
-def _git_clone(url: str, folder: bytes, version: str | None, told: Callable[[str], None]) -> None:
-    choice = ("--branch", version) if version else ()
+def _git_clone(url: str, folder: bytes, wanted: _Wanted, told: Callable[[str], None]) -> None:
+    choice = ("--branch", wanted.version) if wanted.version else ()
+    if wanted.commit is not None:
+        choice = (*choice, "--no-checkout")
     git = Git(os.getcwdb())
     process = git.start(
         *NO_FILTER, "clone", "--progress", "--origin", ORIGIN, *choice, "--", url, folder
@@ -206,6 +235,26 @@ def _git_clone(url: str, folder: bytes, version: str | None, told: Callable[[str
         process.stderr.close()
         assert process.stdout is not None
         process.stdout.close()
+
+
+def _check_out(git: Git, name: bytes) -> None:
+    """Check out one version: on the branch that leads to it, moved back to it; else on none.
+
+    Raises:
+        HoldError: The source does not have it.
+    """
+    if read_head(git.folder + b"/.git") == name:
+        git.run(*NO_FILTER, "reset", "--hard", "--quiet")
+        return
+    there = ("cat-file", "-e", name + b"^{commit}")
+    if git.ask(*there)[0]:
+        # What no branch leads to comes only to who asks for it by name.
+        git.ask(*NO_FILTER, "fetch", "--quiet", ORIGIN, name)
+        if git.ask(*there)[0]:
+            raise faults.NO_SUCH_VERSION(version=name.decode())
+    on_branch = git.ask("merge-base", "--is-ancestor", name, "HEAD")[0] == 0
+    how = ("reset", "--hard") if on_branch else ("checkout", "--force", "--detach")
+    git.run(*NO_FILTER, *how, "--quiet", name)
 
 
 def _load_what_follows() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..core.errors import HoldError
 from . import locks, remote_branches
-from .cloning import LOCK, SCRATCH, scratch_target
+from .cloning import LOCK, SCRATCH, WORKSHOP, scratch_target
 from .index_file import read_index
 from .ledger import Ledger
 from .removing import ASIDE, GRANTED
@@ -184,6 +184,8 @@ def _leftovers(repository: Repository) -> Iterator[Finding]:
     old = [n for n in packs if _age_s(repository.common_dir + b"/objects/pack/" + n) > FRESH_S]
     if old:
         found.append(f"{len(old)} unfinished packs, which git gc removes")
+    if _unfinished_inside(repository.common_dir + b"/" + WORKSHOP):
+        found.append("an unfinished clone, which the same hold get or hold clone begins anew")
     yield Finding("leftovers", "; ".join(found) or "none of interrupted commands")
     bad = _names(annex + b"/bad")
     if bad:
@@ -191,6 +193,14 @@ def _leftovers(repository: Repository) -> Iterator[Finding]:
             "damaged content", f"{len(bad)} files that fsck set aside are kept in .git/annex/bad",
             next="hold get brings good copies; then they can be removed",
         )  # fmt: skip
+
+
+def _unfinished_inside(workshop: bytes) -> bool:
+    """Whether what killed installs of data sets inside had begun lies there."""
+    return any(
+        target is not None and not _is_held(os.path.join(workshop, SCRATCH + target + LOCK))
+        for target in map(scratch_target, _names(workshop))
+    )
 
 
 def iter_ignored(repository: Repository) -> Iterator[bytes]:

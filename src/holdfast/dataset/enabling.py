@@ -22,10 +22,14 @@ _MARKERS = {
     "S3": "annex-s3",
     "glacier": "annex-glacier",
     "httpalso": "annex-httpalso",
+    "rclone": "annex-rclone",
     "web": "annex-web",
     "webdav": "annex-webdav",
 }
 """Kinds that need nothing of this machine, and the setting that marks them."""
+
+IN_PROCESS = frozenset(("ora",))
+"""Programs of other remotes that we need not have: what they do is done by us."""
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -93,8 +97,8 @@ def _marker(kind: str, config: Mapping[str, str]) -> tuple[str, str] | str:
     if kind != "external":
         return f"a {kind} remote needs settings of this machine"
     program = config.get("externaltype", "")
-    if program == archive_uris.PROGRAM:
-        # We read it ourselves, without the program.
+    if program in {*IN_PROCESS, archive_uris.PROGRAM}:
+        # We open it ourselves, without the program.
         return "annex-externaltype", program
     if not program or "/" in program or shutil.which(f"git-annex-remote-{program}") is None:
         return f"it needs the program git-annex-remote-{program}"

@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import NamedTuple
 
@@ -129,6 +129,10 @@ class Objects:
 
     # bringing
 
+    def partial_path(self, key: Key) -> bytes:
+        """Where the unfinished file of a key is, when there is one."""
+        return self._annex_dir + b"/tmp/" + encode_file_name(key)
+
     @contextmanager
     def open_partial(self, key: Key) -> Iterator[Partial]:
         """The unfinished file of a key, ours alone; what an earlier try left is still in it."""
@@ -216,18 +220,33 @@ class Objects:
             yield Answer(Presence.ABSENT)
             return
         self.unprotect(path)
-        try:
-            with locks.shared(path + b".lck", wait_s=0):
-                self.protect(path)
-                present = os.access(path, os.F_OK)
-                yield Answer(Presence.PRESENT if present else Presence.ABSENT)
-                self.unprotect(path)
-                _unlink(path + b".lck")
-        except PlaceUnavailableError:
-            yield Answer(Presence.UNKNOWN, "it is being removed there")
-        finally:
-            if os.access(path, os.F_OK):
-                self.protect(path)
+        with ExitStack() as stack:
+            stack.callback(self._forget_lock, path)
+            try:
+                stack.enter_context(locks.shared(path + b".lck", wait_s=0))
+            except PlaceUnavailableError:
+                yield Answer(Presence.UNKNOWN, "it is being removed there")
+                return
+            present = os.access(path, os.F_OK)
+            self._protect_if_there(path)
+            yield Answer(Presence.PRESENT if present else Presence.ABSENT)
+
+    def _protect_if_there(self, path: bytes) -> None:
+        if os.access(path, os.F_OK):
+            self.protect(path)
+
+    def _forget_lock(self, path: bytes) -> None:
+        """Remove the lock file of content that nobody keeps any more; others may still."""
+        # Another thread may protect the directory meanwhile: then the file stays, and does no harm.
+        with suppress(FileNotFoundError, PermissionError):
+            self.unprotect(path)
+            identity = locks.try_exclusive(path + b".lck")
+            if identity is not None:
+                try:
+                    _unlink(path + b".lck")
+                finally:
+                    locks.release(identity)
+        self._protect_if_there(path)
 
     @contextmanager
     def hold_for_removal(self, key: Key) -> Iterator[Held | None]:

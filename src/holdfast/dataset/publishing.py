@@ -26,12 +26,18 @@ class Pushed(NamedTuple):
 
 
 def push_refs(
-    repository: Repository, remote: str, refs: Sequence[str], *, ledger: bool = True
+    repository: Repository,
+    remote: str,
+    refs: Sequence[str],
+    *,
+    ledger: bool = True,
+    has_news: bool = False,
 ) -> list[Pushed]:
     """Push refs, and with ``ledger`` the git-annex branch, joined with what others put there.
 
     Refs are given as ``refs/heads/NAME`` or ``FROM:TO``. A version that somebody pushed meanwhile
-    is never overwritten: its ref is told of as refused.
+    is never overwritten: its ref is told of as refused. ``has_news`` says that the remote has
+    surely written to its ledger: then that is joined with ours at once.
 
     Raises:
         HoldError: The remote does not answer.
@@ -39,17 +45,22 @@ def push_refs(
     record(repository, [])  # what waits in the journal goes along
     wanted = [*refs, *([BRANCH] if ledger else [])]
     done: dict[str, Pushed] = {}
+    if has_news:
+        _join_ledgers(repository, remote)
     for _ in range(_TRIES_MAX):
         found = {pushed.ref: pushed for pushed in _push(repository, remote, wanted)}
         done.update(found)
         lost = found.get(BRANCH)
         if lost is None or not lost.error:
             break
-        # Somebody else wrote to the ledger: it is joined with ours, and pushed again.
-        fetch(repository, remote, f"+{BRANCH}:refs/remotes/{remote}/git-annex")
-        merge_refs(repository)
+        _join_ledgers(repository, remote)  # somebody else wrote to it; then it is pushed again
         wanted = [BRANCH]
     return list(done.values())
+
+
+def _join_ledgers(repository: Repository, remote: str) -> None:
+    fetch(repository, remote, f"+{BRANCH}:refs/remotes/{remote}/git-annex")
+    merge_refs(repository)
 
 
 def _push(repository: Repository, remote: str, refs: Sequence[str]) -> Iterator[Pushed]:

@@ -43,11 +43,12 @@ from .ingest import Ingester
 from .objects import objects_of
 from .packs import BLOB, ObjectWriter
 from .populate import matches
+from .registering import Addition, register
 from .repository import Repository
 from .rules import Rules
 from .scratch import using_scratch
 from .sorted_spill import SortedSpill
-from .submodules import head_of, register
+from .submodules import head_of
 from .waiting import Waiting
 
 FILE, EXECUTABLE, LINK = b"100644", b"100755", b"120000"
@@ -177,14 +178,16 @@ def iter_save(repository: Repository, plan: SavePlan, progress: Progress) -> Ite
     ):
         seen = index_state(repository)
         batch = _Batch(file, here)
-        registered = False
+        inside: list[Addition] = []
         for taken in _iter_taken(repository, plan, progress):
             if taken.error is not None:
                 failures.append(told_failure(taken))
             else:
                 _keep(taken, batch, writer)
-                registered |= taken.mode == SUBMODULE_MODE and taken.verb == "add"
-        if registered:
+                if taken.mode == SUBMODULE_MODE and taken.verb == "add":
+                    inside.append(Addition(taken.path))
+        if inside:
+            register(repository, inside)
             batch.add_late(_list_of_modules(repository, writer))
         if batch.count or batch.same:
             message = plan.message or batch.message()
@@ -448,8 +451,6 @@ class Taker:
         oid = head_of(self._repository, path)
         if oid is None:
             raise faults.EMPTY_REPOSITORY(path=os.fsdecode(path))
-        if change.in_index is None:
-            register(self._repository, path)
         status = os.lstat(self._top + path)
         return Taken(path, SUBMODULE_MODE, oid, status=status, verb=_verb(change))
 

@@ -56,8 +56,9 @@ class Untracked(StrEnum):
 class PathStatus:
     """One path: how it differs, what it is now (what it was, when it is gone), its content.
 
-    ``key`` is that of the content now, None when it is in git or not known without reading it;
-    an annexed file counts as a file, locked or not.
+    Of a data set ``moved`` says that another version of it is there than belongs here, ``inside``
+    that git sees changes in it. ``key`` is that of the content now, None when it is in git or not
+    known without reading it; an annexed file counts as a file, locked or not.
     """
 
     path: bytes
@@ -65,6 +66,8 @@ class PathStatus:
     kind: Kind
     key: Key | None = None
     size: int | None = None
+    moved: bool = False
+    inside: bool = False
 
 
 def iter_status(
@@ -181,7 +184,8 @@ def _changed(
         return PathStatus(path, State.DELETED, kind)
     state = State.ADDED if change[:1] == b"A" else State.MODIFIED
     if sub[:1] == b"S":
-        return PathStatus(path, state, Kind.DATASET)
+        moved = change[:1] != b"." or sub[1:2] == b"C"
+        return PathStatus(path, state, Kind.DATASET, moved=moved, inside=sub[2:] != b"..")
     return _look(repository, path, state)
 
 

@@ -111,6 +111,14 @@ class HttpClient:
             _check_range(answer, offset)
             yield answer
 
+    def dial(self, url: str) -> Connection:
+        """A connection of the caller's own to a URL's server, by the rules of all others.
+
+        Raises:
+            PolicyError: The URL may not be opened.
+        """
+        return self._connect(self._checked(url))
+
     def close(self) -> None:
         """End all connections, of all threads; what they were reading ends with an error."""
         with self._lock:

@@ -52,5 +52,6 @@ def open_store(remote: SpecialRemote) -> HttpAlso:
     if not url:
         raise faults.NO_WAY(place=remote.place.label, kind="httpalso without a url")
     return HttpAlso(
-        remote.place, url, cost=remote.cost(200.0), allowed_addresses=remote.allowed_addresses
-    )
+        remote.place, url, cost=remote.cost(200.0), paths_of=remote.paths_of,
+        allowed_addresses=remote.allowed_addresses,
+    )  # fmt: skip

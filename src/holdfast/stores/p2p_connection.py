@@ -23,6 +23,8 @@ class P2pConnection(Program):
         """
         super().__init__(name, argv, patience_s=connect_s)
         self.session = p2p.Session()
+        self.is_hold: bool | None = None
+        """Whether hold's own program is on the other side, once it was asked."""
         self._events: deque[p2p.Event] = deque()
         try:
             with suppress(HoldError):  # one that has ended already may have said why

@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -23,8 +23,16 @@ _GRACE_S = 2.0
 class Program:
     """A process and its pipes. For one thread at a time; any thread may `kill` it."""
 
-    def __init__(self, name: str, argv: Sequence[str], *, patience_s: float) -> None:
-        """Start it; ``name`` is what errors call it.
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        patience_s: float,
+        folder: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it, in a folder; ``name`` is what errors call it.
 
         Raises:
             PlaceUnavailableError: It does not start.
@@ -36,7 +44,7 @@ class Program:
         self.patience_s = patience_s
         """How long it may say nothing."""
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as we)
-        self._process = start_process(name, argv, self._log)
+        self._process = start_process(name, argv, self._log, folder=folder, environment=environment)
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input = self._process.stdin.fileno()
         self._output = self._process.stdout.fileno()
@@ -152,7 +160,14 @@ def _widen(pipe: int) -> None:
             fcntl.fcntl(pipe, setting, _PIPE_SIZE)
 
 
-def start_process(name: str, argv: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def start_process(
+    name: str,
+    argv: Sequence[str],
+    log: IO[bytes],
+    *,
+    folder: bytes | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
     """Start a program whose talk to people goes to a file.
 
     Raises:
@@ -165,6 +180,8 @@ def start_process(name: str, argv: Sequence[str], log: IO[bytes]) -> subprocess.
             stdout=subprocess.PIPE,
             stderr=log,
             bufsize=0,
+            cwd=folder,
+            env=environment,
         )
     except OSError as error:
         detail = f"{argv[0]} cannot be started: {(error.strerror or str(error)).lower()}"

@@ -1,28 +1,404 @@
-"""Amazon's S3 and what speaks like it, as git-annex's S3 special remote lays content out there."""
+"""Amazon's S3 and what speaks like it, as git-annex's S3 special remote lays content out there.
+
+An object is named ``fileprefix`` and the key as it is; the object ``annex-uuid`` tells whose bucket
+it is. A bucket that anybody may read needs no credentials (`s3_public.py`). Requests are our own:
+names of keys that hold ``//`` or end in ``/``, the rule about addresses and servers that answer a
+range with status 200 are all beyond the libraries that were looked at.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from functools import cached_property
+
 from ..core import faults
-from ..core.abilities import Readable
+from ..core.abilities import Answer, Content, OnBytes, Readable, Stream
+from ..core.errors import HoldError, NotFoundError
 from ..core.key import Key
+from ..core.place import Place, Presence
+from ..core.policy import DropProof, Waiver
+from ..core.sizes import parse_size
+from ..wire import s3
 from ..wire.branch_paths import place_metadata_log
-from .s3_public import S3Public
-from .special import SpecialRemote
+from ..wire.metadata import place_values
+from ..wire.remote_urls import S3Version, parse_s3_version, s3_public_url
+from .buffers import Buffers
+from .lanes import LANES, iter_fetched, iter_sent
+from .s3_client import S3Client
+from .s3_public import VERSION_FIELD, S3Public
+from .special import Credentials, Setup, SpecialRemote
+
+MIB = 1 << 20
+PART = 8 * MIB
+"""What is larger goes in parts, so many bytes each, unless ``partsize`` says otherwise."""
+
+PART_MAX = 32 * MIB
+PARTS_MAX = 10_000
+_BUFFERS = 64 * MIB
+"""How much of contents is held in memory at a time, by all threads."""
+
+_UUID_NAME = b"annex-uuid"
+_WORDS = frozenset(
+    (
+        "annexobjects", "bucket", "datacenter", "exporttree", "fileprefix", "host", "importtree",
+        "partsize", "port", "protocol", "public", "publicurl", "region", "requeststyle",
+        "signature", "storageclass", "versioning",
+    )
+)  # fmt: skip
+_FLAGS = {"": False, "no": False, "false": False, "yes": True, "true": True}
 
 
 def open_store(remote: SpecialRemote) -> Readable:
-    """A bucket; so far only one that anybody may read.
+    """A bucket; one that anybody may read is read without credentials."""
+    return S3(remote) if s3_public_url(remote.config) is None else PublicS3(remote)
+
+
+def plan_setup(given: Mapping[str, str]) -> Setup:
+    """Check the words, and fill in what git-annex would write down.
 
     Raises:
-        PlaceUnavailableError: It is not public.
+        UsageError: One is not known or makes no sense.
     """
-    if not remote.config.get("publicurl"):
-        raise faults.NO_WAY(place=remote.place.label, kind="S3 that is not public")
+    unknown = sorted(set(given) - _WORDS)
+    if unknown:
+        raise _bad(given, f"S3 has no {unknown[0]}=", "known are: " + " ".join(sorted(_WORDS)))
+    config = dict(given)
+    if config.get("signature") == "v2":
+        raise _bad(given, "signature=v2 is not spoken", "leave it out: signatures are version 4")
+    size = parse_size(config.get("partsize", "8MiB"))
+    if size is None or not 5 * MIB <= size <= PART_MAX:
+        raise _bad(given, "partsize is between 5MiB and 32MiB", "leave it out")
+    config.setdefault("datacenter", "US")
+    config.setdefault("storageclass", "STANDARD")
+    config.setdefault("host", "s3.amazonaws.com")
+    config.setdefault("port", "80" if config.get("protocol") == "http" else "443")
+    config.setdefault("protocol", "http" if config["port"] == "80" else "https")
+    try:
+        s3.bucket_of({"bucket": "to-be-named", **config})
+    except ValueError as error:
+        raise _bad(given, str(error), "give a number as port, http or https as protocol") from None
+    return Setup(config, {"annex-s3": "true"})
 
-    def versions(keys: list[Key]) -> dict[Key, bytes]:
-        return remote.notes.read(place_metadata_log, keys)
 
-    return S3Public(
-        remote.place, remote.config, versions,
-        cost=remote.cost(210.0), allowed_addresses=remote.allowed_addresses,
-    )  # fmt: skip
+def _bad(given: Mapping[str, str], detail: str, following: str) -> HoldError:
+    return faults.BAD_SETUP(name=given.get("bucket", "the bucket"), detail=detail, next=following)
+
+
+def prepare(remote: SpecialRemote) -> None:
+    """Make the bucket if it is not there, and write down in it whose it is.
+
+    Raises:
+        ConflictError: It belongs to another place.
+    """
+    store = S3(remote)
+    try:
+        store.prepare()
+    finally:
+        store.close()
+
+
+class S3:
+    """One bucket, or a part of it, with credentials."""
+
+    def __init__(self, remote: SpecialRemote) -> None:
+        """Nothing is connected yet."""
+        self.place: Place = remote.place
+        self.cost = remote.cost(200.0)
+        self._remote = remote
+        self._prefix = remote.config.get("fileprefix", "").encode("utf-8", "surrogateescape")
+        self._holds_tree = _flag(remote.config, "exporttree")
+        self._buffers = Buffers(_BUFFERS)
+        self._lock = threading.Lock()
+
+    @property
+    def _client(self) -> S3Client:
+        with self._lock:
+            return self._opened
+
+    @cached_property
+    def _opened(self) -> S3Client:
+        remote = self._remote
+        try:
+            bucket = s3.bucket_of(remote.config)
+        except (KeyError, ValueError):
+            raise faults.NO_WAY(place=self.place.label, kind="S3 without a sound bucket") from None
+        return S3Client(
+            bucket, _signer(remote), place=self.place.label,
+            allowed_addresses=remote.allowed_addresses,
+        )  # fmt: skip
+
+    @cached_property
+    def _part_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(4, thread_name_prefix="part")
+
+    @cached_property
+    def _ask_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(LANES, thread_name_prefix="ask")
+
+    def close(self) -> None:
+        """End connections; what is still sent or read over them ends with an error."""
+        with self._lock:
+            client = self.__dict__.pop("_opened", None)
+            pools = [self.__dict__.pop(name, None) for name in ("_part_pool", "_ask_pool")]
+        if client is not None:
+            client.close()
+        for pool in filter(None, pools):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def prepare(self) -> None:
+        """See `Kind.prepare`."""
+        config, client = self._remote.config, self._client
+        mark = self._prefix + _UUID_NAME
+        if not client.bucket_exists():
+            acl = {"x-amz-acl": "public-read"} if _flag(config, "public") else {}
+            client.create_bucket(s3.region_of(config), acl)
+        # What was exported is somebody's tree: no file of ours belongs in it.
+        if not self._holds_tree:
+            found = client.read(mark)
+            if found is None:
+                client.put(mark, self.place.id.encode(), {})
+            elif found.strip() != self.place.id.encode():
+                raise faults.WRONG_OWNER(
+                    where=f"bucket {config['bucket']}",
+                    uuid=found[:60].decode("utf-8", "replace").strip(), wanted=self.place.id,
+                )  # fmt: skip
+        if _flag(config, "versioning"):
+            client.keep_versions()
+
+    # reading
+
+    def ask(self, keys: Sequence[Key]) -> list[Answer]:
+        """Look for each key; the size has to be right too."""
+        if not keys:
+            return []
+        try:
+            objects = self._objects(keys)
+        except HoldError as error:
+            return [Answer(Presence.UNKNOWN, _tell(error)) for _ in keys]
+        if len(keys) == 1:
+            return [self._ask(keys[0], objects[0])]
+        return list(self._ask_pool.map(self._ask, keys, objects))
+
+    def _ask(self, key: Key, found: S3Version | None) -> Answer:
+        if found is None:
+            return Answer(Presence.ABSENT, "no version of it is recorded")
+        try:
+            size = self._client.size_of(found.object_name, found.id or None)
+        except HoldError as error:
+            return Answer(Presence.UNKNOWN, _tell(error))
+        if size is None:
+            return Answer(Presence.ABSENT)
+        if key.chunk_size is None and key.size not in (None, size):
+            return Answer(Presence.ABSENT, f"it has {size} bytes there instead of {key.size}")
+        return Answer(Presence.PRESENT)
+
+    def _objects(self, keys: Sequence[Key]) -> list[S3Version | None]:
+        """The object, and if need be its version, that holds each key; None when none is known."""
+        if not self._holds_tree:
+            return [S3Version("", self._prefix + key) for key in keys]
+        logs = self._remote.notes.read(place_metadata_log, keys)
+        return [self._recorded(logs.get(key, b"")) for key in keys]
+
+    def _recorded(self, log: bytes) -> S3Version | None:
+        values = place_values(log, VERSION_FIELD).get(self.place.id, [])
+        return next(filter(None, map(parse_s3_version, values)), None)
+
+    @contextmanager
+    def open_content(self, key: Key, offset: int = 0) -> Iterator[Stream]:
+        """Stream an object from an offset, or from the start where the server knows no ranges."""
+        found = self._objects([key])[0]
+        if found is None:
+            detail = "no version of it is recorded"
+            raise faults.NOT_THERE(place=self.place.label, key=key.text, detail=detail)
+        # Nothing follows the end, and a range of nothing is an error: the last byte tells as much.
+        first = max(0, offset - 1) if offset and offset == key.size else offset
+        try:
+            with self._client.open(found.object_name, first, found.id or None) as stream:
+                yield stream if stream.offset == first == offset else _moved(stream, offset)
+        except NotFoundError as error:
+            raise faults.NOT_THERE(
+                place=self.place.label, key=key.text, detail=error.why
+            ) from error
+
+    def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
+        """Stream many, small ones fetched ahead."""
+        return iter_fetched(self, keys)
+
+    # sending and removing
+
+    def send(self, key: Key, content: Content, progress: OnBytes) -> None:
+        """Put an object there, a large one in parts; nothing is seen of it before it is whole.
+
+        The server is told the hash of all it is sent.
+        """
+        self._need_keys()
+        size, part = content.size, self._part_size(content.size, key)
+        if size <= part:
+            with self._buffers.hold(size):
+                data = b"".join(content.chunks())
+                self._client.put(self._prefix + key, data, self._headers)
+            progress(len(data))
+            return
+        self._send_parts(self._prefix + key, content, part, progress)
+
+    def _send_parts(self, name: bytes, content: Content, part: int, progress: OnBytes) -> None:
+        client = self._client
+        upload = client.begin(name, self._headers)
+        on_way: list[Future[str]] = []
+        try:
+            for data in self._iter_parts(content, part):
+                number = len(on_way) + 1
+                sent = self._part_pool.submit(client.put_part, name, upload, number, data)
+                sent.add_done_callback(lambda done: self._buffers.give_back(part))
+                on_way.append(sent)
+                if number > LANES:
+                    on_way[-LANES].result()  # one that failed ends all
+                progress(len(data))
+            etags = [future.result() for future in on_way]
+            client.complete(name, upload, etags, content.size)
+        except BaseException:
+            for future in on_way:
+                future.cancel()
+            wait(on_way)
+            with suppress(HoldError):
+                client.abort(name, upload)
+            raise
+
+    def _iter_parts(self, content: Content, part: int) -> Iterator[bytes]:
+        """The parts; each comes with leave to hold it in memory, to be given back."""
+        kept = bytearray()
+        holding = False
+        try:
+            for chunk in content.chunks():
+                kept += chunk
+                while len(kept) >= part or (kept and not holding):
+                    if not holding:
+                        self._buffers.take(part)
+                        holding = True
+                        continue
+                    data = bytes(kept[:part])
+                    del kept[:part]
+                    holding = False
+                    yield data
+            if kept:
+                holding = False
+                yield bytes(kept)
+        finally:
+            if holding:
+                self._buffers.give_back(part)
+
+    def iter_send(
+        self, items: Iterable[tuple[Key, Content]], progress: OnBytes
+    ) -> Iterator[tuple[Key, HoldError | None]]:
+        """Put many there, several at a time."""
+        self._need_keys()
+        return iter_sent(lambda key, content: self.send(key, content, progress), items)
+
+    def remove(self, key: Key, leave: DropProof | Waiver) -> None:
+        """Remove an object; a bucket that keeps versions keeps this one, too."""
+        assert (leave.key, leave.place) == (key, self.place.id), "leave is for one key and place"
+        self._need_keys()
+        self._client.delete(self._prefix + key)
+
+    def _need_keys(self) -> None:
+        if self._holds_tree:
+            raise faults.HOLDS_A_TREE(place=self.place.label)
+
+    def _part_size(self, size: int, key: Key) -> int:
+        wanted = parse_size(self._remote.config.get("partsize", "")) or PART
+        part = max(5 * MIB, min(PART_MAX, wanted))
+        while part * PARTS_MAX < size and part < PART_MAX:
+            part = min(PART_MAX, part * 2)
+        if part * PARTS_MAX < size:
+            raise faults.TOO_LARGE(
+                key=key.text, place=self.place.label, size=size, most=PART_MAX * PARTS_MAX
+            )
+        return part
+
+    @cached_property
+    def _headers(self) -> dict[str, str]:
+        config = self._remote.config
+        headers = {"content-type": "application/octet-stream"}
+        if config.get("storageclass", "STANDARD") != "STANDARD":
+            headers["x-amz-storage-class"] = config["storageclass"]
+        if _flag(config, "public"):
+            headers["x-amz-acl"] = "public-read"
+        return headers
+
+
+class PublicS3(S3Public):
+    """A bucket that anybody may read; credentials are looked for when something is sent there."""
+
+    def __init__(self, remote: SpecialRemote) -> None:
+        """Nothing is connected yet."""
+
+        def versions(keys: list[Key]) -> dict[Key, bytes]:
+            return remote.notes.read(place_metadata_log, keys)
+
+        super().__init__(
+            remote.place, remote.config, versions,
+            cost=remote.cost(210.0), allowed_addresses=remote.allowed_addresses,
+            paths_of=remote.paths_of or (lambda _: ()),
+        )  # fmt: skip
+        self._private = S3(remote)
+
+    def send(self, key: Key, content: Content, progress: OnBytes) -> None:
+        """As `S3.send`."""
+        self._private.send(key, content, progress)
+
+    def iter_send(
+        self, items: Iterable[tuple[Key, Content]], progress: OnBytes
+    ) -> Iterator[tuple[Key, HoldError | None]]:
+        """As `S3.iter_send`."""
+        return self._private.iter_send(items, progress)
+
+    def remove(self, key: Key, leave: DropProof | Waiver) -> None:
+        """As `S3.remove`."""
+        self._private.remove(key, leave)
+
+    def close(self) -> None:
+        """End the connections of both."""
+        super().close()
+        self._private.close()
+
+
+def _signer(remote: SpecialRemote) -> s3.Signer | None:
+    if remote.config.get("signature") == "anonymous":
+        return None
+    found: Credentials | None = remote.credentials()
+    if found is None:
+        raise faults.NO_CREDENTIALS(
+            place=remote.place.label,
+            looked="the environment, .git/annex/creds, the remote's settings, a keyring",
+            variables="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
+    environment = remote.environment
+    # A session's token belongs to the keys that stand beside it.
+    same = environment.get("AWS_ACCESS_KEY_ID") == found[0]
+    token = environment.get("AWS_SESSION_TOKEN") if same else None
+    return s3.Signer(found[0], found[1], s3.region_of(remote.config), token)
+
+
+def _moved(stream: Stream, offset: int) -> Stream:
+    """The same stream, what lies before the offset passed over."""
+    if stream.offset > offset:
+        return stream
+
+    def chunks(skip: int) -> Iterator[bytes]:
+        for chunk in stream.chunks:
+            if skip < len(chunk):
+                yield chunk[skip:]
+            skip = max(0, skip - len(chunk))
+
+    return Stream(offset, stream.size, chunks(offset - stream.offset))
+
+
+def _flag(config: Mapping[str, str], name: str) -> bool:
+    return _FLAGS.get(config.get(name, ""), False)
+
+
+def _tell(error: HoldError) -> str:
+    return f"{error.what} ({error.why})" if error.why else error.what

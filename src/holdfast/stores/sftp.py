@@ -228,8 +228,13 @@ class SftpAnnex:
             raise faults.BAD_ANSWER(place=self.place.label, detail=detail)
         assert self._objects is not None
         with self._lock:
-            if self._idle:
-                return self._idle.pop(), self._objects
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.code is None:
+                    return connection, self._objects
+                # The server hung up while nobody asked for anything; that is its right.
+                self._all.discard(connection)
+                connection.release()
         try:
             return self._connect(), self._objects
         except NotSpokenError as error:

@@ -22,6 +22,9 @@ LogOf = Callable[[Key], bytes]
 
 Edit = Callable[[bytes], bytes]
 
+PathsOf = Callable[[Key], Sequence[bytes]]
+"""For a place that holds a tree of files: which of them hold a key's content."""
+
 Credentials = tuple[str, str]
 """User and password, or access key and secret."""
 
@@ -30,11 +33,32 @@ KINDS = {
     "directory": "directory",
     "external": "external",
     "httpalso": "http_also",
+    "packed": "packed",
+    "ora": "ora",
     "rclone": "rclone",
     "rsync": "rsync",
     "webdav": "webdav",
 }
 """The module of each kind, by the name git-annex has for it."""
+
+
+IN_PROCESS = {"ora": "ora", "rclone": "rclone", "rclone-builtin": "rclone"}
+"""Programs whose places we open without them, and by which kind."""
+
+
+def kind_of(config: Mapping[str, str]) -> str:
+    """The kind that opens a special remote, as `kind_named` has it."""
+    kind = config.get("type", "unknown")
+    return IN_PROCESS.get(config.get("externaltype", ""), kind) if kind == "external" else kind
+
+
+def kind_described(config: Mapping[str, str]) -> str:
+    """The kind that knows the words a special remote is described with.
+
+    Programs for rclone have words of their own.
+    """
+    kind = kind_of(config)
+    return "external" if kind == "rclone" and config.get("type") == "external" else kind
 
 
 class KeyNotes(Protocol):
@@ -55,7 +79,11 @@ class SpecialRemote:
     (``remote.NAME.*`` without that prefix, names in lower case), ``annex_dir`` where this clone
     keeps its annex. ``credentials`` looks them up when they are first needed: environment, keyring
     or the clone's own file; None when there are none. ``allowed_addresses`` is the setting
-    annex.security.allowed-ip-addresses, for what asks web servers.
+    annex.security.allowed-ip-addresses, for what asks web servers. ``paths_of`` is given for
+    a place that holds a tree of files (``exporttree=yes``) in place of keys. ``wanted`` is the
+    preferred content of the place; ``on_config`` and ``on_wanted`` are told what a program of the
+    place sets in the shared configuration, or wants it to hold, while it is prepared. ``settings``
+    tells what git's configuration says here, where a kind has to know more than is its own.
     """
 
     place: Place
@@ -66,6 +94,11 @@ class SpecialRemote:
     credentials: Callable[[], Credentials | None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=dict)
     allowed_addresses: str = ""
+    paths_of: PathsOf | None = None
+    wanted: str = ""
+    on_config: Callable[[str, str], None] = lambda _name, _value: None
+    on_wanted: Callable[[str], None] = lambda _expression: None
+    settings: Callable[[str], str | None] = lambda _name: None
 
     def cost(self, usual: float) -> float:
         """What a person set, else what is usual for the kind."""

@@ -16,25 +16,41 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import islice
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
 
 from ..core import faults
-from ..core.abilities import Answer, Stream
+from ..core.abilities import Answer, Content, OnBytes, Stream
 from ..core.backends import is_verifiable
-from ..core.errors import HoldError
+from ..core.errors import HoldError, PlaceUnavailableError, RemoteProtocolError
 from ..core.key import Key
 from ..core.place import Place, PlaceId, Presence
+from ..core.policy import DropProof, Waiver
 from ..wire import p2p
 from .p2p_connection import P2pConnection
 from .p2p_reading import Ahead, Reading, iter_replies
 from .program import last_words, start_process, translated
 from .sftp import SftpAnnex
+from .ssh_bulk import iter_send_ahead, iter_send_in_turn, speaks_hold
 from .ssh_command import parse_ssh_address, sftp_argv, ssh_argv
+from .ssh_sending import remove_one, send_one
 
 NOBODY = PlaceId("00000000-0000-0000-0000-000000000000")
 """Who we say we are when this clone has no UUID."""
+
+USUAL_SHELL = "git-annex-shell"
+OUR_SHELL = "hold-annex-shell"
+"""What takes many small files quicker, where it is installed."""
+
+FEW = 16
+"""Fewer files than these are not worth looking for a better way."""
+
+PROMISE_S = 600.0
+"""How long a server keeps a copy that it promised to keep, when it hears no more of us."""
 
 
 class SshAnnex:
@@ -52,7 +68,7 @@ class SshAnnex:
         ssh_command: str | None = None,
         ssh_program: str = "ssh",
         ssh_options: Sequence[str] = (),
-        shell: str = "git-annex-shell",
+        shell: str = USUAL_SHELL,
         cost: float = 200.0,
         command: Sequence[str] | None = None,
         sftp_command: Sequence[str] | None = None,
@@ -76,6 +92,8 @@ class SshAnnex:
         self._idle: list[P2pConnection] = []
         self._all: set[P2pConnection] = set()
         self._lock = threading.Lock()
+        self._sent = 0
+        self._argv_of_hold: Callable[[list[str]], list[str]] | None = None
         if command is not None:
             assert path is not None, "a command needs a path"
             self._path = path
@@ -84,13 +102,19 @@ class SshAnnex:
         else:
             address = parse_ssh_address(url)
             self._path = address.path
-            self._argv = lambda words: ssh_argv(
-                address,
-                [shell, *words],
-                options=ssh_options,
-                shell_command=ssh_command,
-                program=ssh_program,
-            )
+
+            def argv(program: str, words: list[str]) -> list[str]:
+                return ssh_argv(
+                    address,
+                    [program, *words],
+                    options=ssh_options,
+                    shell_command=ssh_command,
+                    program=ssh_program,
+                )
+
+            self._argv = partial(argv, shell)
+            if shell == USUAL_SHELL:
+                self._argv_of_hold = partial(argv, OUR_SHELL)
             self._sftp_argv = sftp_argv(
                 address, options=ssh_options, shell_command=ssh_command, program=ssh_program
             )
@@ -145,10 +169,12 @@ class SshAnnex:
             yield Answer(Presence.UNKNOWN, error.what)
             return
         try:
+            # From before it was asked: its ten minutes cannot have begun earlier.
+            until = time.monotonic() + PROMISE_S
             connection.send(connection.session.ask(p2p.LockContent(key)))
             reply = connection.next()
             assert isinstance(reply, p2p.Reply)
-            answer = _presence(reply)
+            answer = replace(_presence(reply), until=until)
         except HoldError as error:
             answer = Answer(Presence.UNKNOWN, error.what)
         try:
@@ -248,6 +274,53 @@ class SshAnnex:
                 connection.broken = True
             self._give_back(connection)
 
+    # sending and removing
+
+    def send(self, key: Key, content: Content, progress: OnBytes) -> None:
+        """Put content there; what an earlier try left there is gone on with.
+
+        Raises:
+            IntegrityError: The content here is not what the key names; nothing stays there.
+            PlaceUnavailableError: It did not take it, or went away.
+            AccessError: It refuses.
+        """
+        with self._connection() as connection:
+            send_one(self.place, connection, key, content, progress)
+
+    def iter_send(
+        self, items: Iterable[tuple[Key, Content]], progress: OnBytes
+    ) -> Iterator[tuple[Key, HoldError | None]]:
+        """Put contents there, and say of each how it ended, in any order.
+
+        Where hold's own program answers, small ones go without waiting for each other.
+        """
+        source = iter(items)
+        first = list(islice(source, FEW))
+        self._sent += len(first)
+        try:
+            connection = self._take_for_many() if self._sent >= FEW else self._take()
+        except HoldError as error:
+            yield from ((key, error) for key, _ in first)
+            return
+        try:
+            way = iter_send_ahead if speaks_hold(connection) else iter_send_in_turn
+            yield from way(self.place, connection, chain(first, source), progress)
+        except HoldError as error:
+            yield from ((key, error) for key, _ in first)
+        finally:
+            self._give_back(connection)
+
+    def remove(self, key: Key, leave: DropProof | Waiver) -> None:
+        """Remove a copy there; before promises of other places, that it rests on, run out.
+
+        Raises:
+            PolicyError: It is kept there.
+            AccessError: It refuses.
+        """
+        assert leave.key == key and leave.place == self.place.id, "leave is for one copy"
+        with self._connection() as connection:
+            remove_one(self.place, connection, leave)
+
     def close(self) -> None:
         """End all processes; what they were sending ends with an error."""
         if self._sftp is not None:
@@ -279,12 +352,37 @@ class SshAnnex:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
+        return self._connect(self._argv)
+
+    def _take_for_many(self) -> P2pConnection:
+        """A connection to hold's own program there, if it can be had, to send many files by."""
+        with self._lock:
+            way, self._argv_of_hold = self._argv_of_hold, None
+        if way is not None:
+            # Where it is not installed, or a forced command stands before it, that is no fault.
+            with suppress(PlaceUnavailableError, RemoteProtocolError):
+                connection = self._connect(way)
+                with self._lock:
+                    self._argv = way
+                    idle, self._idle = self._idle, []
+                for old in idle:
+                    self._let_go(old)
+                return connection
+        return self._take()
+
+    def _let_go(self, connection: P2pConnection) -> None:
+        with self._lock:
+            self._all.discard(connection)
+        connection.close()
+        connection.release()
+
+    def _connect(self, argv: Callable[[list[str]], list[str]]) -> P2pConnection:
         words = ["p2pstdio", self._path, self._here]
         if self.place.id:
             words += ["--uuid", self.place.id]
         connect_s, stall_s = self._times
         connection = P2pConnection(
-            self.place.label, self._argv(words), connect_s=connect_s, stall_s=stall_s
+            self.place.label, argv(words), connect_s=connect_s, stall_s=stall_s
         )
         if self.place.id not in ("", connection.uuid):
             connection.kill()

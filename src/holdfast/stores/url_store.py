@@ -65,6 +65,10 @@ class UrlStore:
             return [self._ask(key, urls) for key, urls in pairs]
         return list(self._askers().map(lambda pair: self._ask(*pair), pairs))
 
+    def urls(self, key: Key) -> Sequence[str]:
+        """Where content may be, likely places first; a server may want a password for them."""
+        return self._urls_of([key])[0]
+
     @contextmanager
     def open_content(self, key: Key, offset: int = 0) -> Iterator[Stream]:
         """Stream content from the first URL that has it in the right size.
@@ -124,14 +128,15 @@ class UrlStore:
             return Answer(Presence.UNKNOWN, tell(error))
         if found.status in (404, 410):
             return Answer(Presence.ABSENT)
+        wanted = key.stored_size
         # A range of nothing cannot be had: an empty file says 416 to a question for one byte.
-        if found.status not in (200, 206) and not (found.status == 416 and key.size == 0):
+        if found.status not in (200, 206) and not (found.status == 416 and wanted == 0):
             return Answer(Presence.UNKNOWN, f"the server answers {found.status}")
-        if key.size is None or found.size == key.size:
+        if wanted is None or found.size == wanted:
             return Answer(Presence.PRESENT)
         if found.size is None:
             return Answer(Presence.UNKNOWN, "the server does not tell the size")
-        return Answer(Presence.ABSENT, f"it has {found.size} bytes there instead of {key.size}")
+        return Answer(Presence.ABSENT, f"it has {found.size} bytes there instead of {wanted}")
 
     def _open_first(self, stack: ExitStack, key: Key, offset: int) -> HttpAnswer:
         errors: list[HoldError] = []
@@ -152,9 +157,10 @@ class UrlStore:
     def _open_url(self, stack: ExitStack, key: Key, url: str, offset: int) -> HttpAnswer:
         with ExitStack() as attempt:
             answer = attempt.enter_context(self._client.open(url, offset))
-            if answer.status == 416 and offset != key.size:
+            wanted = key.stored_size
+            if answer.status == 416 and offset != wanted:
                 answer = attempt.enter_context(self._client.open(url))
-            if None not in (answer.size, key.size) and answer.size != key.size:
+            if None not in (answer.size, wanted) and answer.size != wanted:
                 raise self._wrong_size(key, answer)
             stack.push(attempt.pop_all())
         return answer
@@ -164,7 +170,7 @@ class UrlStore:
         return faults.WRONG_CONTENT(
             source=self.place.label,
             key=key.text,
-            detail=f"it offers {answer.size} bytes instead of {key.size}{page}",
+            detail=f"it offers {answer.size} bytes instead of {key.stored_size}{page}",
             next="look what is at that URL; it has changed or never was the content",
         )
 

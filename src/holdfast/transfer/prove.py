@@ -98,7 +98,7 @@ def promised(
 
 def _promise(witness: Witness, answer: Answer) -> Witness:
     if answer.presence is Presence.PRESENT:
-        return replace(witness, hold=Hold.LOCKED)
+        return replace(witness, hold=Hold.LOCKED, until=answer.until)
     remark = answer.remark or "it will not promise to keep it, so it may be removing it"
     return replace(witness, answer=Presence.UNKNOWN, hold=Hold.NONE, remark=remark)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..core import faults
 from .remote_urls import DATALAD_TOP, datalad_url
+from .ria import parse_store
 
 _RIA = re.compile(r"ria\+(?P<store>[a-z+]+://[^#]*)#(?P<id>[^@]+)(?:@(?P<version>.+))?")
 _ENDINGS = ("/.git", ".git", ".bundle")
@@ -66,11 +67,7 @@ def _in_store(source: str) -> CloneSource:
     if found is None:
         what = f"{source} names no data set: say ria+URL#ID or ria+URL#~NAME"
         raise faults.BAD_USAGE(what=what, command="clone")
-    store, identity = found["store"].rstrip("/"), found["id"]
+    store, identity = parse_store(f"ria+{found['store']}"), found["id"]
     alias = identity.removeprefix("~")
-    if alias != identity:
-        inside = f"alias/{alias}"
-    else:
-        inside = f"{identity[:3]}/{identity[3:]}"
-    siblings = f"ria+{store}#{{id}}"
-    return CloneSource((f"{store}/{inside}",), alias, found["version"], siblings)
+    url = store.alias(alias) if alias != identity else store.dataset(identity)
+    return CloneSource((url,), alias, found["version"], f"{store.url}#{{id}}")

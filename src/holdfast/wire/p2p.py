@@ -216,11 +216,27 @@ class Error:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """I speak this version of our own words too; see docs/formats/hold-p2p.md."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldPut:
+    """Content for you; its bytes and a word on them follow at once, unasked."""
+
+    size: int
+    key: Key
+
+
 Message = (
     Auth | AuthSuccess | AuthFailure | Version | Bypass | CheckPresent | LockContent
     | UnlockContent | Get | Put | PutFrom | AlreadyHave | AlreadyHavePlus | Data | DataPresent
     | Valid | Invalid | Remove | RemoveBefore | GetTimestamp | Timestamp | Success | SuccessPlus
-    | Failure | FailurePlus | Connect | ConnectDone | NotifyChange | Changed | Error
+    | Failure | FailurePlus | Connect | ConnectDone | NotifyChange | Changed | Error | Hold
+    | HoldPut
 )  # fmt: skip
 
 _WORDS: dict[bytes, type[Message]] = {
@@ -254,6 +270,8 @@ _WORDS: dict[bytes, type[Message]] = {
     b"NOTIFYCHANGE": NotifyChange,
     b"CHANGED": Changed,
     b"ERROR": Error,
+    b"HOLD": Hold,
+    b"HOLD-PUT": HoldPut,
 }
 _WORD_OF = {kind: word for word, kind in _WORDS.items()}
 _MAKERS: dict[bytes, Callable[..., Message]] = dict(_WORDS)
@@ -347,7 +365,18 @@ def _nonsense(line: bytes) -> RemoteProtocolError:
 
 # the client's side of a conversation
 
-Request = CheckPresent | LockContent | Get | Remove | RemoveBefore | GetTimestamp
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Content was sent, so many bytes of it; is it there now? No line of its own."""
+
+    size: int
+
+
+Request = (
+    CheckPresent | LockContent | Get | Remove | RemoveBefore | GetTimestamp | Put | Sent | Hold
+    | HoldPut
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +427,10 @@ _ANSWERS: dict[type[Request], tuple[type[Message], ...]] = {
     RemoveBefore: (Success, SuccessPlus, Failure, FailurePlus),
     GetTimestamp: (Timestamp,),
     Get: (Data,),
+    Put: (PutFrom, AlreadyHave, AlreadyHavePlus),
+    Sent: (Success, SuccessPlus, Failure, FailurePlus),
+    Hold: (Hold,),
+    HoldPut: (Success, Failure),
 }
 
 
@@ -439,9 +472,23 @@ class Session:
         """
         if self._get_is_open:
             raise LocalProtocolError("a request before the last GET was closed")
+        assert not isinstance(request, Sent), "content is sent by `begin_content`"
         self._get_is_open = isinstance(request, Get)
         self._open.append(request)
         return encode(request)
+
+    def begin_content(self, size: int) -> bytes:
+        """What to send before the bytes that a `PutFrom` asked for."""
+        return encode(Data(size))
+
+    def end_content(self, size: int, *, valid: bool) -> bytes:
+        """What to send after those bytes; the answer is a `Reply` to `Sent`."""
+        self._open.append(Sent(size))
+        return self.word_on_content(valid=valid) if self.version >= 1 else b""
+
+    def word_on_content(self, *, valid: bool) -> bytes:
+        """What to send after the bytes of a `HoldPut`."""
+        return encode(Valid() if valid else Invalid())
 
     def close_get(self, *, success: bool) -> bytes:
         """What to send to close a `Get`.

@@ -102,7 +102,8 @@ def s3_public_urls(
     """Where content may be in a public bucket; certain ones first.
 
     ``versions`` are the ``V`` values recorded for the key and the place, ``paths`` the files of
-    the exported tree that hold the key. A bucket that is no export holds objects named by key.
+    the exported tree that hold the key. A bucket that is no export holds objects named by the key
+    as it is, not as file names have it.
     """
     base = s3_public_url(config)
     if base is None:
@@ -115,7 +116,7 @@ def s3_public_urls(
     prefix = config.get("fileprefix", "").encode("utf-8", "surrogateescape")
     if config.get("exporttree") == "yes":
         return urls + [f"{base}/{quote_path(prefix + path)}" for path in paths]
-    return [*urls, f"{base}/{quote_path(prefix + encode_file_name(key))}"]
+    return [*urls, f"{base}/{quote_path(prefix + key)}"]
 
 
 def datalad_url(source: str, top: str = DATALAD_TOP) -> str | None:
@@ -135,6 +136,8 @@ class RemoteConfig:
     annex_url: str | None
     tuned: bool = False
     """Whether content lies in other places than the standard layout says."""
+    storage: PlaceId | None = None
+    """The special remote that keeps content of this repository in a RIA store."""
 
 
 _SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\](.*)')
@@ -168,4 +171,5 @@ def parse_remote_config(text: str) -> RemoteConfig | None:
         values.get("core.bare", "false").lower() in ("true", "yes", "on", "1"),
         values.get("annex.url"),
         any(name.startswith("annex.tune.") for name in values),
+        PlaceId(values.get("datalad.ora-remote.uuid", "")) or None,
     )

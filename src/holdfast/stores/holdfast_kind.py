@@ -1,0 +1,208 @@
+"""Places of ours for everybody: `git-annex-remote-holdfast` reaches them for plain git-annex.
+
+To git-annex such a place is ``type=external externaltype=holdfast store=KIND``, with the words of
+that kind beside. Its program opens the store of that kind, and so do we, without the program.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from ..core import faults
+from ..core.abilities import Readable
+from .external_answers import embedded_credentials, read_credentials, write_credentials
+from .special import KINDS, Credentials, Kind, Setup, SpecialRemote, kind_named
+
+NAME = "holdfast"
+STORE = "store"
+CREDENTIALS = "holdfastcreds"
+"""The setting under which git-annex keeps user and password for us."""
+
+WORDS = {
+    "directory": {
+        "directory": "the folder that content is kept in",
+    },
+    "packed": {
+        "directory": "the folder that packs are kept in",
+        "packsize": "how large one pack may become",
+    },
+    "S3": {
+        "bucket": "the bucket",
+        "host": "the server's name",
+        "port": "its port",
+        "protocol": "https or http",
+        "region": "the region",
+        "datacenter": "the region, as older remotes say it",
+        "requeststyle": "path, where a bucket has no host name of its own",
+        "signature": "v4, v2 or anonymous",
+        "storageclass": "the storage class of new objects",
+        "partsize": "how large one part of an upload is",
+        "publicurl": "where anybody can read the bucket",
+        "public": "yes, where anybody may read it",
+        "fileprefix": "what the name of each object begins with",
+    },
+    "webdav": {
+        "url": "the folder on the server",
+    },
+    "httpalso": {
+        "url": "the folder on the server",
+    },
+    "rsync": {
+        "rsyncurl": "where rsync finds it",
+        "shellescape": "no, for servers that do not want it",
+    },
+    "rclone": {
+        "rcloneremotename": "the remote's name in rclone's configuration",
+        "rcloneprefix": "the folder there",
+        "rclonelayout": "lower, directory, nodir, mixed or frankencase",
+    },
+}
+"""The words that each kind asks for, and what they are. git-annex lets no others through."""
+
+ALL_WORDS = frozenset(word for words in WORDS.values() for word in words) | {STORE}
+
+VARIABLES = {
+    "S3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    "webdav": ("WEBDAV_USERNAME", "WEBDAV_PASSWORD"),
+}
+"""Where the environment has user and password for kinds that want some."""
+
+USUAL_WORDS = frozenset(
+    (
+        "type", "name", "encryption", "chunk", "chunksize", "mac", "keyid", "keyid+", "keyid-",
+        "autoenable", "embedcreds", "onlyencryptcreds", "cost", "private", "sameas", "exporttree",
+        "importtree", "annexobjects", "cipher", "cipherkeys", "pubkeys", "sameas-uuid",
+        "sameas-name", "uuid", "externaltype", "readonly", CREDENTIALS,
+    )
+)  # fmt: skip
+"""Words of every special remote, or of every external one: they are git-annex's."""
+
+LOCAL_KINDS = frozenset(("directory", "packed"))
+"""Kinds whose places are on this machine."""
+
+
+def inner_kinds() -> list[str]:
+    """The kinds that may be inside."""
+    return sorted(kind for kind in WORDS if kind in KINDS)
+
+
+def words_of(kind: str) -> list[str]:
+    """The words that a kind asks for."""
+    return list(WORDS.get(kind, ()))
+
+
+def describe_words() -> dict[str, str]:
+    """All words, each with what it is, for people."""
+    found = {STORE: f"the kind of the place: {', '.join(inner_kinds())}"}
+    for kind in inner_kinds():
+        for word, what in WORDS[kind].items():
+            found[word] = f"{found[word]}; {kind}: {what}" if word in found else f"{kind}: {what}"
+    return found
+
+
+def plan_inner(given: Mapping[str, str], place: str = NAME) -> tuple[Kind, Setup]:
+    """The kind inside, and what it makes of the words for it.
+
+    Raises:
+        UsageError: A word is missing, or is not known.
+    """
+    name = given.get(STORE, "")
+    if name not in inner_kinds():
+        kinds = ", ".join(inner_kinds())
+        raise faults.INNER_WORDS(detail=f"there is no store={name}", kinds=kinds)
+    try:
+        kind = kind_named(name, place)
+    except ImportError:
+        raise faults.NO_WAY(place=place, kind=f"holdfast with store={name}") from None
+    words = {word: value for word, value in given.items() if word in WORDS[name]}
+    if name in LOCAL_KINDS and not os.path.isabs(words.get("directory", "/")):
+        # The program runs elsewhere than the one who says it.
+        detail = "directory= has to be a full path"
+        raise faults.INNER_WORDS(detail=detail, kinds=", ".join(inner_kinds()))
+    return kind, kind.plan_setup(words)
+
+
+def plan_config(given: Mapping[str, str]) -> dict[str, str]:
+    """What all clones share of such a place: the words given, and those that the kind adds.
+
+    Raises:
+        UsageError: A word is missing, or is not known.
+    """
+    for word in given:
+        if word not in ALL_WORDS and word not in USUAL_WORDS:
+            kinds = ", ".join(inner_kinds())
+            raise faults.INNER_WORDS(detail=f"{word}= is not known", kinds=kinds)
+    _, setup = plan_inner(given)
+    added = {word: value for word, value in setup.config.items() if word not in USUAL_WORDS}
+    return {**added, **given}
+
+
+def inside(remote: SpecialRemote) -> tuple[Kind, SpecialRemote]:
+    """The special remote inside: as if it were one by itself.
+
+    Settings of this clone go first, so that its folder may be another here. Chunks and encryption
+    are around it, not in it.
+
+    Raises:
+        UsageError: A word is missing, or is not known.
+    """
+    kind, setup = plan_inner(remote.config, remote.place.label)
+    local = {**setup.local, **remote.local}
+    config = {"type": remote.config[STORE], "encryption": "none", **setup.config}
+    return kind, replace(
+        remote, config=config, local=local, credentials=partial(_credentials, remote)
+    )
+
+
+def _credentials(remote: SpecialRemote) -> Credentials | None:
+    """Those of the environment, those of the place, or those that git-annex keeps for us."""
+    return (
+        from_environment(remote.config.get(STORE, ""), remote.environment)
+        or remote.credentials()
+        or read_credentials(_credentials_file(remote))
+        or embedded_credentials(remote.config, CREDENTIALS)
+    )
+
+
+def _credentials_file(remote: SpecialRemote) -> bytes:
+    return os.path.join(remote.annex_dir, b"creds", f"{remote.place.id}-{CREDENTIALS}".encode())
+
+
+def from_environment(kind: str, environment: Mapping[str, str]) -> Credentials | None:
+    """User and password for a kind, where the environment holds both."""
+    names = VARIABLES.get(kind)
+    if names is None:
+        return None
+    user, password = (environment.get(name, "") for name in names)
+    return (user, password) if user and password else None
+
+
+def keep_credentials(remote: SpecialRemote) -> None:
+    """Keep what the environment holds in this clone, where git-annex keeps it for our program."""
+    found = from_environment(remote.config.get(STORE, ""), remote.environment)
+    if found is not None:
+        write_credentials(_credentials_file(remote), found)
+
+
+def open_inner(remote: SpecialRemote) -> Readable:
+    """The store inside.
+
+    Raises:
+        UsageError: A word is missing, or is not known.
+        PlaceUnavailableError: It is not to be reached from here.
+    """
+    kind, within = inside(remote)
+    return kind.open_store(within)
+
+
+def prepare_inner(remote: SpecialRemote) -> None:
+    """Make sure that content can be kept there.
+
+    Raises:
+        ConflictError: It belongs to another place.
+    """
+    kind, within = inside(remote)
+    kind.prepare(within)

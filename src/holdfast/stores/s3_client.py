@@ -1,0 +1,393 @@
+"""One bucket over HTTP: the few requests we need, signed, with patience and bounds.
+
+Connections are kept and shared by all threads. Bodies are in memory, so that any request can be
+made again: all of them come to the same when they are made twice. Texts of errors hold what a
+server calls the fault, never what was signed or sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import random
+import re
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from ..core import faults
+from ..core.abilities import Stream
+from ..core.errors import HoldError
+from ..version import __version__
+from ..wire import s3
+from .addresses import AddressRule
+from .http_connection import USUAL_LIMITS, Connection, Dial, Limits
+from .s3_reply import BUSY, Reply, Where, check, read_reply, translated
+
+CHUNK = 1 << 18
+_IDLE_MAX = 64
+_RANGE = re.compile(r"bytes (?:([0-9]+)-([0-9]+)|\*)/([0-9]+|\*)")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a request is made, and how long is waited between, in times and seconds."""
+
+    tries_max: int = 5
+    wait_s: float = 0.3
+    wait_max_s: float = 30.0
+    limits: Limits = USUAL_LIMITS
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: of an object, or with an empty name of the bucket itself."""
+
+    method: str
+    name: bytes
+    query: Mapping[str, str] = field(default_factory=dict)
+    data: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class S3Client:
+    """Requests to one bucket; threads may share it."""
+
+    def __init__(
+        self,
+        bucket: s3.Bucket,
+        signer: s3.Signer | None,
+        *,
+        place: str,
+        allowed_addresses: str = "",
+        patience: Patience = Patience(),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Nothing is opened yet. Without a ``signer`` requests are anonymous."""
+        self._bucket = bucket
+        self._signer = signer
+        self._place = place
+        self._where = Where(place, bucket.name, bucket.host_header, patience.limits.stall_s)
+        self._rule = AddressRule(allowed_addresses)
+        self._dial = Dial(self._rule, patience.limits)
+        self._patience = patience
+        self._sleep = sleep
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._lock = threading.Lock()
+
+    # objects
+
+    def size_of(self, name: bytes, version: str | None = None) -> int | None:
+        """How many bytes an object has; None when there is none."""
+        reply = self._request("HEAD", name, _version(version))
+        if reply.status in (404, 405):
+            return None
+        check(reply, self._where)
+        length = reply.headers.get("content-length", "")
+        return int(length) if length.isdecimal() else 0
+
+    def read(self, name: bytes) -> bytes | None:
+        """A small object, None when there is none."""
+        reply = self._request("GET", name)
+        if reply.status == 404:
+            return None
+        check(reply, self._where)
+        return reply.body
+
+    def put(self, name: bytes, data: bytes, headers: Mapping[str, str]) -> None:
+        """Store an object; the server checks it against the hashes it is sent."""
+        reply = self._request("PUT", name, {}, data, {**headers, **_sum_of(data)})
+        check(reply, self._where)
+
+    def delete(self, name: bytes) -> None:
+        """Remove an object; what is not there is success."""
+        reply = self._request("DELETE", name)
+        if reply.status != 404:
+            check(reply, self._where)
+
+    # objects in parts
+
+    def begin(self, name: bytes, headers: Mapping[str, str]) -> str:
+        """Begin an object in parts: nothing of it is seen before it is completed."""
+        reply = self._request("POST", name, {"uploads": ""}, b"", headers)
+        check(reply, self._where)
+        return s3.word_of(reply.body, "UploadId")
+
+    def put_part(self, name: bytes, upload: str, number: int, data: bytes) -> str:
+        """Store one part; gives what names it when the object is completed."""
+        query = {"partNumber": str(number), "uploadId": upload}
+        reply = self._request("PUT", name, query, data, _sum_of(data))
+        check(reply, self._where)
+        return reply.headers.get("etag", "")
+
+    def complete(self, name: bytes, upload: str, etags: list[str], size: int) -> None:
+        """Make the object of its parts, so many bytes in all."""
+        reply = self._request("POST", name, {"uploadId": upload}, s3.parts_document(etags))
+        # Asked twice, as the first answer was lost: the parts are gone, the object is there.
+        if reply.status == 404 and self.size_of(name) == size:
+            return
+        check(reply, self._where)
+        if b"<Error" in reply.body:  # an answer that began with 200 may end badly
+            detail = f"the server says {reply.code[:60]}"
+            raise faults.UNREACHABLE(place=self._place, detail=detail)
+
+    def abort(self, name: bytes, upload: str) -> None:
+        """Throw the parts away."""
+        self._request("DELETE", name, {"uploadId": upload})
+
+    # the bucket
+
+    def bucket_exists(self) -> bool:
+        """Whether the bucket is there and ours to use.
+
+        Raises:
+            AccessError: It is somebody else's.
+        """
+        reply = self._request("GET", b"", {"location": ""})
+        if reply.status == 404:
+            return False
+        check(reply, self._where)
+        return True
+
+    def create_bucket(self, region: str, headers: Mapping[str, str]) -> None:
+        """Make the bucket."""
+        reply = self._request("PUT", b"", {}, s3.bucket_document(region), headers)
+        if reply.code != "BucketAlreadyOwnedByYou":
+            check(reply, self._where)
+
+    def keep_versions(self) -> None:
+        """Let the bucket keep every version of its objects."""
+        check(self._request("PUT", b"", {"versioning": ""}, s3.VERSIONED), self._where)
+
+    # reading
+
+    @contextmanager
+    def open(self, name: bytes, offset: int = 0, version: str | None = None) -> Iterator[Stream]:
+        """Read an object from an offset; the stream says where it really starts.
+
+        Raises:
+            NotFoundError: There is none.
+            AccessError, PlaceUnavailableError, RemoteProtocolError: As for any place.
+        """
+        headers = {"range": f"bytes={offset}-"} if offset else {}
+        connection, response = self._ask(Call("GET", name, _version(version), b"", headers))
+        used_up = False
+        try:
+            if response.status not in (200, 206):
+                reply = read_reply(response)
+                used_up = response.isclosed()
+                check(reply, self._where)
+                raise faults.BAD_ANSWER(place=self._place, detail=f"status {response.status}")
+            yield self._stream(response, offset)
+            used_up = response.isclosed() or response.length == 0
+        finally:
+            self._give_back(connection, response, used_up=used_up)
+
+    def _stream(self, response: http.client.HTTPResponse, wanted: int) -> Stream:
+        length = response.getheader("Content-Length") or ""
+        size = int(length) if length.isdecimal() else None
+        said = response.getheader("Content-Range")
+        # Some servers send a part under status 200: what counts is what it says it is.
+        if said is None and response.status == 200:
+            return Stream(0, size, self._iter_body(response))
+        found = _RANGE.fullmatch(said or "")
+        if found is None or not found[1] or int(found[1]) != wanted:
+            detail = f"asked for byte {wanted} it sends another part"
+            raise faults.BAD_ANSWER(place=self._place, detail=detail)
+        whole = int(found[3]) if found[3] != "*" else None
+        return Stream(wanted, whole, self._iter_body(response))
+
+    def _iter_body(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        left = response.length
+        try:
+            while chunk := response.read1(CHUNK):
+                if left is not None:
+                    left -= len(chunk)
+                yield chunk
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise translated(error, self._where) from error
+        if left:
+            detail = f"the connection ended {left} bytes too early"
+            raise faults.UNREACHABLE(place=self._place, detail=detail)
+
+    # requests
+
+    def _request(self, method: str, name: bytes, *more: Any) -> Reply:
+        connection, response = self._ask(Call(method, name, *more))
+        reusable = False
+        try:
+            reply = read_reply(response)
+            reusable = response.isclosed()
+            return reply
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise translated(error, self._where) from error
+        finally:
+            self._give_back(connection, response, used_up=reusable)
+
+    def _ask(self, call: Call) -> tuple[Connection, http.client.HTTPResponse]:
+        """Ask until the server has an answer that counts, within bounds."""
+        moved = False
+        for attempt in range(1, self._patience.tries_max + 1):
+            is_last = attempt == self._patience.tries_max
+            try:
+                connection, response = self._once(call)
+            except HoldError as error:
+                if is_last or error.exit_code != 3:
+                    raise
+                self._sleep(self._pause(attempt))
+                continue
+            if not moved and response.status in (301, 307, 400) and self._move(response):
+                moved = True
+                self._give_back(connection, response, used_up=False)
+                continue
+            if response.status not in BUSY or is_last:
+                break
+            wait_s = self._wanted_pause(response, attempt)
+            self._give_back(connection, response, used_up=False)
+            if wait_s > self._patience.wait_max_s:
+                detail = f"it is busy and asks to wait {wait_s:g} s"
+                raise faults.UNREACHABLE(place=self._place, detail=detail)
+            self._sleep(wait_s)
+        return connection, response
+
+    def _once(self, call: Call) -> tuple[Connection, http.client.HTTPResponse]:
+        path = self._bucket.path(call.name)
+        target = f"{path}?{s3.query_of(call.query)}" if call.query else path
+        sent = self._headers(call, path)
+        connection, fresh = self._connection()
+        if connection.wants_whole_url:
+            target = f"{self._bucket.scheme}://{self._bucket.host_header}{target}"
+        try:
+            return connection, _sent(connection, call, target, sent)
+        except HoldError:
+            self._forget(connection)
+            raise
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self._forget(connection)
+            if fresh or isinstance(error, TimeoutError):
+                raise translated(error, self._where) from error
+        # The server had closed the connection that we kept; that is its right.
+        return self._once(call)
+
+    def _headers(self, call: Call, path: str) -> dict[str, str]:
+        common = {"host": self._bucket.host_header, **call.headers}
+        if self._signer is not None:
+            digest = hashlib.sha256(call.data).hexdigest() if call.data else s3.EMPTY_SHA256
+            moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            common = self._signer.headers(call.method, path, call.query, common, digest, moment)
+        return {**common, "user-agent": f"holdfast/{__version__}", "accept-encoding": "identity"}
+
+    def _move(self, response: http.client.HTTPResponse) -> bool:
+        """Learn from an answer that the bucket is in another region; False when it says none."""
+        region = response.getheader("x-amz-bucket-region") or ""
+        if not region or self._signer is None or region == self._signer.region:
+            return False
+        if not re.fullmatch(r"[a-z0-9-]{1,40}", region):
+            return False
+        self._signer = replace(self._signer, region=region)
+        if self._bucket.host.endswith(".amazonaws.com"):
+            self._bucket = replace(self._bucket, host=f"s3.{region}.amazonaws.com")
+            self.close()
+        return True
+
+    def _pause(self, attempt: int) -> float:
+        usual = self._patience.wait_s * float(2 ** (attempt - 1))
+        return min(self._patience.wait_max_s, usual * random.uniform(0.5, 1.5))
+
+    def _wanted_pause(self, response: http.client.HTTPResponse, attempt: int) -> float:
+        given = (response.getheader("Retry-After") or "").strip()
+        return float(given) if re.fullmatch(r"[0-9]{1,6}", given) else self._pause(attempt)
+
+    # connections
+
+    def _connection(self) -> tuple[Connection, bool]:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop(), False
+        connection = self._connect()
+        with self._lock:
+            self._all.add(connection)
+        return connection, True
+
+    def _connect(self) -> Connection:
+        bucket = self._bucket
+        parts = urlsplit(f"{bucket.scheme}://{bucket.host_header}/")
+        proxy = _proxy_for(bucket.scheme, parts.hostname or "")
+        if proxy is None:
+            return Connection(parts, self._dial, None)
+        self._rule.check_behind_proxy(parts.hostname or "", bucket.port, bucket.host_header)
+        return Connection(parts, Dial(AddressRule("all"), self._dial.limits), proxy)
+
+    def _give_back(
+        self, connection: Connection, response: http.client.HTTPResponse, *, used_up: bool
+    ) -> None:
+        response.close()
+        with self._lock:
+            usable = used_up and not response.will_close and connection in self._all
+            if usable and len(self._idle) < _IDLE_MAX:
+                self._idle.append(connection)
+                return
+        self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        with self._lock:
+            self._all.discard(connection)
+        connection.close()
+
+    def close(self) -> None:
+        """End all connections; what they were reading ends with an error."""
+        with self._lock:
+            ended, self._all = self._all, set()
+            self._idle.clear()
+        for connection in ended:
+            connection.abort()
+
+
+def _sent(
+    connection: Connection, call: Call, target: str, headers: Mapping[str, str]
+) -> http.client.HTTPResponse:
+    """Send a request, a small one as one piece: two would be twice the work."""
+    if connection.sock is None:
+        connection.connect()
+    lines = [f"{call.method} {target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if call.method in ("PUT", "POST"):
+        lines.append(f"content-length: {len(call.data)}")
+    head = "\r\n".join([*lines, "", ""])
+    assert head.count("\n") == len(lines) + 1, "no header can hold a line's end"
+    small = call.data if len(call.data) <= CHUNK else b""
+    connection.sock.sendall(head.encode("latin-1") + small)
+    if call.data and not small:
+        connection.sock.sendall(call.data)
+    response = http.client.HTTPResponse(connection.sock, method=call.method)
+    try:
+        response.begin()
+    except BaseException:
+        response.close()
+        raise
+    return response
+
+
+def _proxy_for(scheme: str, host: str) -> SplitResult | None:
+    from urllib.request import getproxies, proxy_bypass  # slow to import
+
+    url = getproxies().get(scheme)
+    if not url or proxy_bypass(host):
+        return None
+    return urlsplit(url if "://" in url else f"http://{url}")
+
+
+def _version(version: str | None) -> dict[str, str]:
+    return {} if version is None else {"versionId": version}
+
+
+def _sum_of(data: bytes) -> dict[str, str]:
+    """Besides the signed hash: servers that do not look at that look at this."""
+    digest = hashlib.md5(data, usedforsecurity=False).digest()
+    return {"content-md5": b64encode(digest).decode()}

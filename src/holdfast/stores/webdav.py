@@ -1,0 +1,276 @@
+"""`webdav`: a server of files such as Nextcloud, laid out as git-annex's webdav special remote.
+
+Content goes to a temporary name first and is moved to `abc/def/KEYFILE/KEYFILE` when it is there
+whole. Small files go over several connections side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
+from urllib.parse import unquote, urlsplit
+
+from ..core import faults
+from ..core.abilities import Answer, Content, OnBytes, Stream
+from ..core.errors import HoldError
+from ..core.key import Key
+from ..core.place import Place, Presence
+from ..core.policy import DropProof, Waiver
+from ..wire.remote_urls import quote_path
+from .lanes import iter_fetched, iter_sent
+from .placing import Placing, placing_of
+from .special import Setup, SpecialRemote
+from .url_store import UrlStore
+from .webdav_client import Body, DavAnswer, DavClient
+from .words import bad_setup, check_words
+
+TEMPORARY = "git-annex-webdav-tmp-hold"
+"""The collection of ours for what is on its way; git-annex's own such names begin like it."""
+
+STALE_S = 24 * 3600
+"""What lies there so long was left by a run that was killed."""
+
+LANES = 8
+"""So many connections for small files."""
+
+LOOK_FIRST = 1 << 20
+"""A file so large is asked for before it is sent again."""
+
+_THERE_ALREADY = 405
+_NO_PARENT = frozenset((404, 409))
+
+
+class WebDav(UrlStore):
+    """Files on a WebDAV server."""
+
+    def __init__(
+        self, place: Place, base: str, placing: Placing, client: DavClient, *, cost: float = 200.0
+    ) -> None:
+        """``base`` is the URL of the collection that everything is in."""
+        super().__init__(place, self._urls, client, cost=cost)
+        self._dav = client
+        self._base = base.rstrip("/")
+        self._placing = placing
+        self._run = os.urandom(6).hex()
+        self._numbers = count()
+        self._made: set[str] = set()
+        self._ready = False
+
+    def ask(self, keys: Sequence[Key]) -> list[Answer]:
+        """Look, for each key, side by side."""
+        answers = super().ask(keys)
+        for answer in answers:
+            if answer.remark == "the server answers 401" and self._dav._login is None:
+                remark = "it asks who we are, and no user and password are known here"
+                return [Answer(Presence.UNKNOWN, remark) for _ in keys]
+        return answers
+
+    def send(self, key: Key, content: Content, progress: OnBytes) -> None:
+        """Put content under a temporary name, then move it to its own."""
+        final = self._url(self._placing.final(key))
+        if content.size >= LOOK_FIRST and self.ask([key])[0].presence is Presence.PRESENT:
+            return
+        self._get_ready()
+        temporary = f"{self._base}/{TEMPORARY}/{self._run}-{next(self._numbers)}"
+        try:
+            self._put(temporary, content, progress)
+            self._move(temporary, final)
+        except BaseException:
+            with suppress(HoldError):
+                self._dav.ask("DELETE", temporary)
+            raise
+
+    def iter_send(
+        self, items: Iterable[tuple[Key, Content]], progress: OnBytes
+    ) -> Iterator[tuple[Key, HoldError | None]]:
+        """Send contents, several at a time."""
+        self._get_ready()
+        return iter_sent(lambda key, content: self.send(key, content, progress), items, lanes=LANES)
+
+    def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
+        """Stream contents in order, small ones fetched side by side."""
+        return iter_fetched(self, keys, lanes=LANES)
+
+    def remove(self, key: Key, leave: DropProof | Waiver) -> None:
+        """Delete the collection that holds just this key."""
+        assert leave.key == key and leave.place == self.place.id
+        url = self._url(os.path.dirname(self._placing.final(key))) + "/"
+        answer = self._dav.ask("DELETE", url)
+        if answer.status not in (404, 410):
+            self._check(answer, url)
+
+    def make_ready(self) -> None:
+        """Make the collection everything is in, and see that it can be written to."""
+        self._make_base()
+        self._get_ready()
+        probe = f"{self._base}/{TEMPORARY}/{self._run}-probe"
+        self._check(self._dav.ask("PUT", probe, None, Body(4, lambda: iter([b"test"]))), probe)
+        self._check(self._dav.ask("DELETE", probe), probe)
+
+    # parts
+
+    def _url(self, path: bytes) -> str:
+        return f"{self._base}/{quote_path(path)}"
+
+    def _urls(self, keys: Sequence[Key]) -> list[list[str]]:
+        return [[self._url(path) for path in self._placing.candidates(key)] for key in keys]
+
+    def _check(self, answer: DavAnswer, url: str) -> None:
+        self._dav.check(answer, url)
+
+    def _put(self, url: str, content: Content, progress: OnBytes) -> None:
+        told = 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal told
+            progress(-told)
+            told = 0
+            for chunk in content.chunks():
+                yield chunk
+                told += len(chunk)
+                progress(len(chunk))
+
+        try:
+            self._check(self._dav.ask("PUT", url, None, Body(content.size, chunks)), url)
+        except HoldError:
+            progress(-told)
+            raise
+
+    def _move(self, source: str, final: str) -> None:
+        headers = {"Destination": final, "Overwrite": "T"}
+        parents = _parents(self._base, final)
+        self._make(parents)
+        answer = self._dav.ask("MOVE", source, headers)
+        if answer.status in _NO_PARENT:
+            # Somebody removed the last content beside it, and the collection with it.
+            self._made.difference_update(parents)
+            self._make(parents)
+            answer = self._dav.ask("MOVE", source, headers)
+        self._check(answer, final)
+
+    def _make(self, collections: Sequence[str]) -> None:
+        """Make these collections, outer ones first; what was made by us once is believed in."""
+        for depth, url in enumerate(collections):
+            if url in self._made:
+                continue
+            answer = self._dav.ask("MKCOL", url)
+            if answer.status in _NO_PARENT and depth:
+                self._made.difference_update(collections)
+                self._check(self._dav.ask("MKCOL", collections[0]), collections[0])
+                answer = self._dav.ask("MKCOL", url)
+            if answer.status not in (_THERE_ALREADY, 301):
+                self._check(answer, url)
+            if depth == 0:
+                # There are 4096 of these; of the inner ones there is one for each key.
+                self._made.add(url)
+
+    def _make_base(self) -> None:
+        parts = urlsplit(self._base)
+        names = parts.path.strip("/").split("/")
+        top = f"{parts.scheme}://{parts.netloc}"
+        chain = ["/".join([top, *names[: n + 1]]) + "/" for n in range(len(names))]
+        for start in range(len(chain) - 1, -1, -1):
+            answer = self._dav.ask("MKCOL", chain[start])
+            if answer.status in _NO_PARENT and start:
+                continue
+            if answer.status not in (_THERE_ALREADY, 301):
+                self._check(answer, chain[start])
+            for url in chain[start + 1 :]:
+                self._check(self._dav.ask("MKCOL", url), url)
+            return
+
+    def _get_ready(self) -> None:
+        """Make the collection for temporary names, once, and clean it of what the dead left."""
+        if self._ready:
+            return
+        self._placing.check_holds_keys()
+        folder = f"{self._base}/{TEMPORARY}/"
+        answer = self._dav.ask("MKCOL", folder)
+        if answer.status in _NO_PARENT:
+            detail = "the collection that everything was in is gone"
+            raise faults.UNREACHABLE(place=self.place.label, detail=detail)
+        if answer.status not in (_THERE_ALREADY, 301):
+            self._check(answer, folder)
+        else:
+            self._clean(folder)
+        self._ready = True
+
+    def _clean(self, folder: str) -> None:
+        answer = self._dav.ask("PROPFIND", folder, {"Depth": "1"})
+        if answer.status == 207:
+            for name in stale_names(answer.text, time.time() - STALE_S):
+                self._dav.ask("DELETE", folder + quote_path(name))
+
+
+def _parents(base: str, url: str) -> list[str]:
+    """The collections between the base and a file, outer ones first."""
+    names = url[len(base) + 1 :].split("/")[:-1]
+    return ["/".join([base, *names[: n + 1]]) + "/" for n in range(len(names))]
+
+
+def stale_names(listing: bytes, before: float) -> list[bytes]:
+    """Names of files in an answer to PROPFIND that were last changed before a moment."""
+    from email.utils import parsedate_to_datetime
+    from xml.etree import ElementTree
+
+    found = []
+    try:
+        responses = ElementTree.fromstring(listing).findall("{DAV:}response")
+    except ElementTree.ParseError:
+        return []
+    for response in responses:
+        href = response.findtext("{DAV:}href") or ""
+        when = response.findtext(".//{DAV:}getlastmodified") or ""
+        if href.endswith("/") or response.find(".//{DAV:}collection") is not None:
+            continue
+        with suppress(ValueError):
+            if parsedate_to_datetime(when).timestamp() < before:
+                found.append(os.fsencode(unquote(href.rpartition("/")[2])))
+    return found
+
+
+def open_store(remote: SpecialRemote) -> WebDav:
+    """The server of a special remote.
+
+    Raises:
+        PlaceUnavailableError: Its configuration names no URL.
+    """
+    url = remote.config.get("url", "")
+    if not url.startswith(("http://", "https://")):
+        raise faults.NO_WAY(place=remote.place.label, kind="webdav without a url")
+    # Whose URL was approved by a person may be in the network of this machine.
+    approved = remote.local.get("annex-verified", "verified") == "verified"
+    addresses = "all" if approved else remote.allowed_addresses
+    client = DavClient(url, remote.credentials, allowed_addresses=addresses)
+    return WebDav(
+        remote.place, url, placing_of(remote, mixed=False), client, cost=remote.cost(200.0)
+    )
+
+
+def plan_setup(given: Mapping[str, str]) -> Setup:
+    """A new one needs ``url=``; user and password come from elsewhere.
+
+    Raises:
+        UsageError: It is missing or holds a password, or a word is not known.
+    """
+    check_words("webdav", given, ["url"])
+    if "@" in urlsplit(given["url"]).netloc:
+        detail = "a url= with a user in it would be known to all who have the data set"
+        raise bad_setup("webdav", detail)
+    return Setup(dict(given), {"annex-webdav": "true"})
+
+
+def prepare(remote: SpecialRemote) -> None:
+    """Make the collection, and see that it can be written to.
+
+    Raises:
+        AccessError: It cannot.
+    """
+    store = open_store(remote)
+    try:
+        store.make_ready()
+    finally:
+        store.close()

@@ -1,0 +1,158 @@
+"""Requests of S3: names in URLs, signatures (version 4), the few answers whose words matter. Pure.
+
+Answers are XML of which one word is wanted each time; it is looked for, never parsed as XML.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from html import escape, unescape
+from urllib.parse import quote
+
+EMPTY_SHA256 = hashlib.sha256().hexdigest()
+_REQUEST, _SERVICE, _ALGORITHM = "aws4_request", "s3", "AWS4-HMAC-SHA256"
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Who signs requests, for which region."""
+
+    access_key: str
+    secret: str = field(repr=False)
+    region: str
+    token: str | None = field(default=None, repr=False)
+
+    def headers(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        payload_sha256: str,
+        moment: str,
+    ) -> dict[str, str]:
+        """The headers of a request, its signature among them.
+
+        ``path`` is quoted, as it will be sent; ``headers`` has the host; ``moment`` is such as
+        ``20261121T231500Z``.
+        """
+        signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
+        signed |= {"x-amz-content-sha256": payload_sha256, "x-amz-date": moment}
+        if self.token:
+            signed["x-amz-security-token"] = self.token
+        names = ";".join(sorted(signed))
+        lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
+        request = "\n".join((method, path, query_of(query), lines, names, payload_sha256))
+        scope = f"{moment[:8]}/{self.region}/{_SERVICE}/{_REQUEST}"
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        key = _signing_key(self.secret, moment[:8], self.region)
+        text = "\n".join((_ALGORITHM, moment, scope, digest))
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        signed["authorization"] = (
+            f"{_ALGORITHM} Credential={self.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+        return signed
+
+
+@lru_cache(16)
+def _signing_key(secret: str, day: str, region: str) -> bytes:
+    key = b"AWS4" + secret.encode()
+    for word in (day, region, _SERVICE, _REQUEST):
+        key = hmac.digest(key, word.encode(), "sha256")
+    return key
+
+
+def quote_name(name: bytes) -> str:
+    """The name of an object as part of a path; every byte comes through."""
+    return quote(name, safe="/-_.~")
+
+
+def query_of(query: Mapping[str, str]) -> str:
+    """A query, sorted and quoted as signatures want it."""
+    pairs = ((quote(name, safe="-_.~"), quote(query[name], safe="-_.~")) for name in query)
+    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
+
+
+def word_of(body: bytes, tag: str) -> str:
+    """The text of the first element of a name; empty when there is none."""
+    found = re.search(rb"<%b(?:\s[^>]*)?>([^<]*)</%b>" % ((tag.encode(),) * 2), body)
+    return unescape(found[1].decode("utf-8", "replace")).strip() if found else ""
+
+
+def parts_document(etags: Sequence[str]) -> bytes:
+    """What completes an upload in parts."""
+    parts = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag, quote=False)}</ETag></Part>"
+        for number, etag in enumerate(etags, 1)
+    )
+    return f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+
+
+def bucket_document(region: str) -> bytes:
+    """What makes a bucket in a region; nothing where that needs no words."""
+    if region == "us-east-1":
+        return b""
+    where = f"<LocationConstraint>{escape(region)}</LocationConstraint>"
+    return f"<CreateBucketConfiguration>{where}</CreateBucketConfiguration>".encode()
+
+
+VERSIONED = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Where a bucket is: server, name, and how both make URLs."""
+
+    scheme: str
+    host: str
+    port: int
+    name: str
+    by_path: bool
+
+    @property
+    def host_header(self) -> str:
+        """Host and port as requests name them."""
+        name = self.host if self.by_path else f"{self.name}.{self.host}"
+        usual = {"http": 80, "https": 443}[self.scheme]
+        return name if self.port == usual else f"{name}:{self.port}"
+
+    def path(self, name: bytes = b"") -> str:
+        """The path of an object, or of the bucket itself."""
+        return (f"/{self.name}/" if self.by_path else "/") + quote_name(name)
+
+
+def bucket_of(config: Mapping[str, str]) -> Bucket:
+    """The bucket of a special remote, by git-annex's words for it.
+
+    Raises:
+        ValueError: The words make no sense.
+    """
+    host = config.get("host") or "s3.amazonaws.com"
+    if host == "s3.amazonaws.com" and region_of(config) != "us-east-1":
+        host = f"s3.{region_of(config)}.amazonaws.com"
+    scheme = config.get("protocol") or ("http" if config.get("port") == "80" else "https")
+    if scheme not in ("http", "https"):
+        raise ValueError(f"protocol={scheme}")
+    port = int(config.get("port") or {"http": 80, "https": 443}[scheme])
+    name = config["bucket"]
+    plain = re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) is not None
+    # An address has no names below it, and a certificate covers one level of names.
+    alone = re.fullmatch(r"[0-9.]+|\[.*\]|localhost", host) is not None
+    return Bucket(
+        scheme, host, port, name, config.get("requeststyle") == "path" or not plain or alone
+    )
+
+
+_PLACES = {"": "us-east-1", "us": "us-east-1", "eu": "eu-west-1"}
+
+
+def region_of(config: Mapping[str, str]) -> str:
+    """The region to sign for, until a bucket says otherwise."""
+    datacenter = config.get("datacenter", "")
+    return config.get("region") or _PLACES.get(datacenter.lower(), datacenter)

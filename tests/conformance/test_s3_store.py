@@ -1,0 +1,79 @@
+"""A bucket keeps the promises of places; a server's faults are told, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from holdfast.core.abilities import Store
+from holdfast.core.key import Key
+from holdfast.core.place import Place, PlaceId
+from holdfast.stores.s3 import open_store, prepare
+from holdfast.stores.special import SpecialRemote
+from holdfast.testing.store_contract import OpenStore, StoreContract, content_of, ignore
+
+PLACE = Place(PlaceId("22222222-2222-4222-8222-222222222222"), "bucket")
+
+
+class NoNotes:
+    def read(self, log: object, keys: object) -> dict[Key, bytes]:
+        return {}
+
+    def edit(self, log: object, key: Key, edit: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[int]:
+    program = shutil.which("moto_server") or str(Path(sys.executable).with_name("moto_server"))
+    if not Path(program).exists():
+        pytest.skip("moto_server is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    process = subprocess.Popen(
+        [program, "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(200):
+            with socket.socket() as asked:
+                if asked.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def remote(port: int, bucket: str, **config: str) -> SpecialRemote:
+    words = {
+        "type": "S3", "host": "127.0.0.1", "port": str(port), "protocol": "http",
+        "requeststyle": "path", "bucket": bucket, "partsize": "5MiB", **config,
+    }  # fmt: skip
+    return SpecialRemote(
+        PLACE, words, {}, b"", NoNotes(), lambda: ("ACCESSKEYOFATEST", "secret"),
+        allowed_addresses="127.0.0.1",
+    )  # fmt: skip
+
+
+class TestS3(StoreContract):
+    @pytest.fixture
+    def open_store(self, server: int, request: pytest.FixtureRequest) -> OpenStore:
+        def make(contents: Mapping[Key, bytes]) -> Store:
+            there = remote(
+                server, f"bucket-{abs(hash(request.node.name))}", fileprefix="some/where/"
+            )
+            prepare(there)
+            store = open_store(there)
+            for key, data in contents.items():
+                store.send(key, content_of(key, data), ignore)  # type: ignore[attr-defined]
+            return store  # type: ignore[return-value]
+
+        return make

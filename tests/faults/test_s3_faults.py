@@ -1,0 +1,324 @@
+"""A bucket whose server is busy, cuts, lies about ranges or refuses: nothing wrong, nothing told."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from holdfast.core.errors import (
+    AccessError,
+    HoldError,
+    IntegrityError,
+    PlaceUnavailableError,
+    RemoteProtocolError,
+)
+from holdfast.core.key import Key
+from holdfast.core.place import Place, PlaceId, Presence
+from holdfast.stores import s3_client
+from holdfast.stores.s3 import S3
+from holdfast.stores.special import SpecialRemote
+from holdfast.testing.store_contract import content_of, ignore, key_of
+
+PLACE = Place(PlaceId("33333333-3333-4333-8333-333333333333"), "bucket")
+CREDENTIALS = ("AKIAOFATESTABCDEF", "the-secret-of-a-test")
+DATA = bytes(range(256)) * 4000
+KEY = key_of(DATA)
+LARGE = bytes(range(250)) * 60_000
+"""Three parts of 5 MiB, the last one short."""
+
+
+@dataclass
+class Server:
+    """An S3 server in a few lines, and how it misbehaves: each answer is asked of ``trouble``."""
+
+    port: int = 0
+    objects: dict[str, bytes] = field(default_factory=dict)
+    parts: dict[int, bytes] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    trouble: list[Callable[[http.server.BaseHTTPRequestHandler], bool]] = field(
+        default_factory=list
+    )
+    ignores_ranges: bool = False
+    part_with_200: bool = False
+    cut_at: int | None = None
+
+
+def handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None: ...
+
+        def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def answer(self) -> None:
+            size = int(self.headers.get("Content-Length") or 0)
+            data = self.rfile.read(size)
+            server.asked.append(f"{self.command} {self.path}")
+            if server.trouble and server.trouble.pop(0)(self):
+                return
+            path, _, query = self.path.partition("?")
+            getattr(self, f"on_{self.command.lower()}")(path, query, data)
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815
+
+        def on_get(self, path: str, query: str, data: bytes) -> None:
+            content = server.objects.get(path)
+            if content is None:
+                self.reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
+                return
+            wanted = self.headers.get("Range")
+            if wanted is None or server.ignores_ranges:
+                self.send(content)
+                return
+            first = int(wanted.removeprefix("bytes=").rstrip("-"))
+            said = f"bytes {first}-{len(content) - 1}/{len(content)}"
+            self.reply(200 if server.part_with_200 else 206, content[first:], Content_Range=said)
+
+        def send(self, content: bytes) -> None:
+            if server.cut_at is None:
+                self.reply(200, content)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: server.cut_at])
+            self.close_connection = True
+
+        def on_head(self, path: str, query: str, data: bytes) -> None:
+            content = server.objects.get(path)
+            self.reply(404) if content is None else self.reply(200, content)
+
+        def on_put(self, path: str, query: str, data: bytes) -> None:
+            if "partNumber" in query:
+                number = int(query.partition("partNumber=")[2].partition("&")[0])
+                server.parts[number] = data
+                self.reply(200, ETag=f'"{number}"')
+                return
+            server.objects[path] = data
+            self.reply(200)
+
+        def on_post(self, path: str, query: str, data: bytes) -> None:
+            if query.startswith("uploads"):
+                self.reply(200, b"<X><UploadId>up</UploadId></X>")
+                return
+            server.objects[path] = b"".join(part for _, part in sorted(server.parts.items()))
+            server.parts.clear()
+            self.reply(200, b"<Done/>")
+
+        def on_delete(self, path: str, query: str, data: bytes) -> None:
+            if "uploadId" in query:
+                server.parts.clear()
+            else:
+                server.objects.pop(path, None)
+            self.reply(204)
+
+    return Handler
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler_of(made)) as listening:
+        made.port = listening.server_address[1]
+        listening.daemon_threads = True
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield made
+        listening.shutdown()
+        thread.join()
+
+
+class NoNotes:
+    def read(self, log: object, keys: object) -> dict[Key, bytes]:
+        return {}
+
+    def edit(self, log: object, key: Key, edit: object) -> None: ...
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was waited between tries; no test waits."""
+    found: list[float] = []
+    made = s3_client.S3Client.__init__
+
+    def begin(self: s3_client.S3Client, *given: object, **more: object) -> None:
+        made(self, *given, sleep=found.append, **more)  # type: ignore[arg-type, misc]
+
+    monkeypatch.setattr(s3_client.S3Client, "__init__", begin)
+    return found
+
+
+@pytest.fixture
+def store(server: Server, waits: list[float]) -> Iterator[S3]:
+    config = {
+        "host": "127.0.0.1", "port": str(server.port), "protocol": "http", "bucket": "bucket",
+        "partsize": "5MiB",
+    }  # fmt: skip
+    made = S3(
+        SpecialRemote(
+            PLACE, config, {}, b"", NoNotes(), lambda: CREDENTIALS, allowed_addresses="127.0.0.1"
+        )
+    )
+    yield made
+    made.close()
+
+
+def busy(status: int, **headers: str) -> Callable[[http.server.BaseHTTPRequestHandler], bool]:
+    def act(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        handler.reply(status, b"<Error><Code>SlowDown</Code></Error>", **headers)  # type: ignore[attr-defined]
+        return True
+
+    return act
+
+
+def hang_up(handler: http.server.BaseHTTPRequestHandler) -> bool:
+    handler.close_connection = True
+    handler.connection.close()
+    return True
+
+
+def fine(handler: http.server.BaseHTTPRequestHandler) -> bool:
+    return False
+
+
+def name_of(key: Key) -> str:
+    return f"/bucket/{key.text}"
+
+
+def test_a_busy_server_is_asked_again_after_as_long_as_it_says(
+    server: Server, store: S3, waits: list[float]
+) -> None:
+    server.trouble = [busy(429, Retry_After="7"), busy(503), busy(500)]
+    store.send(KEY, content_of(KEY, DATA), ignore)
+    assert server.objects[name_of(KEY)] == DATA
+    assert waits[0] == 7
+    assert len(waits) == 3
+
+
+def test_a_server_that_stays_busy_is_given_up(server: Server, store: S3) -> None:
+    server.trouble = [busy(503)] * 9
+    with pytest.raises(PlaceUnavailableError):
+        store.send(KEY, content_of(KEY, DATA), ignore)
+    assert len(server.asked) == 5
+
+
+def test_nobody_waits_for_an_hour(server: Server, store: S3, waits: list[float]) -> None:
+    server.trouble = [busy(429, Retry_After="3600")]
+    with pytest.raises(PlaceUnavailableError, match="does not answer"):
+        store.send(KEY, content_of(KEY, DATA), ignore)
+    assert waits == []
+
+
+def test_a_connection_that_ends_is_opened_anew(server: Server, store: S3) -> None:
+    server.trouble = [hang_up, fine, hang_up]
+    for data in (DATA, DATA + b"!"):
+        store.send(key_of(data), content_of(key_of(data), data), ignore)
+    assert server.objects[name_of(KEY)] == DATA
+
+
+def test_a_large_object_goes_in_parts_some_of_them_twice(server: Server, store: S3) -> None:
+    key = key_of(LARGE)
+    server.trouble = [fine, busy(500), hang_up]
+    store.send(key, content_of(key, LARGE), ignore)
+    assert server.objects[name_of(key)] == LARGE
+
+
+def test_an_upload_that_was_completed_though_nobody_heard_of_it_is_complete(
+    server: Server, store: S3
+) -> None:
+    def complete_in_silence(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        if handler.command != "POST" or "uploadId" not in handler.path:
+            server.trouble.insert(0, complete_in_silence)
+            return False
+        server.objects[name_of(key)] = LARGE
+        server.trouble.insert(0, busy(404))
+        return hang_up(handler)
+
+    key = key_of(LARGE)
+    server.trouble = [complete_in_silence]
+    store.send(key, content_of(key, LARGE), ignore)
+    assert server.objects[name_of(key)] == LARGE
+
+
+def test_nothing_is_seen_of_a_large_object_that_is_not_what_its_key_names(
+    server: Server, store: S3
+) -> None:
+    key = key_of(LARGE)
+    with pytest.raises(IntegrityError):
+        store.send(key, content_of(key, LARGE[:-1] + b"!"), ignore)
+    assert (server.objects, server.parts) == ({}, {})
+    assert server.asked[-1].startswith("DELETE")
+
+
+def test_a_part_that_cannot_be_sent_ends_the_upload(server: Server, store: S3) -> None:
+    key = key_of(LARGE)
+    server.trouble = [fine, *[busy(503)] * 40]
+    with pytest.raises(PlaceUnavailableError):
+        store.send(key, content_of(key, LARGE), ignore)
+    assert server.objects == {}
+
+
+@pytest.mark.parametrize("offset", [1, 5000, len(DATA) - 1, len(DATA)])
+@pytest.mark.parametrize("how", ["ignores_ranges", "part_with_200", "as it should"])
+def test_a_range_is_what_the_server_really_sends(
+    server: Server, store: S3, how: str, offset: int
+) -> None:
+    server.objects[name_of(KEY)] = DATA
+    if hasattr(server, how):
+        setattr(server, how, True)
+    with store.open_content(KEY, offset) as stream:
+        assert b"".join(stream.chunks) == DATA[stream.offset :]
+        assert stream.size in (None, len(DATA))
+
+
+def test_content_that_breaks_off_is_no_content(server: Server, store: S3) -> None:
+    server.objects[name_of(KEY)] = DATA
+    server.cut_at = 100_000
+    with pytest.raises(PlaceUnavailableError), store.open_content(KEY) as stream:
+        list(stream.chunks)
+
+
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "ExpiredToken", "InvalidAccessKeyId"])
+def test_credentials_that_are_refused_are_told_of_but_not_told(
+    server: Server, store: S3, code: str
+) -> None:
+    def refuse(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        body = f"<Error><Code>{code}</Code><K>{CREDENTIALS}</K></Error>".encode()
+        handler.reply(403 if code != "ExpiredToken" else 400, body)  # type: ignore[attr-defined]
+        return True
+
+    server.trouble = [refuse]
+    with pytest.raises(AccessError) as found:
+        store.send(KEY, content_of(KEY, DATA), ignore)
+    assert code in told(found.value)
+    assert not any(secret in told(found.value) for secret in CREDENTIALS)
+    server.trouble = [refuse]
+    answer = store.ask([KEY])[0]
+    assert answer.presence is Presence.UNKNOWN
+    assert not any(secret in answer.remark for secret in CREDENTIALS)
+
+
+def test_nonsense_is_told_as_such(server: Server, store: S3) -> None:
+    def shout(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        handler.wfile.write(b"SSH-2.0-OpenSSH\r\n\r\n")
+        return hang_up(handler)
+
+    server.trouble = [shout] * 9
+    with pytest.raises((RemoteProtocolError, PlaceUnavailableError)):
+        store.send(KEY, content_of(KEY, DATA), ignore)
+
+
+def told(error: HoldError) -> str:
+    return " ".join(error.as_record().values()) + repr(error) + repr(error.__cause__)

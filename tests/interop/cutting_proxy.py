@@ -1,0 +1,66 @@
+"""A TCP proxy on loopback that cuts one connection in the middle, once, and counts what passes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+
+
+class CuttingProxy:
+    """Use it in a ``with`` block; `cut_up` and `cut_down` say after how many bytes to cut."""
+
+    def __init__(self, target_port: int) -> None:
+        self.cut_up: int | None = None
+        self.cut_down: int | None = None
+        self.up = self.down = 0
+        self._target_port = target_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    def count_anew(self) -> None:
+        """Cut no more, and count from nothing."""
+        self.cut_up = self.cut_down = None
+        self.up = self.down = 0
+
+    def __enter__(self) -> CuttingProxy:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for opened in [self._listener, *self._sockets]:
+            opened.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target_port))
+                self._sockets += [client, server]
+                for source, sink, way in ((client, server, "up"), (server, client, "down")):
+                    threading.Thread(
+                        target=self._pump, args=(source, sink, way), daemon=True
+                    ).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, way: str) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 14):
+                setattr(self, way, getattr(self, way) + len(data))
+                limit = getattr(self, f"cut_{way}")
+                if limit is not None and getattr(self, way) > limit:
+                    setattr(self, f"cut_{way}", None)
+                    for end in (source, sink):
+                        end.shutdown(socket.SHUT_RDWR)
+                    return
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
