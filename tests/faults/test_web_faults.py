@@ -167,6 +167,26 @@ def test_an_endless_answer_ends_when_there_is_no_room(tmp_path: Path, server: Ly
     assert list((tmp_path / "parts").iterdir()) == []
 
 
+def test_a_password_of_a_strange_scheme_is_not_shown(dataset: Dataset) -> None:
+    (outcome,) = iter_addurl(dataset, ["ftp://ada:s3cret@example.org/a"])
+    assert not outcome.good
+    assert "s3cret" not in repr(outcome.as_record())
+
+
+def test_what_a_killed_run_left_is_taken_in_where_others_are_skipped(
+    dataset: Dataset, server: LyingServer
+) -> None:
+    url = f"{server.url}/a.txt"
+    list(iter_addurl(dataset, [url]))
+    git(dataset, "reset", "-q", "--soft", "HEAD~1")
+    git(dataset, "rm", "-q", "--cached", "a.txt")
+    git(dataset, "update-ref", "refs/heads/git-annex", "git-annex~1")
+    dataset.forget()
+    (outcome,) = iter_addurl(dataset, [url], if_exists="skip")
+    assert outcome.good
+    assert git(dataset, "ls-files", "a.txt") == "a.txt\n"
+
+
 # tables
 
 
