@@ -30,13 +30,14 @@ from holdfast.core.key import Key, hash_dir_lower
 from holdfast.core.place import Place, PlaceId
 from holdfast.dataset.packs import sync_file_system
 from holdfast.stores.packed import BATCH_BYTES, BATCH_FILES, PackedStore
-from holdfast.stores.packed_ground import PACK_SIZE, make_store
+from holdfast.stores.packed_marker import PACK_SIZE, make_store
 from holdfast.transfer.outgoing import LocalContent
 
 SCALES = {"small": ((5_000, 4096), (16, 4 << 20)), "full": ((100_000, 4096), (256, 4 << 20))}
 WAYS = ("packed", "plain", "floor")
 PLACE = Place(PlaceId("8c0a2b1e-0000-4000-8000-000000000001"), "packed")
 Item = tuple[Key, bytes]
+Times = dict[tuple[str, str], list[tuple[float, float, int]]]
 
 
 def put_packed(folder: Path, items: list[Item]) -> None:
@@ -128,8 +129,8 @@ def write_items(tree: Path, listing: Path) -> None:
     listing.write_bytes(b"".join(lines))
 
 
-def measure(verb: str, way: str, folder: Path, listing: Path) -> tuple[float, int]:
-    """Seconds, without the start of Python, and the peak memory in bytes."""
+def measure(verb: str, way: str, folder: Path, listing: Path) -> tuple[float, float, int]:
+    """Seconds and seconds of the processor, without the start of Python; peak memory in bytes."""
     words = [sys.executable, __file__, "--do", verb, way, str(folder), str(listing)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -137,21 +138,22 @@ def measure(verb: str, way: str, folder: Path, listing: Path) -> tuple[float, in
     _, code, usage = os.wait4(process.pid, 0)
     process.returncode = code
     assert not code, told
-    return float(told), usage.ru_maxrss * 1024
+    wall_s, cpu_s = map(float, told.split())
+    return wall_s, cpu_s, usage.ru_maxrss * 1024
 
 
 def do(verb: str, way: str, folder: str, listing: str) -> None:
     items = read_items(Path(listing))
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     globals()[f"{verb}_{way}"](Path(folder), items)
-    print(time.perf_counter() - began)
+    print(time.perf_counter() - began, time.process_time() - cpu_began)
 
 
 def bench(base: Path, count: int, size: int, rounds: int) -> None:
     tree, listing = base / "tree", base / "listing"
     machine.make_files(tree, count, size, seed=1)
     write_items(tree, listing)
-    times: dict[tuple[str, str], list[tuple[float, int]]] = {}
+    times: Times = {}
     entries = {}
     for _ in range(rounds):
         for way in WAYS:
@@ -168,14 +170,16 @@ def bench(base: Path, count: int, size: int, rounds: int) -> None:
 
 
 def _row(
-    name: str, verb: str, times: dict[tuple[str, str], list[tuple[float, int]]], size: int,
+    name: str, verb: str, times: Times, size: int,
     entries: dict[str, int],
 ) -> str:  # fmt: skip
-    packed, plain, floor = (statistics.median(s for s, _ in times[verb, way]) for way in WAYS)
-    memory = max(rss for _, rss in times[verb, "packed"])
+    packed, plain, floor = (statistics.median(s for s, _, _ in times[verb, way]) for way in WAYS)
+    cpu = [statistics.median(s for _, s, _ in times[verb, way]) for way in WAYS]
+    memory = max(rss for _, _, rss in times[verb, "packed"])
     cells = [
         name, f"{packed:.2f} s", f"{size / packed / 1e6:.0f} MB/s", f"{plain:.2f} s",
         f"{floor:.2f} s", f"{plain / packed:.2f}", f"{floor / packed:.2f}",
+        f"{cpu[1] / cpu[0]:.2f}", f"{cpu[2] / cpu[0]:.2f}",
         f"{memory / 1e6:.0f} MB", f"{entries['packed']:,}", f"{entries['plain']:,}",
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
@@ -201,6 +205,8 @@ def main() -> None:
             "plain",
             "floor",
             "× plain",
+            "× floor",
+            "CPU: × plain",
             "× floor",
             "memory",
             "entries",

@@ -17,6 +17,7 @@ from holdfast.core.abilities import Store
 from holdfast.core.errors import NotFoundError, PolicyError, UsageError
 from holdfast.core.key import Key, encode_file_name, hash_dir_lower, hash_dir_mixed
 from holdfast.core.place import Place, PlaceId, Presence
+from holdfast.stores import external
 from holdfast.stores.external_program import Patience
 from holdfast.stores.external_store import ExternalStore
 from holdfast.stores.special import SpecialRemote
@@ -215,3 +216,12 @@ def test_programs_that_were_killed_while_they_had_nothing_to_do_are_replaced(
     answers = store.ask([MISSING] * 3)
     assert [answer.presence for answer in answers] == [Presence.ABSENT] * 3
     assert len(pids(store)) == 1
+
+
+def test_the_words_of_a_program_are_listed_where_it_lists_them() -> None:
+    pytest.importorskip("annexremote", reason="the package annexremote is not installed")
+    path = os.pathsep.join((str(PROGRAMS), str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = {**os.environ, "PATH": path}
+    words = external.list_words("shelf", environment)
+    assert words == {"folder": "where content is kept", "how": "how it fails"}
+    assert external.list_words("jobs", environment) is None

@@ -6,17 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import pytest
 
-from holdfast.core.place import Place, PlaceId
-from holdfast.dataset.config import append_settings
-from holdfast.dataset.ledger_write import record
-from holdfast.dataset.repository import Repository
-from holdfast.stores import packed
-from holdfast.stores.special import SpecialRemote
+from holdfast.api.datasets import open_dataset
+from holdfast.api.special_setup import set_up_special
 
 COUNT = 40
 
@@ -42,15 +37,11 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def add_place(main: Path, folder: Path) -> None:
-    """What setting it up writes: the ledger for all clones, git's configuration for this one."""
-    setup = packed.plan_setup({"directory": str(folder), "packsize": "1mib"})
-    place = Place(PlaceId(str(uuid.uuid4())), "pack")
-    words = " ".join(f"{name}={value}" for name, value in {"name": "pack", **setup.config}.items())
-    line = f"{place.id} {words} timestamp=1700000000s\n".encode()
-    record(Repository(os.fsencode(main)), [(b"remote.log", lambda before: before + line)])
-    settings = [("annex-uuid", place.id), *setup.local.items()]
-    append_settings(os.fsencode(main / ".git/config"), [("remote.pack", settings)])
-    packed.prepare(SpecialRemote(place, setup.config, setup.local, b"", None))  # type: ignore[arg-type]
+    words = {"type": "packed", "directory": str(folder), "packsize": "1mib", "encryption": "none"}
+    with open_dataset(str(main)) as dataset:
+        set_up = set_up_special(dataset, "pack", words)
+        # What git-annex can have of it.
+        assert set_up.config["type"] == "external" and set_up.config["externaltype"] == "holdfast"
 
 
 def test_content_goes_to_a_packed_store_is_dropped_here_and_comes_back(dataset: Path) -> None:

@@ -12,7 +12,7 @@ from holdfast.core.abilities import Readable
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId
 from holdfast.stores.packed import PackedStore
-from holdfast.stores.packed_ground import make_store
+from holdfast.stores.packed_marker import make_store
 from holdfast.testing.store_contract import OpenStore, StoreContract, content_of, ignore
 
 PLACE = Place(PlaceId("8c0a2b1e-0000-4000-8000-000000000001"), "there")

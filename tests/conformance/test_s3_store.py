@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -64,12 +65,16 @@ def remote(port: int, bucket: str, **config: str) -> SpecialRemote:
 
 
 class TestS3(StoreContract):
+    more: ClassVar[Mapping[str, str]] = {}
+
     @pytest.fixture
     def open_store(self, server: int, request: pytest.FixtureRequest) -> OpenStore:
         def make(contents: Mapping[Key, bytes]) -> Store:
-            there = remote(
-                server, f"bucket-{abs(hash(request.node.name))}", fileprefix="some/where/"
-            )
+            bucket = f"bucket-{abs(hash(request.node.nodeid))}"
+            more = {
+                name: text.format(port=server, bucket=bucket) for name, text in self.more.items()
+            }
+            there = remote(server, bucket, fileprefix="some/where/", **more)
             prepare(there)
             store = open_store(there)
             for key, data in contents.items():
@@ -77,3 +82,10 @@ class TestS3(StoreContract):
             return store  # type: ignore[return-value]
 
         return make
+
+
+class TestS3ThatAnybodyMayRead(TestS3):
+    more: ClassVar[Mapping[str, str]] = {
+        "publicurl": "http://127.0.0.1:{port}/{bucket}",
+        "public": "yes",
+    }

@@ -11,11 +11,11 @@ import pytest
 
 from holdfast.core.abilities import Readable, Store
 from holdfast.core.key import Key
-from holdfast.core.place import Place, PlaceId
+from holdfast.core.place import Place, PlaceId, Presence
 from holdfast.stores import directory, rclone, rsync, webdav
 from holdfast.stores.special import SpecialRemote
 from holdfast.testing.rclone_server import PASSWORD, USER, WebDavServer, find_rclone
-from holdfast.testing.store_contract import OpenStore, StoreContract, content_of, ignore
+from holdfast.testing.store_contract import OpenStore, StoreContract, content_of, ignore, key_of
 
 PLACE = Place(PlaceId("8c0a2b1e-0000-4000-8000-000000000002"), "there")
 
@@ -101,3 +101,56 @@ class TestRclone(StoreContract):
         yield make
         for store in opened:
             store.close()
+
+
+@pytest.mark.parametrize("kind", ["directory", "rsync", "webdav", "rclone"])
+def test_a_chunk_has_the_size_of_the_chunk(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = find_rclone()
+    if kind == "directory":
+        store: Store = directory.open_store(
+            remote(tmp_path, {}, {"annex-directory": str(tmp_path)})
+        )
+    elif kind == "rsync":
+        if shutil.which("rsync") is None:
+            pytest.skip("rsync is not on PATH")
+        store = rsync.open_store(remote(tmp_path, {"rsyncurl": f"{tmp_path}/far"}, {}))
+    elif kind == "webdav":
+        server: WebDavServer = request.getfixturevalue("dav")
+        where = remote(
+            tmp_path, {"url": f"{server.url}/chunks"}, {}, credentials=lambda: (USER, PASSWORD)
+        )
+        webdav.prepare(where)
+        store = webdav.open_store(where)
+    else:
+        if program is None:
+            pytest.skip("rclone is neither beside python nor on PATH")
+        monkeypatch.setenv("PATH", str(Path(program).parent), prepend=":")
+        monkeypatch.setenv("RCLONE_CONFIG_FAR_TYPE", "alias")
+        monkeypatch.setenv("RCLONE_CONFIG_FAR_REMOTE", str(tmp_path))
+        store = rclone.open_store(remote(tmp_path, {"rcloneremotename": "far"}, {}))
+    whole = key_of(b"0123456789")
+    first, last = (Key(whole.replace(b"--", b"-S6-C%d--" % n, 1)) for n in (1, 2))
+    for key, data in ((first, b"012345"), (last, b"6789")):
+        store.send(key, _Given(tmp_path, data), ignore)
+        with store.open_content(key) as stream:
+            assert b"".join(stream.chunks) == data
+    assert [a.presence for a in store.ask([first, last])] == [Presence.PRESENT] * 2
+    store.close()
+
+
+class _Given:
+    """Content that nobody checks, as a part of some is."""
+
+    def __init__(self, folder: Path, data: bytes) -> None:
+        self.size = len(data)
+        self._data = data
+        self._file = folder / f"given-{len(data)}"
+
+    def chunks(self, offset: int = 0) -> Iterator[bytes]:
+        yield self._data[offset:]
+
+    def path(self) -> bytes:
+        self._file.write_bytes(self._data)
+        return bytes(self._file)

@@ -16,8 +16,9 @@ from packed_driver import PACK_SIZE, content
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId, Presence
 from holdfast.stores.packed import PackedStore
-from holdfast.stores.packed_ground import Ground, make_store
+from holdfast.stores.packed_ground import Ground
 from holdfast.stores.packed_index import index_paths
+from holdfast.stores.packed_marker import make_store
 from holdfast.stores.packed_verify import iter_verify
 
 PLACE = Place(PlaceId("8c0a2b1e-0000-4000-8000-000000000001"), "there")

@@ -26,9 +26,10 @@ from holdfast.core.policy import Waiver
 from holdfast.stores import packed
 from holdfast.stores.packed import PackedStore
 from holdfast.stores.packed_compaction import iter_compact
-from holdfast.stores.packed_ground import Ground, make_store
+from holdfast.stores.packed_ground import Ground
 from holdfast.stores.packed_index import PackIndex, index_paths
 from holdfast.stores.packed_locks import COMPACTING
+from holdfast.stores.packed_marker import make_store
 from holdfast.stores.packed_verify import describe, iter_verify
 from holdfast.testing.store_contract import content_of, ignore, key_of
 from holdfast.wire.packed import PACK_START, write_small
@@ -445,6 +446,31 @@ def test_on_a_full_disk_what_was_told_is_there_and_the_rest_is_not(
     assert 150 < len(told) < 420
     assert readable(folder, told) == {key: contents[key] for key in told}
     assert not verify(folder)
+
+
+def test_on_a_full_disk_compaction_gives_back_what_was_removed_and_all_is_read(
+    mount: Callable[..., Path], tmp_path: Path
+) -> None:
+    disk = mount("disk", "-t", "tmpfs", "-o", "size=4m", "none")
+    folder, contents = made(disk / "store", 1 << 19), some(100, size=10_000)
+    send(folder, contents)
+    keys = list(contents)
+    remove(folder, keys[:60])
+    # What a killed writer has left cannot be told to the index now.
+    with open(packs(folder)[-1], "ab") as file:
+        file.write(b"HfR1 and so on")
+    with pytest.raises(OSError), open(disk / "ballast", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    assert readable(folder, keys) == {key: contents[key] for key in keys[60:]}
+    before = sum(pack.stat().st_size for pack in packs(folder))
+    assert {type(outcome.error) for outcome in compact(folder, 1 << 19)} <= {PlaceFullError}
+    # A little room for the index and for removals that still count is all it needs.
+    os.truncate(disk / "ballast", (disk / "ballast").stat().st_size - 100_000)
+    wrong = [outcome for outcome in compact(folder, 1 << 19) if not outcome.good]
+    assert not wrong, wrong
+    assert sum(pack.stat().st_size for pack in packs(folder)) < before - 400_000
+    assert readable(folder, keys) == {key: contents[key] for key in keys[60:]}
 
 
 @pytest.mark.parametrize("index", ["kept", "lost"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tarfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,8 +137,6 @@ def test_a_place_that_hold_set_up_is_one_for_git_annex(
 def test_a_place_of_ours_inside_is_used_without_its_program(
     tools: Tools, bench: Path, study: Path
 ) -> None:
-    if find_spec("holdfast.stores.directory") is None:
-        pytest.skip("there is no store for directory remotes yet")
     write_program(bench / "bin")
     path = f"{bench / 'bin'}{os.pathsep}{tools.environment['PATH']}"
     tools.hold(

@@ -5,6 +5,7 @@ Trees that git-annex exported are read, too.
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -114,8 +115,6 @@ def test_what_git_annex_stored_is_read_and_dropped_by_us(
     told = bench.hold("get", "--from", "far")
     assert {record["status"] for record in told} == {"ok"}
     assert bench.has_all()
-    bench.hold("drop", "small.txt")
-    bench.hold("get", "small.txt")
     told = bench.hold("drop", "--from", "far", "small.txt", "big.dat")
     assert [record["status"] for record in told] == ["ok", "ok"]
     bench.annex("fsck", "--fast", "--from", "far")
@@ -136,8 +135,6 @@ def test_what_we_stored_is_read_checked_and_dropped_by_git_annex(
     assert bench.has_all()
     bench.annex("drop", "--from", "far", ".")
     assert not [path for path in bench.kept_in.rglob("SHA256E-*") if path.is_file()]
-    told = bench.hold("get", "--from", "far")
-    assert bench.has_all()
 
 
 @pytest.mark.parametrize("kind", ["rsync", "webdav"])
@@ -181,3 +178,19 @@ def test_contents_are_not_sent_one_by_one_to_a_place_that_holds_a_tree(
     told = bench.hold("copy", "--to", "far", "small.txt", exits=4)
     assert "H337" in str(told)
     assert list(bench.kept_in.iterdir()) == []
+
+
+def test_rsync_goes_by_ssh_where_its_address_says_so(
+    make_bench: Callable[[str], Bench], ssh_command: str, tmp_path: Path
+) -> None:
+    bench = make_bench("rsync")
+    far = tmp_path / "far away"
+    words = ["type=rsync", f"rsyncurl={getpass.getuser()}@127.0.0.1:{far}", "encryption=none"]
+    bench.environment["RSYNC_RSH"] = ssh_command
+    bench.hold("siblings", "add", "far", *words)
+    told = bench.hold("copy", "--to", "far")
+    assert {record["status"] for record in told} == {"ok"}
+    assert len([path for path in far.rglob("SHA256E-*") if path.is_file()]) == len(FILES)
+    bench.drop_here()
+    bench.hold("get", "--from", "far")
+    assert bench.has_all()

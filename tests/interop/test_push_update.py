@@ -170,3 +170,34 @@ def test_a_work_tree_gets_the_version_beside_its_branch(
     tools.hold(work, "update")
     assert (work / "new.dat").read_bytes() == b"new"
     tools.settled(work)
+
+
+def test_three_levels_are_pushed_and_datalad_gets_them_all(
+    tools: Tools, here: Path, tmp_path: Path
+) -> None:
+    middle, inner = here / "middle", here / "middle/inner"
+    tools.hold(here, "create", "-d", ".", "--profile", "all-annexed", "middle")
+    tools.hold(middle, "create", "-d", ".", "--profile", "all-annexed", "inner")
+    for folder in (middle, inner):
+        tools.write(folder, {"deep.dat": folder.name.encode()})
+    tools.hold(here, "save", "-r", "-m", "all of it")
+    hubs = tmp_path / "hubs"
+    for folder in (here, middle, inner):
+        hub = hubs / folder.relative_to(here)
+        tools.git(here, "init", "-q", "--bare", hub)
+        tools.hold(folder, "siblings", "add", "hub", hub)
+    tools.hold(here, "push", "-r", "--to", "hub")
+    clone = tools.clone("datalad", hubs, tmp_path / "clone")
+    shutil.move(here, tmp_path / "away")
+    tools.datalad(clone, "get", "-r", ".")
+    assert (clone / "a.dat").read_bytes() == FILES["a.dat"]
+    assert (clone / "middle/deep.dat").read_bytes() == b"middle"
+    assert (clone / "middle/inner/deep.dat").read_bytes() == b"inner"
+    tools.write(clone, {"middle/inner/more.dat": b"more"})
+    tools.datalad(clone, "save", "-r", "-m", "more")
+    tools.datalad(clone, "push", "-r", "--to", "origin")
+    away = tmp_path / "away"
+    tools.hold(away, "update", "-r")
+    tools.hold(away, "get", "-r")
+    assert (away / "middle/inner/more.dat").read_bytes() == b"more"
+    assert tools.hold(away, "status", "-r", "--json").records() == []

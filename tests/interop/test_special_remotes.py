@@ -49,7 +49,6 @@ USER, SECRET = "AKIAOFATESTABCDEF", "secret/of+a/test"
 CHUNKS = ["chunk=300kB"]
 WAYS = [
     pytest.param("none", CHUNKS, id="chunks"),
-    pytest.param("shared", [], id="shared"),
     pytest.param("shared", CHUNKS, id="shared, chunks"),
     pytest.param("hybrid", CHUNKS, id="hybrid, chunks"),
     pytest.param("pubkey", [], id="pubkey"),
@@ -267,7 +266,7 @@ def test_a_bucket_of_another_place_is_refused(tools: Tools, folder: Path, s3_por
     assert "name=ours" not in tools.git(folder, "show", "git-annex:remote.log").text
 
 
-@pytest.mark.parametrize("scheme", ["none", "shared", "hybrid"])
+@pytest.mark.parametrize("scheme", ["none", "hybrid"])
 def test_embedded_credentials_serve_a_clone_that_has_no_others(
     tools: Tools,
     folder: Path,
@@ -426,10 +425,12 @@ def test_a_change_that_comes_through_the_ledger_is_not_believed(
     assert any((bench / "place").iterdir())
 
 
-def test_a_public_export_with_versions_is_read_with_credentials(
-    tools: Tools, folder: Path, s3_port: int
+@pytest.mark.parametrize("versions", ["yes", "no"])
+def test_an_export_is_read_with_credentials(
+    tools: Tools, folder: Path, s3_port: int, versions: str
 ) -> None:
-    words = [*words_of_s3(s3_port, "versions"), "exporttree=yes", "versioning=yes"]
+    more = ["exporttree=yes", f"versioning={versions}", "fileprefix=top/"]
+    words = [*words_of_s3(s3_port, f"versions-{versions}"), *more]
     tools.annex(folder, "initremote", "-q", "theirs", *words, "encryption=none")
     tools.annex(folder, "export", "-q", "main", "--to", "theirs")
     drop_here(tools, folder)

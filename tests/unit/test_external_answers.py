@@ -7,15 +7,16 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from holdfast_program import add_directory_kind
 
 from holdfast.core.errors import RemoteProtocolError, UsageError
-from holdfast.core.place import WEB, Place, PlaceId
+from holdfast.core.key import Key
+from holdfast.core.place import WEB, Place, PlaceId, Presence
 from holdfast.stores import external, holdfast_kind
 from holdfast.stores.external_answers import Answers
 from holdfast.stores.special import KINDS, SpecialRemote
 from holdfast.testing.memory_notes import MemoryNotes
-from holdfast.testing.store_contract import key_of
+from holdfast.testing.store_contract import ignore, key_of
+from holdfast.transfer.to_file import content_at
 from holdfast.wire import branch_paths, logs
 from holdfast.wire.external_remote import say
 from holdfast.wire.logs import LocationState
@@ -103,7 +104,6 @@ def inner(folder: Path, **words: str) -> SpecialRemote:
 def test_a_place_of_ours_is_opened_without_its_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_directory_kind()
     monkeypatch.setenv("PATH", "")
     folder = str(tmp_path / "store")
     remote = inner(tmp_path, store="directory", directory=folder)
@@ -115,7 +115,6 @@ def test_a_place_of_ours_is_opened_without_its_program(
 
 
 def test_its_words_are_those_of_the_kind_inside() -> None:
-    add_directory_kind()
     words = {"externaltype": "holdfast", "store": "directory", "directory": "/a/b", "name": "x"}
     assert external.plan_setup(words).config == words
     for wrong in (
@@ -134,10 +133,26 @@ def test_no_word_stands_for_a_kind_that_nobody_has() -> None:
 
 
 def test_credentials_are_found_where_git_annex_keeps_them_for_the_program(tmp_path: Path) -> None:
-    add_directory_kind()
     remote = inner(tmp_path, store="directory", directory="/a")
     creds = tmp_path / "annex" / "creds"
     creds.mkdir(parents=True)
     (creds / "u-1-holdfastcreds").write_text("ada\nopen sesame\n")
     _, within = holdfast_kind.inside(remote)
     assert within.credentials() == ("ada", "open sesame")
+
+
+def test_a_bucket_has_to_be_named() -> None:
+    with pytest.raises(UsageError) as caught:
+        external.plan_setup({"externaltype": "holdfast", "store": "S3"})
+    assert "bucket= is missing" in caught.value.why
+
+
+def test_a_chunk_that_was_stored_is_seen_to_be_there(tmp_path: Path) -> None:
+    remote = inner(tmp_path, store="directory", directory=str(tmp_path / "store"))
+    external.prepare(remote)
+    store = external.open_store(remote)
+    chunk = Key(b"SHA256E-s10-S4-C3--" + KEY.name)
+    (tmp_path / "chunk").write_bytes(b"ab")
+    store.send(chunk, content_at(chunk, os.fsencode(tmp_path / "chunk")), ignore)  # type: ignore[attr-defined]
+    assert store.ask([chunk])[0].presence is Presence.PRESENT
+    store.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from holdfast.core.place import Place, PlaceId
 from holdfast.core.policy import Waiver
 from holdfast.stores.packed import PackedStore
-from holdfast.stores.packed_ground import make_store
+from holdfast.stores.packed_marker import make_store
 from holdfast.testing.store_contract import content_of, ignore, key_of
 
 PAGE = Path(__file__).parents[2] / "docs/formats/packed.md"

@@ -13,7 +13,8 @@ from ..core import faults
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.system_errors import as_fault
 from ..stores.packed_compaction import GARBAGE_MIN, iter_compact
-from ..stores.packed_ground import Ground, pack_size_of
+from ..stores.packed_ground import Ground
+from ..stores.packed_marker import pack_size_of
 from ..stores.packed_verify import describe, iter_verify
 
 

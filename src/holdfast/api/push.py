@@ -25,6 +25,7 @@ from ..dataset.wanting import Wanting
 from .auto import iter_to_send
 from .copy import Sender, iter_blocks, iter_files
 from .datasets import Dataset
+from .nesting import Order, Walk, iter_in_each
 from .sources import local_folder, open_sources, remember_uuid
 from .targets import Neighbour, Target, open_target, remote_named
 from .unknown import iter_unknown
@@ -47,6 +48,7 @@ def iter_push(
     data: str = Data.AUTO_IF_WANTED,
     since: str | None = None,
     jobs: int | None = None,
+    levels: int | None = 0,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Send content of files below some paths (all without one), then versions, to a sibling.
@@ -54,23 +56,20 @@ def iter_push(
     ``data`` is one of `Data`. ``since`` is a version: only files that changed after it are looked
     at; None stands for the last push, the empty text for no version, so that all are. Siblings that
     it depends on (``publish-depends``) come first. Where content did not get there, no version is
-    sent. Without ``to`` it is the sibling the branch goes with, or the only one.
+    sent. ``levels`` is how many levels of data sets inside are pushed too, each to its own sibling
+    of that name and before what contains it; None for all. Without ``to`` it is the sibling the
+    branch goes with, or the only one.
 
     Raises:
         NotFoundError: There is no such sibling.
         UsageError: It has to be named, or no branch is checked out.
     """
-    dataset.repository.check_writable()
-    dataset.repository.check_plain_content()
-    name = choose_sibling(dataset, to)
-    unknown = list(iter_unknown(dataset, paths, "push"))
-    yield from unknown
-    if unknown:
-        return
     options = _Options(Data(data), since, jobs)
-    pusher = _Pusher(dataset, paths, options, progress or Silence())
-    yield from pusher.push(name)
-    dataset.forget()
+
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        return _iter_push_in(one, below, to, options, progress or Silence())
+
+    return iter_in_each(dataset, paths, work, "push", Walk(levels, Order.BOTTOM_UP))
 
 
 def push(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Report:
@@ -80,6 +79,24 @@ def push(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Re
         IncompleteError: Something did not get there.
     """
     return complete(iter_push(dataset, paths, **options))  # type: ignore[arg-type]
+
+
+def _iter_push_in(
+    dataset: Dataset,
+    paths: Sequence[bytes],
+    to: str | None,
+    options: _Options,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    dataset.repository.check_writable()
+    dataset.repository.check_plain_content()
+    name = choose_sibling(dataset, to)
+    unknown = list(iter_unknown(dataset, paths, "push"))
+    yield from unknown
+    if unknown:
+        return
+    yield from _Pusher(dataset, paths, options, progress).push(name)
+    dataset.forget()
 
 
 def choose_sibling(dataset: Dataset, name: str | None) -> str:

@@ -143,7 +143,12 @@ def iter_add(
 def _after_adding(dataset: Dataset, name: str) -> Iterator[Outcome]:
     """Fetch from a new remote, and find out which place it is."""
     code, _, errors = dataset.repository.git.ask(
-        "fetch", "--quiet", "--no-tags", name, environment={"GIT_TERMINAL_PROMPT": "0"}
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-recurse-submodules",
+        name,
+        environment={"GIT_TERMINAL_PROMPT": "0"},
     )
     dataset.forget()
     if code:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, cast
 
 from ..core import faults
 from ..core.abilities import Content, OnBytes, Readable, Store
@@ -153,17 +153,18 @@ class Unapproved:
 
     def send(self, key: Key, content: Content, progress: OnBytes) -> None:
         """Refuse."""
-        self._refuse()
+        raise self._refusal()
 
     def iter_send(
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
-        """Refuse."""
-        self._refuse()
+        """Refuse each."""
+        for key, _ in items:
+            yield key, self._refusal()
 
     def remove(self, key: Key, leave: DropProof | Waiver) -> None:
         """Refuse."""
-        self._refuse()
+        raise self._refusal()
 
-    def _refuse(self) -> NoReturn:
-        raise faults.PLACE_UNVERIFIED(place=self._inner.place.label, state="automatic")
+    def _refusal(self) -> HoldError:
+        return faults.PLACE_UNVERIFIED(place=self._inner.place.label, state="automatic")

@@ -86,37 +86,46 @@ def set_up_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
     """
     _check_name(dataset, name)
     remotes = logs.parse_remotes(dataset.ledger.policy_file(REMOTE_LOG))
-    kind_name = given.get("type", "")
-    if not kind_name:
+    if given.get("type") == "packed":
+        # git-annex has no such type: to it, it is a place that our program reaches.
+        given = {**given, "type": "external", "externaltype": "holdfast", "store": "packed"}
+    if not given.get("type"):
         raise _bad(name, "its type is missing", "say type=directory, type=S3 and so on")
     kind = kind_named(kind_described(given), name)
+    way = _with_credentials(_plan_new(dataset, kind, remotes, name, given), given)
+    way = _prepare(dataset, kind, {**remotes, way.id: way.config}, way)
+    _tell_ledger(dataset, way, is_new="sameas" not in given)
+    whole = config_in_ledger({**remotes, way.id: way.config}, way.id)
+    _finish(dataset, way, whole)
+    return SetUp(way.place, shown(whole), approved=True)
+
+
+def _plan_new(
+    dataset: Dataset,
+    kind: Kind,
+    remotes: Mapping[PlaceId, Mapping[str, str]],
+    name: str,
+    given: Mapping[str, str],
+) -> _Way:
+    """What a new one will be, by its words; nothing is made yet."""
     setup = kind.plan_setup({word: given[word] for word in given if word not in _OURS})
     way_id = PlaceId(given.get("uuid") or str(uuid4()))
-    config = {**setup.config, "type": kind_name}
-    if kind_name == "S3":
+    config, local = {**setup.config, "type": given["type"]}, dict(setup.local)
+    if given["type"] == "S3":
         config.setdefault("bucket", f"{name}-{way_id}".lower())
-    local = dict(setup.local)
     place = Place(way_id, name)
     if "sameas" in given:
         first = _way_named(dataset, remotes, name, given["sameas"])
         place = Place(PlaceId(remotes[first].get("sameas-uuid", first)), name)
         config |= {"sameas-name": name, "sameas-uuid": place.id}
     else:
-        config |= {
-            "name": name,
-            **_plan_encryption(place, given, local),
-            **_plan_chunks(name, given),
-        }
+        config |= {"name": name, **_plan_chunks(name, given)}
+        config |= _plan_encryption(place, given, local)
     config |= {w: given[w] for w in ("autoenable", "onlyencryptcreds") if w in given}
     _check_tree(name, config)
     if given.get("private") in ("true", "yes"):
         local["annex-private"] = "true"
-    way = _with_credentials(dataset, _Way(way_id, place, config, local), given)
-    way = _prepare(dataset, kind, {**remotes, way.id: way.config}, way)
-    _tell_ledger(dataset, way, is_new="sameas" not in given)
-    whole = config_in_ledger({**remotes, way.id: way.config}, way.id)
-    _finish(dataset, way, whole)
-    return SetUp(way.place, shown(whole), approved=True)
+    return _Way(way_id, place, config, local)
 
 
 def enable_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> SetUp:
@@ -147,7 +156,7 @@ def enable_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
         PlaceId(stored.get("sameas-uuid", way_id)), called,
         dataset.ledger.trust.get(way_id, Trust.SEMITRUSTED),
     )  # fmt: skip
-    way = _with_credentials(dataset, _Way(way_id, place, config, setup.local), {})
+    way = _Way(way_id, place, config, setup.local)
     if dict(way.config) != dict(stored):
         _tell_ledger(dataset, way, is_new=False)
     whole = config_in_ledger({**remotes, way_id: way.config}, way_id)
@@ -159,6 +168,7 @@ def enable_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
             whole = config_in_ledger({**remotes, way_id: way.config}, way_id)
         _finish(dataset, way, whole)
         return SetUp(place, shown(whole), approved=True)
+    _keep_credentials(dataset, way)
     _write_settings(dataset, called, {**way.settings, "annex-verified": "manual"})
     return SetUp(place, shown(whole), approved=False)
 
@@ -295,22 +305,29 @@ def _bad(name: str, detail: str, following: str) -> HoldError:
 # credentials
 
 
-def _with_credentials(dataset: Dataset, way: _Way, given: Mapping[str, str]) -> _Way:
-    """Keep the credentials there are in this clone; embed them where that is asked for."""
+def _with_credentials(way: _Way, given: Mapping[str, str]) -> _Way:
+    """The same, with the credentials there are embedded in it, where that is asked for."""
     words = WORDS.get(way.config.get("type", ""))
     found = from_environment(words, os.environ) if words else None
     if words is None or found is None:
         return way
-    keep(dataset.repository.annex_dir, way.id, found)
     # As git-annex does: where gpg keys guard them, they go along unless that is refused.
     guarded = way.config.get("encryption") in ("hybrid", "pubkey")
     wanted = given.get("embedcreds")
     config = dict(way.config)
     if wanted in ("yes", "no"):
         config["embedcreds"] = wanted
-    if given and (wanted == "yes" or (wanted is None and guarded)):
+    if wanted == "yes" or (wanted is None and guarded):
         config[words.embedded] = embed(found, _encrypting(way))
     return _Way(way.id, way.place, config, way.local)
+
+
+def _keep_credentials(dataset: Dataset, way: _Way) -> None:
+    """Keep what the environment holds in this clone."""
+    words = WORDS.get(way.config.get("type", ""))
+    found = from_environment(words, os.environ) if words else None
+    if found is not None:
+        keep(dataset.repository.annex_dir, way.id, found)
 
 
 def _encrypting(way: _Way) -> Open | None:
@@ -377,6 +394,7 @@ def _tell_ledger(dataset: Dataset, way: _Way, *, is_new: bool) -> None:
 
 
 def _finish(dataset: Dataset, way: _Way, whole: Mapping[str, str]) -> None:
+    _keep_credentials(dataset, way)
     approve(dataset.repository, way.id, whole)
     _write_settings(dataset, way.place.name, {**way.settings, "annex-verified": "verified"})
 

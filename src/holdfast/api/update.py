@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 from ..core import faults
@@ -15,6 +15,7 @@ from ..dataset.publishing import fetch, upstream_of
 from ..dataset.remote_branches import merge_refs
 from ..dataset.remotes import remotes_of
 from .datasets import Dataset
+from .nesting import Walk, iter_in_each
 from .push import iter_push
 from .targets import remote_named
 
@@ -35,20 +36,33 @@ def iter_update(
     source: str | None = None,
     how: str = How.MERGE,
     push: bool = False,
+    levels: int | None = 0,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Fetch from siblings (all git remotes, without ``source``), then join what came.
 
     The ledgers are joined always; the branch that is checked out is joined with that of the same
     name, or the one it goes with, of each. A merge that meets conflicts is undone and told of.
-    ``how`` is one of `How`. With ``push``, what is then new here is pushed to each.
+    ``levels`` is how many levels of data sets inside are updated too, after what contains them;
+    None for all. ``how`` is one of `How`. With ``push``, what is then new here is pushed to each.
 
     Raises:
         NotFoundError: There is no such sibling.
     """
+    way = How(how)
+
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        del below  # versions are updated whole
+        return _iter_update_in(one, source, way, progress, push=push)
+
+    return iter_in_each(dataset, (), work, "update", Walk(levels))
+
+
+def _iter_update_in(
+    dataset: Dataset, source: str | None, way: How, progress: Progress | None, *, push: bool
+) -> Iterator[Outcome]:
     repository = dataset.repository
     repository.check_writable()
-    way = How(how)
     if repository.adjusted_branch:
         raise faults.ADJUSTED(branch=repository.adjusted_branch)
     remotes = remotes_of(repository)

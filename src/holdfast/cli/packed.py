@@ -1,19 +1,21 @@
 """Look after a packed store: many keys in few files.
 
-info tells what it consists of; verify reads all of it and says what is damaged; compact takes back
-the room of what was removed. All may run while others read and write.
+That is for where the number of files counts. info tells what it consists of; verify reads all of it
+and says what is damaged; compact takes back the room of what was removed. All may run while others
+read and write.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
 
+from ..core import faults
 from ..core.outcome import Outcome
 from .call import Call
 from .text import number, parse_count, quote, size
 
 EXAMPLES = (
-    ("hold packed info /mnt/share/packed", "how many files and bytes, and how much is garbage"),
+    ("hold packed info /mnt/share/packed", "what it consists of"),
     ("hold packed verify /mnt/share/packed", "read all of it again"),
     ("hold packed compact /mnt/share/packed", "take back the room of what was removed"),
 )
@@ -21,7 +23,7 @@ EXAMPLES = (
 
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
-    parser.add_argument("work", choices=("info", "verify", "compact"), help="what to do")
+    parser.add_argument("work", metavar="WORK", help="info, verify or compact")
     parser.add_argument("store", metavar="FOLDER", help="the folder of the store")
     parser.add_argument(
         "--garbage",
@@ -39,10 +41,12 @@ def run(call: Call) -> int:
     """Carry it out."""
     from ..api.packed import iter_packed_compact, iter_packed_info, iter_packed_verify
 
-    folder = call.options.store
-    if call.options.work == "info":
+    folder, work = call.options.store, call.options.work
+    if work not in ("info", "verify", "compact"):
+        raise faults.BAD_USAGE(what=f"{work} is not info, verify or compact", command="packed")
+    if work == "info":
         return call.finish(iter_packed_info(folder), _tell)
-    if call.options.work == "verify":
+    if work == "verify":
         return call.finish(iter_packed_verify(folder))
     garbage, drop = call.options.garbage / 100, call.options.drop_damaged
     return call.finish(iter_packed_compact(folder, garbage_min=garbage, drop_damaged=drop))

@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
+from .recursion import add_recursion, levels_of
 from .text import parse_count, quote
 
 EXAMPLES = (
@@ -40,6 +41,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-J", "--jobs", metavar="N", type=parse_count, help="so many transfers at a time"
     )
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -58,6 +60,7 @@ def run(call: Call) -> int:
             data=options.data,
             since=options.since,
             jobs=options.jobs or call.settings.jobs,
+            levels=levels_of(options),
             progress=call.progress,
         )
     )

@@ -19,7 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..api.remote_program import Service
 
-OURS = b"INFO GETGITREMOTENAME ASYNC"
+OURS = (b"INFO", b"GETGITREMOTENAME", b"ASYNC")
+"""What we can do beyond the plain protocol."""
+
 _ANSWERS = frozenset(("VALUE", "CREDS"))
 
 
@@ -70,7 +72,8 @@ class _Program:
                 return 1
             if message.name == "EXTENSIONS":
                 self._extensions = extensions_in(message)
-                self.say(say("EXTENSIONS", OURS))
+                ours = [word for word in OURS if word.decode() in self._extensions]
+                self.say(say("EXTENSIONS", b" ".join(ours)))
             else:
                 self._job(message.job).heard.put(message)
         return 0

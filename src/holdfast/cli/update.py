@@ -10,6 +10,7 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
+from .recursion import add_recursion, levels_of
 from .text import quote
 
 EXAMPLES = (
@@ -28,6 +29,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--how", metavar="WAY", default="merge", help="fetch, ff-only or merge (the default)"
     )
     parser.add_argument("--push", action="store_true", help="then push to the same siblings")
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -44,6 +46,7 @@ def run(call: Call) -> int:
             source=options.source,
             how=options.how,
             push=options.push,
+            levels=levels_of(options),
             progress=call.progress,
         )
     )

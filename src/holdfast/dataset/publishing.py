@@ -86,7 +86,8 @@ def fetch(repository: Repository, remote: str, *specs: str) -> None:
     Raises:
         HoldError: It does not answer.
     """
-    repository.git.run("fetch", "--quiet", remote, *specs, environment=QUIET)
+    words = ("fetch", "--quiet", "--no-recurse-submodules")
+    repository.git.run(*words, remote, *specs, environment=QUIET)
 
 
 def upstream_of(repository: Repository, branch: str, remote: str) -> str | None:

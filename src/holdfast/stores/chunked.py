@@ -216,7 +216,6 @@ class Chunked:
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Put many contents there; those of one chunk go as the place itself takes many."""
-        _need(self._inner, "send")
         if self._size is None or not isinstance(self._inner, BulkSendable):
             send = self.send
             yield from iter_sent(lambda key, content: send(key, content, progress), items)

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from ..core import faults
 from ..core.backends import is_verifiable
-from ..core.errors import ProtocolError
+from ..core.errors import AccessError, ProtocolError
 from ..core.key import Key
 from ..wire import openpgp
 from .gpg import Gpg
@@ -143,7 +143,19 @@ class Sealer:
             IntegrityError: It is not what was encrypted.
         """
         passphrase = self.cipher.passphrase
-        if passphrase is None or self._aes is None:
+        if passphrase is None:
+            yield from self._gpg.decrypt(chunks)
+            return
+        try:
+            yield from self._open(chunks, passphrase)
+        except (ProtocolError, AccessError) as error:
+            if error.code not in ("", faults.NOT_DECRYPTED.code):
+                raise
+            detail = error.why or str(error)
+            raise faults.CHANGED_THERE(place=self._place, key=key.text, detail=detail) from None
+
+    def _open(self, chunks: Iterator[bytes], passphrase: bytes) -> Iterator[bytes]:
+        if self._aes is None:
             yield from self._gpg.decrypt(chunks, passphrase)
             return
         kept = _Kept(chunks)
@@ -151,14 +163,10 @@ class Sealer:
             for chunk in openpgp.unseal(kept, passphrase, self._aes):
                 kept.forget()
                 yield chunk
-        except openpgp.NotForUs as error:
+        except openpgp.NotForUs:
             if kept.seen is None:
-                raise faults.CHANGED_THERE(
-                    place=self._place, key=key.text, detail=str(error)
-                ) from None
+                raise
             yield from self._gpg.decrypt(kept.again(), passphrase)
-        except ProtocolError as error:
-            raise faults.CHANGED_THERE(place=self._place, key=key.text, detail=str(error)) from None
 
 
 class _Kept:

@@ -162,9 +162,9 @@ class Directory:
                 if error.errno not in _NOT_THERE:
                     return Answer(Presence.UNKNOWN, (error.strerror or str(error)).lower())
                 continue
-            if stat.S_ISREG(found.st_mode) and key.size in (None, found.st_size):
+            if stat.S_ISREG(found.st_mode) and key.stored_size in (None, found.st_size):
                 return Answer(Presence.PRESENT)
-            remark = f"it has {found.st_size} bytes there instead of {key.size}"
+            remark = f"it has {found.st_size} bytes there instead of {key.stored_size}"
         return Answer(Presence.ABSENT, remark)
 
     def _has(self, key: Key, size: int) -> bool:

@@ -125,7 +125,6 @@ class Encrypted:
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Put many contents there, as the place itself takes many."""
-        self._need("send")
         if not isinstance(self._inner, BulkSendable):
             yield from iter_sent(lambda key, content: self.send(key, content, progress), items)
             return

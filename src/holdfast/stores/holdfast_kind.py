@@ -118,6 +118,9 @@ def plan_inner(given: Mapping[str, str], place: str = NAME) -> tuple[Kind, Setup
     except ImportError:
         raise faults.NO_WAY(place=place, kind=f"holdfast with store={name}") from None
     words = {word: value for word, value in given.items() if word in WORDS[name]}
+    if name == "S3" and not words.get("bucket"):
+        # git-annex makes one up of the place's UUID, which is not known here.
+        raise faults.INNER_WORDS(detail="bucket= is missing", kinds=", ".join(inner_kinds()))
     if name in LOCAL_KINDS and not os.path.isabs(words.get("directory", "/")):
         # The program runs elsewhere than the one who says it.
         detail = "directory= has to be a full path"

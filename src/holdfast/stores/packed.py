@@ -21,8 +21,9 @@ from ..core.place import Place, Presence
 from ..core.policy import DropProof, Waiver
 from ..core.sizes import parse_size
 from ..core.system_errors import as_fault
-from .packed_ground import PACK_SIZE, Ground, make_store, pack_size_of
+from .packed_ground import Ground
 from .packed_index import unsigned
+from .packed_marker import PACK_SIZE, make_store, pack_size_of
 from .packed_reader import PackReader
 from .packed_writer import PackWriter, Writers, record_length
 from .special import Setup, SpecialRemote
@@ -32,6 +33,7 @@ BATCH_BYTES = 256 << 20
 BATCH_S = 2.0
 """What is sent in bulk is synced and told of when it is so much, or so old."""
 
+_SYNC_SHARE = 10
 _AHEAD = 128
 PACK_SIZE_MIN = 1 << 12
 
@@ -179,6 +181,7 @@ class _Batch:
         self._keys: dict[Key, int] = {}
         """The keys that wait, and how often each was given to us."""
         self._began = 0.0
+        self._patience_s = BATCH_S
 
     def put(self, key: Key, content: Content) -> Iterator[Ended]:
         """Take one in; gives what is known by now."""
@@ -212,8 +215,11 @@ class _Batch:
         if writer is None:
             return
         failure: HoldError | None = None
+        began = time.monotonic()
         try:
             writer.commit()
+            # Where a sync takes long it is done less often.
+            self._patience_s = max(BATCH_S, _SYNC_SHARE * (time.monotonic() - began))
         except HoldError as error:
             failure = error
             writer.close()
@@ -236,7 +242,7 @@ class _Batch:
         return (
             len(self._keys) >= BATCH_FILES
             or writer.size >= BATCH_BYTES
-            or time.monotonic() - self._began >= BATCH_S
+            or time.monotonic() - self._began >= self._patience_s
         )
 
 

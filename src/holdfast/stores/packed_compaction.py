@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..core import faults
 from ..core.errors import HoldError, IntegrityError, PlaceFullError
 from ..core.outcome import Outcome, Status
+from ..core.sizes import format_size
 from ..core.system_errors import as_fault
 from ..wire.packed import (
     CONTENT,
@@ -36,9 +37,10 @@ from .packed_files import (
     iter_content,
     iter_records,
 )
-from .packed_ground import Ground, sync_folder
+from .packed_ground import Ground
 from .packed_index import DAMAGED, REMOVED, RemovalRow, Row, Totals, digest_of, signed
 from .packed_locks import COMPACTING, pack_byte
+from .packed_marker import sync_folder
 from .packed_writer import PackWriter, Writers
 
 GARBAGE_MIN = 0.25
@@ -92,10 +94,7 @@ def iter_compact(
         compaction = _Compaction(ground, pack_size, drop_damaged=drop_damaged)
         try:
             for pack in choose(_with_sizes(ground), pack_size, garbage_min):
-                outcome = compaction.compact(pack)
-                yield outcome
-                if isinstance(outcome.error, PlaceFullError):
-                    return
+                yield compaction.compact(pack)
         finally:
             compaction.close()
             sync_folder(ground.folder.packs)
@@ -126,8 +125,7 @@ class _Compaction:
         try:
             size = self._ground.settle(pack)
             moved = self._move(pack)
-            self._ground.change_index(lambda index: index.forget(pack))
-            os.unlink(self._ground.folder.pack(pack))
+            self._remove(pack)
         except HoldError as error:
             self.close()
             return Outcome("compact", Status.ERROR, name, error=error)
@@ -138,7 +136,20 @@ class _Compaction:
             locks.release(pack_byte(pack))
         freed = size - moved.size
         facts = {"moved": moved.records, "freed": freed}
-        return Outcome("compact", Status.OK, name, size=size, facts=facts)
+        note = f"{format_size(max(0, freed))} freed"
+        return Outcome("compact", Status.OK, name, size=size, note=note, facts=facts)
+
+    def _remove(self, pack: int) -> None:
+        # As long as it is open, its room is not free.
+        self._ground.packs.close()
+        path = self._ground.folder.pack(pack)
+        try:
+            self._ground.change_index(lambda index: index.forget(pack))
+            os.unlink(path)
+        except PlaceFullError:
+            # The room of the pack is what the index needs to forget it.
+            os.unlink(path)
+            self._ground.change_index(lambda index: index.forget(pack))
 
     def close(self) -> None:
         """Let go of the pack that was written to; what was not committed is thrown away."""

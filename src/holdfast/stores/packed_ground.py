@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..core import faults
-from ..core.errors import AccessError, HoldError
+from ..core.errors import AccessError, HoldError, PlaceFullError
 from ..wire.packed import CONTENT, PACK_START, REMOVAL, SYNC
 from .packed_files import Folder, Found, Gap, OpenPacks, iter_records
 from .packed_index import (
@@ -30,9 +30,7 @@ from .packed_index import (
     signed,
 )
 from .packed_locks import INDEX, Locks, pack_byte
-
-MARKER = b"holdfast packed store 1\n"
-PACK_SIZE = 1 << 30
+from .packed_marker import read_marker
 
 T = TypeVar("T")
 
@@ -173,6 +171,19 @@ class Ground:
 
         Packs that a living writer holds are left to it, unless the index has never seen them.
         """
+        try:
+            self._refresh()
+        except BadIndexError:
+            self._use(self._new_index())
+            self._refresh()
+        except PlaceFullError:
+            # What is not told to the index now nobody was told of, or else we only read.
+            if not self._is_usable(self.index):
+                self._close_locks()
+                self._use(PackIndex(None))
+                self._refresh()
+
+    def _refresh(self) -> None:
         if not self._is_behind():
             return
         if self.locks is not None:
@@ -272,7 +283,9 @@ class Ground:
         if opened.size < len(PACK_START):
             return
         part = self._part(pack, opened.file, self.index.ends().get(pack))
-        part.is_written_to = self.locks is not None
+        if self.locks is not None:
+            part.is_written_to = True
+            os.fsync(opened.file)
         self.index.add(part)
 
     def _open_index(self) -> PackIndex:
@@ -326,75 +339,15 @@ class Ground:
             self.refresh()
 
     def _make_anew(self) -> None:
-        writable = self.locks is not None
-        self._use(self._make_index(self.index.path) if writable else PackIndex(None))
+        self._use(self._new_index())
         self.refresh()
+
+    def _new_index(self) -> PackIndex:
+        return PackIndex(None) if self.locks is None else self._make_index(self.index.path)
 
     def _use(self, index: PackIndex) -> None:
         # The old one is closed when the last thread that still asks it is done.
         self.index = index
-
-
-def read_marker(folder: Folder) -> str:
-    """The UUID of the place that a store belongs to; empty when it was not told.
-
-    Raises:
-        PlaceUnavailableError: It is no packed store.
-        ConflictError: It is of a later version of the format.
-    """
-    path = os.fsdecode(folder.path)
-    try:
-        with open(folder.marker, "rb") as file:
-            text = file.read(4096)
-    except (FileNotFoundError, NotADirectoryError):
-        raise faults.PACKED_NO_STORE(path=path) from None
-    if not text.startswith(MARKER):
-        first = text.partition(b"\n")[0].decode("utf-8", "replace")
-        raise faults.PACKED_NEWER(path=path, version=first)
-    return _settings(text).get("uuid", "")
-
-
-def pack_size_of(folder: Folder) -> int:
-    """At what size packs of a store end."""
-    with open(folder.marker, "rb") as file:
-        return int(_settings(file.read(4096)).get("packsize", PACK_SIZE))
-
-
-def make_store(path: bytes, uuid: str, pack_size: int) -> None:
-    """Make a packed store of a folder that may be there already; nothing in it is changed.
-
-    Raises:
-        ConflictError: It belongs to another place.
-        OSError: The system does not let us.
-    """
-    folder = Folder(path)
-    os.makedirs(folder.packs, exist_ok=True)
-    if os.path.exists(folder.marker):
-        found = read_marker(folder)
-        if found not in ("", uuid):
-            raise faults.PACKED_FOREIGN(path=os.fsdecode(path), owner=found)
-        return
-    temporary = folder.marker + b".new"
-    with open(temporary, "wb") as file:
-        file.write(b"%buuid=%b\npacksize=%d\n" % (MARKER, uuid.encode(), pack_size))
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, folder.marker)
-    sync_folder(path)
-
-
-def sync_folder(path: bytes) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _settings(text: bytes) -> dict[str, str]:
-    lines = (line.partition("=") for line in text.decode("utf-8", "replace").splitlines()[1:])
-    return {name: value for name, _, value in lines}
 
 
 def _start(item: Found | Gap) -> int:

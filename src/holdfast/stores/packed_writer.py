@@ -31,9 +31,10 @@ from ..wire.packed import (
     write_small,
 )
 from .packed_files import CHUNK
-from .packed_ground import Ground, KnownPart, sync_folder
+from .packed_ground import Ground, KnownPart
 from .packed_index import RemovalRow, Row, digest_of, signed
 from .packed_locks import pack_byte
+from .packed_marker import sync_folder
 
 _TRIED_MAX = 16
 _IDLE_MAX = 8
@@ -278,7 +279,8 @@ class Writers:
             return None
         try:
             end = self._ground.change_index(lambda _: self._ground.settle(pack))
-            if not self._ground.index.ends().get(pack, (0, True))[1]:
+            ends = self._ground.ask_index(lambda index: index.ends())
+            if not ends.get(pack, (0, True))[1]:
                 return PackWriter(self._ground, pack, end)
         except FileNotFoundError:
             pass

@@ -128,11 +128,11 @@ class RcloneStore:
         item = found.get("item")
         if not isinstance(item, dict) or item.get("IsDir"):
             return Answer(Presence.ABSENT)
-        if key.size in (None, item.get("Size")):
+        if key.stored_size in (None, item.get("Size")):
             return Answer(Presence.PRESENT)
         if item.get("Size") == -1:
             return Answer(Presence.UNKNOWN, "it does not tell the size")
-        remark = f"it has {item.get('Size')} bytes there instead of {key.size}"
+        remark = f"it has {item.get('Size')} bytes there instead of {key.stored_size}"
         return Answer(Presence.ABSENT, remark)
 
     def _name(self, key: Key) -> str:

@@ -131,9 +131,11 @@ class RsyncStore:
         sizes = [found[path] for path in self._placing.candidates(key) if path in found]
         if not sizes:
             return None
-        if key.size in (None, *sizes):
+        if key.stored_size in (None, *sizes):
             return Answer(Presence.PRESENT)
-        return Answer(Presence.ABSENT, f"it has {sizes[0]} bytes there instead of {key.size}")
+        return Answer(
+            Presence.ABSENT, f"it has {sizes[0]} bytes there instead of {key.stored_size}"
+        )
 
     @contextmanager
     def _folder(self) -> Iterator[bytes]:
@@ -201,7 +203,7 @@ def _take(keys: Iterator[Key]) -> list[Key]:
     size = 0
     for key in islice(keys, BATCH_FILES):
         batch.append(key)
-        size += key.size or 0
+        size += key.stored_size or 0
         if size >= BATCH_BYTES:
             break
     return batch

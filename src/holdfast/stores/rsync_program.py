@@ -41,14 +41,13 @@ class Rsync:
         self.label = label
         self.url = url.rstrip("/") + "/"
         self._options = shlex.split(local.get("annex-rsync-options", ""))
+        self._is_daemon = url.startswith("rsync://") or "::" in url.partition("/")[0]
         self._up = shlex.split(local.get("annex-rsync-upload-options", ""))
         self._down = shlex.split(local.get("annex-rsync-download-options", ""))
-        transport = local.get("annex-rsync-transport")
-        if transport:
-            self._options += ["--rsh", transport]
-        if not _is_local(url):
+        if _is_by_ssh(url):
             # An asker for passwords would wait for ever behind our back.
-            self._options += [] if transport else ["--rsh", "ssh -o BatchMode=yes"]
+            shell = os.environ.get("RSYNC_RSH") or "ssh -o BatchMode=yes"
+            self._options += ["--rsh", local.get("annex-rsync-transport") or shell]
             self._options += ["--secluded-args"] if escape else []
 
     def sizes(self, paths: Iterable[bytes]) -> tuple[dict[bytes, int], str]:
@@ -76,6 +75,11 @@ class Rsync:
             PlaceFullError: There is no room here.
         """
         words = ["--ignore-missing-args", "--from0", "--files-from=-", "--no-implied-dirs"]
+        if self._is_daemon:
+            # rsync 3.5.0's daemon finds no file of a list where it runs without chroot.
+            words = ["--recursive", "--prune-empty-dirs", "--from0", "--include-from=-"]
+            words.append("--exclude=*")
+            paths = dict.fromkeys(rule for path in paths for rule in _rules_to(path))
         call = [*words, *self._down, "--", self.url, os.fsdecode(folder) + "/"]
         ended = self._run(call, b"\0".join(paths))
         if ended.code:
@@ -129,9 +133,11 @@ class Rsync:
         call = ["rsync", f"--timeout={_SILENT_S}", *self._options, *words]
         environment = {**os.environ, "LC_ALL": "C"}
         try:
+            # In a session of its own it has no terminal to ask for a password at.
             ended = subprocess.run(
-                call, input=said, capture_output=True, check=False, env=environment
-            )
+                call, input=said, capture_output=True, check=False, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
         except FileNotFoundError as error:
             raise faults.NEEDS(
                 place=self.label, what="the program rsync", how="install rsync"
@@ -151,9 +157,18 @@ class Rsync:
 
 def deletion_rules(folder: bytes) -> list[bytes]:
     """The include rules that lead rsync to one folder, for deleting it with all that is in it."""
-    parts = folder.split(b"/")
-    above = [b"/" + b"/".join(parts[: n + 1]) + b"/" for n in range(len(parts))]
+    above = _folders_to(folder + b"/")
     return [*map(_plain_rule, above), _escaped(above[-1]) + b"***"]
+
+
+def _rules_to(path: bytes) -> list[bytes]:
+    """The include rules that lead rsync to one file."""
+    return [_plain_rule(rule) for rule in (*_folders_to(path), b"/" + path)]
+
+
+def _folders_to(path: bytes) -> list[bytes]:
+    parts = path.split(b"/")[:-1]
+    return [b"/" + b"/".join(parts[: n + 1]) + b"/" for n in range(len(parts))]
 
 
 def _plain_rule(path: bytes) -> bytes:
@@ -169,6 +184,7 @@ def _unescaped(name: bytes) -> bytes:
     return _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), name)
 
 
-def _is_local(url: str) -> bool:
-    head, colon, _ = url.partition(":")
-    return not colon or "/" in head
+def _is_by_ssh(url: str) -> bool:
+    """Whether this is HOST:PATH; a daemon of rsync's own is HOST::MODULE or rsync://HOST."""
+    head, colon, rest = url.partition(":")
+    return bool(colon) and "/" not in head and not rest.startswith((":", "//"))

@@ -30,6 +30,7 @@ from .lanes import LANES, iter_fetched, iter_sent
 from .s3_client import S3Client
 from .s3_public import VERSION_FIELD, S3Public
 from .special import Credentials, Setup, SpecialRemote
+from .url_store import tell
 
 MIB = 1 << 20
 PART = 8 * MIB
@@ -177,18 +178,18 @@ class S3:
         try:
             objects = self._objects(keys)
         except HoldError as error:
-            return [Answer(Presence.UNKNOWN, _tell(error)) for _ in keys]
+            return [Answer(Presence.UNKNOWN, tell(error)) for _ in keys]
         if len(keys) == 1:
             return [self._ask(keys[0], objects[0])]
         return list(self._ask_pool.map(self._ask, keys, objects))
 
     def _ask(self, key: Key, found: S3Version | None) -> Answer:
         if found is None:
-            return Answer(Presence.ABSENT, "no version of it is recorded")
+            return Answer(Presence.ABSENT, "no object is recorded for it")
         try:
             size = self._client.size_of(found.object_name, found.id or None)
         except HoldError as error:
-            return Answer(Presence.UNKNOWN, _tell(error))
+            return Answer(Presence.UNKNOWN, tell(error))
         if size is None:
             return Answer(Presence.ABSENT)
         if key.chunk_size is None and key.size not in (None, size):
@@ -200,18 +201,22 @@ class S3:
         if not self._holds_tree:
             return [S3Version("", self._prefix + key) for key in keys]
         logs = self._remote.notes.read(place_metadata_log, keys)
-        return [self._recorded(logs.get(key, b"")) for key in keys]
+        return [self._recorded(logs.get(key, b"")) or self._exported(key) for key in keys]
 
     def _recorded(self, log: bytes) -> S3Version | None:
         values = place_values(log, VERSION_FIELD).get(self.place.id, [])
         return next(filter(None, map(parse_s3_version, values)), None)
+
+    def _exported(self, key: Key) -> S3Version | None:
+        paths = self._remote.paths_of(key) if self._remote.paths_of else ()
+        return S3Version("", self._prefix + paths[0]) if paths else None
 
     @contextmanager
     def open_content(self, key: Key, offset: int = 0) -> Iterator[Stream]:
         """Stream an object from an offset, or from the start where the server knows no ranges."""
         found = self._objects([key])[0]
         if found is None:
-            detail = "no version of it is recorded"
+            detail = "no object is recorded for it"
             raise faults.NOT_THERE(place=self.place.label, key=key.text, detail=detail)
         # Nothing follows the end, and a range of nothing is an error: the last byte tells as much.
         first = max(0, offset - 1) if offset and offset == key.size else offset
@@ -294,7 +299,6 @@ class S3:
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Put many there, several at a time."""
-        self._need_keys()
         return iter_sent(lambda key, content: self.send(key, content, progress), items)
 
     def remove(self, key: Key, leave: DropProof | Waiver) -> None:
@@ -398,7 +402,3 @@ def _moved(stream: Stream, offset: int) -> Stream:
 
 def _flag(config: Mapping[str, str], name: str) -> bool:
     return _FLAGS.get(config.get(name, ""), False)
-
-
-def _tell(error: HoldError) -> str:
-    return f"{error.what} ({error.why})" if error.why else error.what

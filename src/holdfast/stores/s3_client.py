@@ -242,7 +242,8 @@ class S3Client:
                     raise
                 self._sleep(self._pause(attempt))
                 continue
-            if not moved and response.status in (301, 307, 400) and self._move(response):
+            movable = response.status in (301, 307, 400) and not (moved or is_last)
+            if movable and self._move(response):
                 moved = True
                 self._give_back(connection, response, used_up=False)
                 continue

@@ -54,6 +54,6 @@ class WebDavServer:
         self.stop()
 
     def stop(self) -> None:
-        """End it; it may have ended before."""
-        self._process.terminate()
+        """End it at once, whatever it is doing; it may have ended before."""
+        self._process.kill()
         self._process.wait(10)
