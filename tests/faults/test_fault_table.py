@@ -129,6 +129,7 @@ def read(scene: Scene, trouble: Trouble) -> str:
     name = reading(trouble)
     scene.begin(trouble)
     ran = scene.hold("get", "--json", "--from", scene.place, name, exits=None)
+    assert [record.get("path") for record in ran.records] == [name], ran.text
     assert scene.proxy.harmed, f"{trouble} was not met in reading"
     assert scene.is_there(name), "it is still there"
     return outcome(ran, came=scene.is_here(name))
@@ -138,6 +139,7 @@ def send(scene: Scene, trouble: Trouble) -> str:
     name = sending(trouble)
     scene.begin(trouble)
     ran = scene.hold("copy", "--json", "--to", scene.place, name, exits=None)
+    assert [record.get("path") for record in ran.records] == [name], ran.text
     assert scene.proxy.harmed, f"{trouble} was not met in sending"
     assert scene.is_here(name), "it is still here"
     assert scene.is_there(name) or not scene.is_told(name), "the ledger claims what is not there"

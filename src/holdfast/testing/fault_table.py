@@ -114,8 +114,8 @@ _TAIL = """\
 WebDAV has no checksums. So a server is asked how many bytes arrived before they get their name,
 and what was sent without TLS is read back. With TLS, which tells of changed bits itself, nothing
 is read back: what changes in the server, or in a proxy that ends TLS, is found when the content is
-next read, by `hold get` or git-annex's fsck, and is never taken for right. The bit flip of WebDAV in
-the tables is the one without TLS.
+next read, by `hold get` or git-annex's fsck, and is never taken for right. The bit flip of WebDAV
+in the tables is the one without TLS.
 
 Waiting has limits: 20 s without a byte (WebDAV: 120 s), three tries (S3: five) of a request that a
 busy server puts off by Retry-After, which is heeded up to 30 s.
