@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scenes import HOLD, KILLED, kill_at, must, run, wait_for_orphans
 
-TRIALS = 3
+TRIALS = 2
 
 
 @pytest.fixture

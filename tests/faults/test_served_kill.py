@@ -89,3 +89,57 @@ def test_a_server_that_is_killed_in_the_middle_keeps_what_came_out_of_sight(ther
     again.close()
     with open_dataset(there) as dataset:
         assert here in dataset.ledger.locations([key])[key]
+
+
+def test_what_did_not_come_leaves_no_trace_in_the_ledger(there: Path) -> None:
+    right, other = key_of(b"right"), key_of(b"other")
+    before = ledger(there)
+    with open_dataset(there) as dataset:
+        served = Served(dataset)
+        with served.open_put(right, Place(PlaceId(""), "test")) as put:
+            assert not put.take(iter([b"wrong"]), 5)
+        assert served.remove(other)
+        served.close()
+    assert ledger(there) == before
+    assert list((there / ".git/annex/tmp").iterdir()) == []
+    assert list((there / ".git/annex/hold-unrecorded").iterdir()) == []
+
+
+def ledger(folder: Path) -> bytes:
+    words = ["git", "-C", str(folder), "rev-parse", "git-annex"]
+    return subprocess.run(words, check=True, capture_output=True).stdout
+
+
+def test_a_server_to_whom_nobody_told_a_name_tells_the_ledger_too(there: Path) -> None:
+    subprocess.run(["git", "-C", str(there), "config", "user.useConfigOnly", "true"], check=True)
+    with open_dataset(there) as dataset:
+        here = dataset.here
+    key = key_of(b"content")
+    nobody = ["env", "-u", "GIT_AUTHOR_NAME", "-u", "GIT_COMMITTER_NAME", "HOME=/nonexistent"]
+    store = SshAnnex(Place(here, "there"), command=[*nobody, *COMMAND], path=str(there))
+    store.send(key, content_of(key, b"content"), ignore)
+    store.close()
+    with open_dataset(there) as dataset:
+        assert here in dataset.ledger.locations([key])[key]
+
+
+def test_content_without_a_hash_counts_only_with_its_senders_word(there: Path) -> None:
+    with open_dataset(there) as dataset:
+        here = dataset.here
+    words = b"VERSION 4\n"
+    for name, word in ((b"1", b"VALID"), (b"2", b"INVALID")):
+        words += b"HOLD-PUT 3 WORM-s3-m1--%b\nabc%b\n" % (name, word)
+    words += b"HOLD-PUT 3 WORM-s4-m1--3\nabcINVALID\nCHECKPRESENT WORM-s3-m1--1\nCHECKPRESENT WORM-s3-m1--2\n"
+    for rights, said in (
+        ({}, b"SUCCESS FAILURE FAILURE SUCCESS FAILURE"),
+        (
+            {"GIT_ANNEX_SHELL_READONLY": "1"},
+            b"ERROR ERROR ERROR SUCCESS FAILURE",
+        ),
+    ):
+        done = subprocess.run(
+            [*COMMAND, "p2pstdio", str(there), "someone", "--uuid", here],
+            input=words, capture_output=True, check=True, env={**os.environ, **rights},
+        )  # fmt: skip
+        answers = done.stdout.splitlines()[2:]
+        assert [line.split()[0] for line in answers] == said.split()

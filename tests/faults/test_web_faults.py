@@ -167,6 +167,26 @@ def test_an_endless_answer_ends_when_there_is_no_room(tmp_path: Path, server: Ly
     assert list((tmp_path / "parts").iterdir()) == []
 
 
+def test_a_password_of_a_strange_scheme_is_not_shown(dataset: Dataset) -> None:
+    (outcome,) = iter_addurl(dataset, ["ftp://ada:s3cret@example.org/a"])
+    assert not outcome.good
+    assert "s3cret" not in repr(outcome.as_record())
+
+
+def test_what_a_killed_run_left_is_taken_in_where_others_are_skipped(
+    dataset: Dataset, server: LyingServer
+) -> None:
+    url = f"{server.url}/a.txt"
+    list(iter_addurl(dataset, [url]))
+    git(dataset, "reset", "-q", "--soft", "HEAD~1")
+    git(dataset, "rm", "-q", "--cached", "a.txt")
+    git(dataset, "update-ref", "refs/heads/git-annex", "git-annex~1")
+    dataset.forget()
+    (outcome,) = iter_addurl(dataset, [url], if_exists="skip")
+    assert outcome.good
+    assert git(dataset, "ls-files", "a.txt") == "a.txt\n"
+
+
 # tables
 
 
@@ -231,6 +251,64 @@ def test_a_killed_addurls_is_finished_by_the_same_call(
     assert git(dataset, "status", "--porcelain") == ""
     assert {o.path for o in iter_urls(dataset)} == set(rows)
     assert hf.fsck(dataset).failures == []
+
+
+def test_stopped_in_the_middle_what_came_is_recorded(
+    dataset: Dataset, server: LyingServer, tmp_path: Path
+) -> None:
+    rows = {f"f{n}": f"{server.url}/c{n}" for n in range(5)}
+    server.contents.update({f"c{n}": b"content %d\n" % n for n in range(5)})
+    rows["hangs"] = f"{server.url}/hang/big.dat"
+    path = table(tmp_path, rows)
+    words = ["-m", "holdfast", "addurls", path, "{u}", "{f}"]
+    process = subprocess.Popen([sys.executable, *words], cwd=dataset.top)
+    while len(server.requests) < 6:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    dataset.forget()
+    assert {o.path for o in iter_urls(dataset)} == {f"f{n}" for n in range(5)}
+    assert git(dataset, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("private", ["false", "true"])
+def test_the_ledger_may_be_told_in_parts(
+    dataset: Dataset,
+    server: LyingServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    private: str,
+) -> None:
+    monkeypatch.setattr("holdfast.dataset.arrivals._FACTS_MAX", 3)
+    monkeypatch.setattr("holdfast.api.fetching._BATCH_FILES", 2)
+    git(dataset, "config", "annex.private", private)
+    with hf.open_dataset(dataset.top) as opened:
+        rows = {f"f{n}": f"{server.url}/c{n}" for n in range(7)}
+        server.contents.update({f"c{n}": b"content %d\n" % n for n in range(7)})
+        found = by_path(iter_addurls(opened, table(tmp_path, rows), "{u}", "{f}"))
+        assert {path for path, outcome in found.items() if outcome.good} == set(rows)
+        places = {o.path: o.facts["places"] for o in hf.iter_whereis(opened)}
+        assert all(len(places[path]) == 2 for path in rows)  # type: ignore[arg-type]
+        assert git(opened, "log", "--format=%s").count("\n") == 2
+        assert git(opened, "status", "--porcelain") == ""
+        assert git(opened, "ls-tree", "-r", "git-annex").count(".log.web\n") == 7
+        assert (opened.here in git(opened, "log", "-p", "git-annex", "--", "*/*.log")) is (
+            private == "false"
+        )
+
+
+def test_unlocked_files_come_in_as_such(dataset: Dataset, server: LyingServer) -> None:
+    git(dataset, "config", "annex.addunlocked", "true")
+    dataset.forget()
+    urls = [f"{server.url}/a.txt", f"{server.url}/big.dat"]
+    assert all(o.good for o in iter_addurl(dataset, urls))
+    top = Path(os.fsdecode(dataset.top))
+    assert not (top / "a.txt").is_symlink()
+    assert (top / "big.dat").read_bytes() == BIG
+    assert git(dataset, "show", "HEAD:a.txt").startswith("/annex/objects/")
+    assert git(dataset, "status", "--porcelain") == ""
+    assert {o.status for o in iter_addurl(dataset, urls)} == {Status.NOT_NEEDED}
 
 
 # dead links

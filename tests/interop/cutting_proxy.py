@@ -53,14 +53,21 @@ class CuttingProxy:
                     ).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, way: str) -> None:
-        with suppress(OSError):
+        try:
             while data := source.recv(1 << 14):
                 setattr(self, way, getattr(self, way) + len(data))
                 limit = getattr(self, f"cut_{way}")
                 if limit is not None and getattr(self, way) > limit:
                     setattr(self, f"cut_{way}", None)
-                    for end in (source, sink):
-                        end.shutdown(socket.SHUT_RDWR)
+                    _end(source, sink)
                     return
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            _end(source, sink)
+
+
+def _end(*sockets: socket.socket) -> None:
+    for opened in sockets:
+        with suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)

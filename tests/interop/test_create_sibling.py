@@ -135,6 +135,7 @@ def test_a_sibling_may_depend_on_another(tools: Tools, ours: Path) -> None:
     assert "H305" in wrong.all_text
 
 
+@needs_datalad
 def test_one_special_remote_holds_content_and_git(tools: Tools, ours: Path, bench: Path) -> None:
     if shutil.which("git-remote-annex") is None:
         pytest.skip("git-annex has no git-remote-annex here")
@@ -144,8 +145,7 @@ def test_one_special_remote_holds_content_and_git(tools: Tools, ours: Path, benc
             ours, "create-sibling", "-s", "d", "special", "type=directory",
             f"directory={bench}/drive",
         )  # fmt: skip
-    tools.annex(ours, "copy", "-q", "--to", "d")
-    tools.git(ours, "push", "-q", "d", "main", "git-annex")
+    tools.datalad(ours, "push", "--to", "d")
     uuid = config(tools, ours, "remote.d.annex-uuid")
     url = f"annex::{uuid}?encryption=none&type=directory&directory={bench}/drive"
     tools.git(bench, "clone", "-q", url, "mine")

@@ -95,7 +95,7 @@ def iter_create_sibling(
     *,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
-    """Make a sibling and tell of it; nothing is sent to it yet.
+    """Make a sibling and tell of it; no content or version is sent to it yet.
 
     ``target`` is a path, ``ssh://HOST/PATH`` or ``HOST:PATH``, ``ria+URL`` of a store, or a kind:
     one of `FORGES` with a ``project`` there, one of `SPECIALS` with ``options.words``.

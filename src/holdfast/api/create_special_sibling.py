@@ -22,6 +22,8 @@ _SECRET = ("password", "secret", "token", "passphrase")
 def create_special_sibling(dataset: Dataset, kind: str, options: SiblingOptions) -> Outcome:
     """Set up a special remote with ``options.words``, and let git push to it.
 
+    The ledger is pushed at once: what git has there begins with it.
+
     Raises:
         NotFoundError: git-annex's helper for git is not here.
         ConflictError: There is another remote of this name.
@@ -48,4 +50,6 @@ def create_special_sibling(dataset: Dataset, kind: str, options: SiblingOptions)
     settings = [("url", URL), ("fetch", fetch_refspec(wanted.name))]
     depends = [("datalad-publish-depends", name) for name in options.depends]
     set_remotes(dataset.repository, [(wanted.name, [*settings, *depends])])
+    # DataLad asks a sibling for its ledger before it pushes, and fails where there is none at all.
+    dataset.repository.git.run("push", "--quiet", wanted.name, "git-annex")
     return made(wanted, f"{words['type']}, with git in it", uuid=wanted.settings.get("annex-uuid"))

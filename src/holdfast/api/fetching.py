@@ -23,6 +23,7 @@ from ..core.progress import Progress
 from ..dataset.arrivals import Arrival, Arrivals
 from ..dataset.room import Room
 from ..dataset.spots import Spot
+from ..stores.http_urls import safe_url
 from ..transfer.by_host import ByHost, Pace
 from ..wire.metadata import Change
 from ..wire.url_names import requestable
@@ -199,7 +200,7 @@ class _Fetcher:
     def _decide(self, wish: Wish, spot: Spot, urls: list[bytes]) -> Iterator[_Task]:
         if spot.key is not None and os.fsencode(wish.url) in urls:
             self._keep(wish, spot.key, "it has this URL already")
-        elif spot.there and self._plan.if_exists is IfExists.SKIP:
+        elif self._plan.if_exists is IfExists.SKIP and self._arrivals.spots.is_settled(wish.path):
             self._say(wish, Status.NOT_NEEDED, spot.key, "something is there already")
         elif spot.there and spot.key is None and not self._may_replace(spot):
             self._say_failure(wish, faults.SPOT_TAKEN(path=os.fsdecode(wish.path)))
@@ -326,7 +327,7 @@ def refusal_of_url(url: str) -> HoldError | None:
     except ValueError:
         return faults.BAD_URL(url="it", detail="it is no URL")
     if parts.scheme.lower() not in ("http", "https") or not host:
-        return faults.BAD_URL(url=url.partition("?")[0], detail="it is no http or https URL")
+        return faults.BAD_URL(url=safe_url(url), detail="it is no http or https URL")
     if any(ord(sign) < 32 for sign in url):
         return faults.BAD_URL(url=host, detail="it holds a control character")
     return faults.URL_WITH_PASSWORD(host=host) if password is not None else None

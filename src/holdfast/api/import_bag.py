@@ -221,7 +221,7 @@ class _Importer:
         refusal = self._arrivals.spots.refusal(path)
         if refusal is not None:
             return _failed(path, refusal)
-        if self._if_exists is IfExists.SKIP and self._arrivals.spots.look(path).there:
+        if self._if_exists is IfExists.SKIP and self._arrivals.spots.is_settled(path):
             return Outcome("import-bag", Status.NOT_NEEDED, os.fsdecode(path), note="it is there")
         try:
             return self._read(one, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -52,10 +53,12 @@ def check_place(outer: Dataset, folder: bytes) -> None:
     inner = inner_datasets(outer.repository, [path]).get(path)
     if inner is not None and path != inner.folder:
         if not inner.installed:
-            raise faults.NOT_INSTALLED(path=os.fsdecode(inner.folder), quoted=name)
+            missing = os.fsdecode(inner.folder)
+            raise faults.NOT_INSTALLED(path=missing, quoted=shlex.quote(missing))
         with open_inside(outer, inner.folder) as around:
             check_place(around, folder)
         return
+    _check_ways(outer, path)
     listing = outer.repository.git.run("ls-files", "-z", "--", path)
     names = [os.fsdecode(one) for one in listing.split(b"\0") if one]
     if inner is not None and not has_path(outer.repository, "HEAD", path):
@@ -64,6 +67,16 @@ def check_place(outer: Dataset, folder: bytes) -> None:
         rest = len(names) - _NAMED_MAX
         told = ", ".join(names[:_NAMED_MAX]) + (f" and {rest} more" if rest > 0 else "")
         raise faults.TAKEN_PLACE(path=name, names=told)
+
+
+def _check_ways(outer: Dataset, path: bytes) -> None:
+    """Refuse a place in a repository that lies here, and that the outer one does not have."""
+    way = os.path.dirname(path)
+    while way:
+        if os.path.lexists(os.path.join(outer.top, way, b".git")):
+            around = f"{os.fsdecode(way)}, a repository that is not yet a part of it,"
+            raise faults.TAKEN_PLACE(path=os.fsdecode(path), names=around)
+        way = os.path.dirname(way)
 
 
 def workshop_of(outer: Dataset) -> bytes:

@@ -11,26 +11,31 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
-from ..core import secure_hashes
+from ..core import faults, secure_hashes
 from ..core.abilities import Partial, Stream
 from ..core.backends import is_verifiable
-from ..core.errors import IntegrityError, PlaceUnavailableError
+from ..core.errors import IntegrityError, PlaceUnavailableError, UsageError
 from ..core.key import Key
 from ..core.place import Place, Presence
+from ..core.system_errors import as_fault
 from ..dataset import locks
 from ..dataset.annexed import TrackedFile, iter_unlocked
 from ..dataset.objects import Held, Objects
 from ..dataset.populate import WorkFiles
 from ..dataset.promises import Promise
+from ..dataset.repository import Repository
 from ..dataset.room import Room
 from ..transfer.receive import Intake, OnBytes, open_intake
 from .datasets import Dataset
-from .served_notes import BATCH_S, Add, Notes
+from .served_notes import BATCH_S, Change, Notes
+
+BUSY_S = 5.0
+"""How long content waits that another client seems to be bringing."""
 
 
 class Rights(IntEnum):
@@ -103,12 +108,12 @@ class Served:
 
     def promise(self, key: Key) -> Promise:
         """Keep content here; the promise says whether that could be."""
-        with self._guard:
+        with self._guard, _system_errors(key):
             return Promise(self.objects, key)
 
     def release(self, promise: Promise) -> None:
         """Content need not be kept any longer."""
-        with self._guard:
+        with self._guard, _system_errors(promise.key):
             promise.release()
 
     # bringing
@@ -122,20 +127,41 @@ class Served:
             PlaceFullError, PolicyError: There is no room, or the key may not be kept here.
         """
         self.check_key(key)
-        with (
-            self._notes.changing([key]),
-            open_intake(_Durable(self.objects), key, progress) as intake,
-        ):
-            yield Put(intake, place)
+        with self._notes.changing([key]) as change:
+            with open_intake(_Durable(self.objects, self._partial), key, progress) as intake:
+                put = Put(intake, place)
+                yield put
+            if put.taken:
+                change.done(key)
 
     def begun(self, key: Key) -> int:
-        """How much of a key's content an earlier try has left, of which the rest is wanted."""
-        try:
-            size = os.stat(self.objects.partial_path(key)).st_size
-        except FileNotFoundError:
-            return 0
+        """How much of a key's content an earlier try has left, of which the rest is wanted.
+
+        Raises:
+            PlaceUnavailableError: Another process is bringing this key.
+        """
+        with self._partial(key) as partial:
+            size = partial.size
         usable = is_verifiable(key.backend) and key.size is not None and size <= key.size
         return size if usable else 0
+
+    @contextmanager
+    def _partial(self, key: Key) -> Iterator[Partial]:
+        """The unfinished file of a key, ours alone.
+
+        One whose client has just been cut off is let go of in a moment: we wait for that.
+        """
+        ends_at = time.monotonic() + BUSY_S
+        with ExitStack() as stack:
+            while True:
+                try:
+                    partial = stack.enter_context(self.objects.open_partial(key))
+                    break
+                except PlaceUnavailableError as error:
+                    if error.code != faults.IN_USE.code or time.monotonic() >= ends_at:
+                        raise
+                time.sleep(0.05)
+            yield partial
 
     def check_key(self, key: Key) -> None:
         """Refuse what may not be kept here, or what there is no room for.
@@ -149,7 +175,7 @@ class Served:
         if refused is not None:
             raise refused
 
-    def changing(self) -> AbstractContextManager[Add]:
+    def changing(self) -> AbstractContextManager[Change]:
         """Content comes within the block, of keys that are named to what it gives."""
         return self._notes.changing()
 
@@ -157,6 +183,7 @@ class Served:
     def _check_writable(self) -> bool:
         self.dataset.repository.check_writable()
         self.dataset.repository.check_plain_content()
+        _have_identity(self.dataset.repository)
         return True
 
     @cached_property
@@ -173,14 +200,18 @@ class Served:
         What is not here is success. False says that it stays.
         """
         self._check_writable  # noqa: B018
-        with self._guard, self._notes.changing([key]):
+        with self._guard, _system_errors(key), self._notes.changing([key]) as change:
             try:
                 held = self.objects.hold(key)
             except PlaceUnavailableError:
                 return False
-            if held is None:
-                return True
-            return self._remove(held, before)
+            gone = held is None or self._remove(held, before)
+            if gone and (held is not None or self._is_said_to_be_here(key)):
+                change.done(key)
+            return gone
+
+    def _is_said_to_be_here(self, key: Key) -> bool:
+        return self.uuid in self.dataset.ledger.locations([key])[key]
 
     def _remove(self, held: Held, before: int | None) -> bool:
         try:
@@ -222,6 +253,8 @@ class Put:
         self._intake = intake
         self._place = place
         self._complete = intake.is_complete()
+        self.taken = False
+        """Whether the content is there now."""
 
     @property
     def offset(self) -> int:
@@ -252,6 +285,7 @@ class Put:
             for _ in chunks:
                 pass
         intake.commit()
+        self.taken = True
         return True
 
     def take_present(self) -> bool:
@@ -262,19 +296,29 @@ class Put:
 class _Durable:
     """Our content as a target of which nobody is told before it is on the disk."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(
+        self, objects: Objects, partial: Callable[[Key], AbstractContextManager[Partial]]
+    ) -> None:
         self.has: Callable[[Key], bool] = objects.has
-        self.open_partial: Callable[[Key], AbstractContextManager[Partial]] = objects.open_partial
+        self.open_partial = partial
         self._objects = objects
 
     def commit(self, key: Key, path: bytes) -> None:
-        """Sync it and give it its final name; who sends one at a time waits for each anyway."""
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
+        """Sync it, give it its final name, and sync that; a client may now remove its own copy.
+
+        Who sends one at a time waits for each anyway; many at once are synced by `Bulk`.
+        """
+        _sync(path)
         self._objects.commit(key, path)
+        _sync(os.path.dirname(self._objects.path_of(key)))
+
+
+def _sync(path: bytes) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _Unlocked:
@@ -319,6 +363,26 @@ class _Unlocked:
                 self._files.setdefault(file.key, []).append(file)
             self._seen = seen
         return self._files.get(key, [])
+
+
+@contextmanager
+def _system_errors(key: Key) -> Iterator[None]:
+    """What the system says, as one of our faults."""
+    try:
+        yield
+    except OSError as error:
+        raise as_fault(error, key.text) from error
+
+
+def _have_identity(repository: Repository) -> None:
+    """Whoever serves may have told git no name; the ledger's commits need one all the same."""
+    try:
+        repository.ident("GIT_COMMITTER_IDENT")
+        repository.ident("GIT_AUTHOR_IDENT")
+    except UsageError:
+        names = {f"GIT_{role}_NAME": "hold" for role in ("AUTHOR", "COMMITTER")}
+        emails = {f"GIT_{role}_EMAIL": "hold@localhost" for role in ("AUTHOR", "COMMITTER")}
+        repository.git.assume(names | emails)
 
 
 def _identity(path: bytes) -> tuple[int, int, int] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from ..core.key import Key
@@ -21,9 +21,6 @@ from .unlocked import unlocked_by_key
 BATCH_S = 2.0
 BATCH_KEYS = 20_000
 
-Add = Callable[[Sequence[Key]], None]
-"""Names more keys whose content is about to come or go."""
-
 
 class _Batch:
     """Changes whose end the ledger is told of together."""
@@ -32,6 +29,7 @@ class _Batch:
         self.began = time.monotonic()
         self.users = 0
         self.keys: set[Key] = set()
+        self.changed: set[Key] = set()
         self._repository = repository
         self._objects = objects
         self._stack = ExitStack()
@@ -39,14 +37,38 @@ class _Batch:
 
     def close(self) -> None:
         """Fill unlocked files of what came, and tell the ledger how it is now."""
+        # A server lives long: its next commit has a time, and perhaps settings, of its own.
+        self._repository.forget_config()
         with self._stack:
-            if self.keys and not self._repository.bare:
-                found = unlocked_by_key(self._repository, self.keys)
+            for key in self.keys - self.changed:
+                self.note.forget(key)
+            if self.changed and not self._repository.bare:
+                found = unlocked_by_key(self._repository, self.changed)
                 if found:
                     with WorkFiles(self._repository, self._objects) as work:
                         for files in found.values():
                             for file in files:
                                 work.populate(file)
+
+
+class Change:
+    """One client's part in a batch."""
+
+    def __init__(self, batch: _Batch, lock: threading.Lock) -> None:
+        self._batch = batch
+        self._lock = lock
+
+    def add(self, keys: Sequence[Key]) -> None:
+        """Write down keys whose content is about to come or go."""
+        with self._lock:
+            new = [key for key in keys if key not in self._batch.keys]
+            self._batch.keys.update(new)
+            self._batch.note.add(new)
+
+    def done(self, key: Key) -> None:
+        """It came, or went: the ledger has to be told. Of others it is told nothing."""
+        with self._lock:
+            self._batch.changed.add(key)
 
 
 class Notes:
@@ -61,23 +83,17 @@ class Notes:
         self._ended: list[_Batch] = []
 
     @contextmanager
-    def changing(self, keys: Sequence[Key] = ()) -> Iterator[Add]:
+    def changing(self, keys: Sequence[Key] = ()) -> Iterator[Change]:
         """Content of these keys, and of those added, comes or goes within the block."""
         with self._lock:
             if self._current is None:
                 self._current = _Batch(self._repository, self._objects)
             batch = self._current
             batch.users += 1
-
-        def add(keys: Sequence[Key]) -> None:
-            with self._lock:
-                new = [key for key in keys if key not in batch.keys]
-                batch.keys.update(new)
-                batch.note.add(new)
-
+        change = Change(batch, self._lock)
         try:
-            add(keys)
-            yield add
+            change.add(keys)
+            yield change
         finally:
             with self._lock:
                 batch.users -= 1

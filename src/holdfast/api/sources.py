@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -30,9 +30,16 @@ class Unreached:
 class Sources:
     """The places this clone can read from. Close it to end connections."""
 
-    def __init__(self, readers: list[Readable], unreached: list[Unreached]) -> None:
+    def __init__(
+        self,
+        readers: list[Readable],
+        unreached: list[Unreached],
+        notes: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        """``notes`` write to the ledger what stores keep there of single keys."""
         self.readers = sorted(readers, key=lambda reader: reader.cost)
         self.unreached = unreached
+        self._notes = notes
 
     def only(self, name: str) -> Sources:
         """The one place that is called so, by remote name, description or UUID.
@@ -47,7 +54,12 @@ class Sources:
                     raise missed.error
             known = ", ".join(sorted(r.place.label for r in self.readers)) or "none"
             raise faults.NO_SUCH_PLACE(place=name, known=known)
-        return Sources(found, [])
+        return Sources(found, [], self._notes)
+
+    def write_notes(self) -> None:
+        """Write what waits: how content was cut in chunks has to be known before where it is."""
+        for write in self._notes:
+            write()
 
     def close(self) -> None:
         """End connections and processes."""
@@ -60,27 +72,26 @@ def open_sources(dataset: Dataset) -> Iterator[Sources]:
     """Everything content can be read from here, for the length of a block."""
     readers: list[Readable] = []
     unreached: list[Unreached] = []
-    ends: list[Callable[[], None]] = []
+    notes: list[Callable[[], None]] = []
     remotes = dataset.repository.config.sections("remote")
     for name, settings in remotes.items():
         if settings.get("annex-ignore") == "true" and "annex-ignore-auto" not in settings:
             continue
         place = _place(dataset, name, settings)
         try:
-            reader = _open_remote(dataset, name, settings, place, ends)
+            reader = _open_remote(dataset, name, settings, place, notes)
         except HoldError as error:
             unreached.append(Unreached(place, error))
             continue
         if reader is not None and reader.place.trust is not Trust.DEAD:
             readers.append(reader)
     readers.append(_open_web(dataset))
-    sources = Sources(readers, unreached)
+    sources = Sources(readers, unreached, notes)
     try:
         yield sources
     finally:
         sources.close()
-        for end in ends:
-            end()
+        sources.write_notes()
 
 
 def _place(dataset: Dataset, name: str, settings: Mapping[str, str]) -> Place:
@@ -93,7 +104,7 @@ def _open_remote(
     name: str,
     settings: Mapping[str, str],
     place: Place,
-    ends: list[Callable[[], None]],
+    notes: list[Callable[[], None]],
 ) -> Readable | None:
     url = settings.get("url")
     cost = _cost(settings)
@@ -102,7 +113,7 @@ def _open_remote(
         raise faults.PLACE_UNVERIFIED(place=name, state=verified)
     # git reaches a special remote by annex::, which is no other way to its content.
     if url is None or url.startswith("annex::"):
-        return _open_special(dataset, settings, place, ends)
+        return _open_special(dataset, settings, place, notes)
     annex_url = settings.get("annexurl") or (url if url.startswith("annex+") else "")
     if annex_url.startswith("annex+") and place.id:
         return _open_p2p_http(dataset, place, (annex_url, url), cost)
@@ -243,14 +254,14 @@ def remember_uuid(dataset: Dataset, name: str, uuid: PlaceId) -> Place:
 
 
 def _open_special(
-    dataset: Dataset, settings: Mapping[str, str], place: Place, ends: list[Callable[[], None]]
+    dataset: Dataset, settings: Mapping[str, str], place: Place, notes: list[Callable[[], None]]
 ) -> Readable | None:
     if not place.id:
         return None
     from .special import open_special
 
     opened = open_special(dataset, settings, place)
-    ends.append(opened.notes.finish)
+    notes.append(opened.notes.finish)
     return opened.store
 
 

@@ -100,7 +100,7 @@ def open_target(
             store = sources.only(name).readers[0]
             if not hasattr(store, "send") or not hasattr(store, "remove"):
                 raise faults.NO_WAY(place=name, kind="place that is only read from")
-            yield Distant(dataset, cast(Store, store), dataset.jobs(jobs))
+            yield Distant(dataset, cast(Store, store), dataset.jobs(jobs), sources.write_notes)
         return
     with _open_neighbour(dataset, name, folder) as other:
         neighbour = Neighbour(dataset, other, name, dataset.jobs(jobs))
@@ -216,8 +216,16 @@ class Neighbour:
 class Distant:
     """A store: what it says counts as seen, or as locked where it can promise to keep a copy."""
 
-    def __init__(self, dataset: Dataset, store: Store, jobs: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        store: Store,
+        jobs: int,
+        write_notes: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``write_notes`` tells the ledger what the store keeps there, before where content is."""
         self._dataset = dataset
+        self._write_notes = write_notes
         self._store = store
         self._jobs = jobs
 
@@ -261,6 +269,7 @@ class Distant:
     def record(self, keys: Sequence[Key], *, present: bool) -> None:
         """Tell our ledger."""
         if keys:
+            self._write_notes()
             set_locations(self._dataset.repository, keys, self.place.id, present=present)
 
     def keeps_only_secure(self) -> bool:

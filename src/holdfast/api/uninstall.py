@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from ..core import faults
@@ -111,7 +112,5 @@ def _forget(outer: Dataset, one: Submodule) -> None:
     """Take a data set out of .gitmodules, and its empty folder away."""
     unregister(outer.repository, one.path)
     deactivate(outer.repository, one.name or os.fsdecode(one.path))
-    try:
+    with suppress(OSError):  # not there, or somebody put files into it, which stay
         os.rmdir(os.path.join(outer.top, one.path))
-    except FileNotFoundError:
-        return

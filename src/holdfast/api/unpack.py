@@ -166,7 +166,7 @@ class _Unpacker:
         error = self._arrivals.spots.refusal(full)
         if error is not None:
             return _failed(full, error)
-        if self._plan.if_exists is IfExists.SKIP and self._arrivals.spots.look(full).there:
+        if self._plan.if_exists is IfExists.SKIP and self._arrivals.spots.is_settled(full):
             return Outcome("unpack", Status.NOT_NEEDED, os.fsdecode(full), note="it is there")
         over = self._plan.if_exists is IfExists.OVERWRITE
         if member.kind is MemberKind.LINK:

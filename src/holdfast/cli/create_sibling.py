@@ -1,6 +1,6 @@
 """Make a sibling: somewhere to push to.
 
-TARGET is one of these; nothing is sent to it yet.
+TARGET is one of these; no content or version is sent to it yet.
 
 A path, ssh://HOST/PATH or HOST:PATH: a repository with an annex, with files, or without by --bare.
 

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from heapq import merge
 from itertools import chain
 from types import TracebackType
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from .commit import SAME, Recorded, commit
 from .index_file import clear_dead_locks, index_state
 from .ingest import copy_file
 from .key_facts import KeyFacts
-from .ledger_write import record_sorted, set_location_logs
+from .ledger_write import location_edits, path_of, record_sorted, set_location_logs
 from .objects import Objects
 from .packs import BLOB, ObjectWriter, sync_file_system
 from .repository import Repository
@@ -136,10 +137,10 @@ class Arrivals:
         waiting = Waiting(self.repository, self._pointer_sizes)
         commit(
             self.repository, self._writer, _Records(self._records), self._here, message,
-            seen=self._seen, whole=False, look=waiting.look if self._here else None,
+            seen=self._seen, whole=False, look=waiting.look if self._pointer_sizes else None,
             facts=self.facts,
         )  # fmt: skip
-        if self._here:
+        if self._pointer_sizes:
             waiting.fill(_Records(self._records))
         self._forget_note()
 
@@ -155,10 +156,16 @@ class Arrivals:
 
     def _tell_ledger(self) -> None:
         """Tell the ledger what is known so far; the version is still to be made."""
-        if self._here:
-            set_location_logs(self.repository, self._here, self.repository.here, present=True)
-        record_sorted(self.repository, self.facts.iter_edits())
-        self.facts = self._stack.enter_context(KeyFacts(self.repository.annex_dir + b"/othertmp"))
+        repository, edits = self.repository, self.facts.iter_edits()
+        if repository.private:
+            set_location_logs(repository, self._here, repository.here, present=True)
+        else:
+            own = location_edits(self._here, repository.here, present=True)
+            edits = merge(own, edits, key=path_of)
+        record_sorted(repository, edits)
+        folder = repository.annex_dir + b"/othertmp"
+        self._here = self._stack.enter_context(SortedSpill(folder))
+        self.facts = self._stack.enter_context(KeyFacts(folder))
         self._forget_note()
 
     def _forget_note(self) -> None:

@@ -116,6 +116,10 @@ class Git:
         process = self.start(*arguments, environment=environment)
         return _fields_of(process, arguments, [] if warnings is None else warnings)
 
+    def assume(self, environment: Mapping[str, str]) -> None:
+        """Give git variables from now on, where nobody set them."""
+        self._environment = {**environment, **self._environment}
+
     @property
     def objects(self) -> ObjectReader:
         """The reader of objects, started when first used, kept until `close`."""

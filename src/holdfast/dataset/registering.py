@@ -89,12 +89,15 @@ def followed_remote(folder: bytes) -> str | None:
 
 
 def activate(repository: Repository, names: Sequence[tuple[str, str]]) -> None:
-    """Tell git, by name and URL, of data sets that are installed now."""
+    """Tell git, by name and URL, of data sets that are installed now.
+
+    A name that git's settings cannot have is left out; such a one is not in .gitmodules.
+    """
     known = repository.config
     new: list[Section] = [
         (f"submodule.{name}", [("active", "true"), ("url", url)])
         for name, url in names
-        if known.get(f"submodule.{name}.url") is None
+        if known.get(f"submodule.{name}.url") is None and "\n" not in name
     ]
     if new:
         append_settings(os.path.join(repository.common_dir, b"config"), new)

@@ -62,8 +62,9 @@ class Repository:
         return Config(self._listed, self.settings)
 
     def forget_config(self) -> None:
-        """Read the settings anew when they are next asked for."""
+        """Read the settings, and who we are at what time, anew when they are next asked for."""
         self._listed = None
+        self._idents.clear()
         self.__dict__.pop("config", None)
 
     @property

@@ -63,6 +63,11 @@ class Spots:
             return Spot(there=True)
         return self._look_at_file(path, full, status)
 
+    def is_settled(self, path: bytes) -> bool:
+        """Whether something is there that is to stay; not what a killed run left on its way."""
+        spot = self.look(path)
+        return spot.there and (spot.key is None or self.is_tracked(path))
+
     def is_tracked(self, path: bytes) -> bool:
         """Whether the index knows the path."""
         return self._index is not None and self._index.find(path) is not None

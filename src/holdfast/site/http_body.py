@@ -28,7 +28,10 @@ class Body:
         self._file = file
         encoding = (headers.get("Transfer-Encoding") or "").lower()
         length = headers.get("Content-Length") or "0"
-        self.is_understood = encoding in ("", "identity", "chunked") and length.isdecimal()
+        both = encoding and "Content-Length" in headers
+        is_length = length.isascii() and length.isdecimal()
+        # With both, a proxy and we might not agree where the next request begins.
+        self.is_understood = encoding in ("", "chunked") and is_length and not both
         self._chunked = encoding == "chunked"
         self._left = 0 if self._chunked or not self.is_understood else int(length)
         self.ended = self.is_understood and not self._chunked and not self._left

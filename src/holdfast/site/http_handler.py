@@ -179,4 +179,5 @@ class Handler(BaseHTTPRequestHandler):
             status = values[1] if len(values) > 1 else ""
             command = getattr(self, "command", None) or "-"
             who = getattr(self, "user", None) or "-"
-            self.server.log(f"{self.client_address[0]} {who} {command} {path} {status}")
+            line = f"{self.client_address[0]} {who} {command} {path} {status}"
+            self.server.log("".join(sign if sign.isprintable() else "?" for sign in line))

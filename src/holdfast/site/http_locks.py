@@ -11,6 +11,9 @@ from ..api.served import Served
 from ..core.key import Key
 from ..dataset.promises import PROMISE_S, Promise
 
+LOCKS_MAX = 2000
+"""So many at a time: whoever may read may lock, and each keeps content from being removed."""
+
 PROLONG_S = 120.0
 """How often the time on disk of a lock that is kept begins anew."""
 
@@ -33,6 +36,8 @@ class HttpLocks:
     def take(self, key: Key) -> str | None:
         """Keep content for ten minutes, or longer; the lock's name, or None when that cannot be."""
         self.forget_old()
+        if len(self._locks) >= LOCKS_MAX:
+            return None
         promise = self._served.promise(key)
         if not promise.kept:
             promise.abandon()

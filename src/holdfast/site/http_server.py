@@ -1,7 +1,7 @@
 """The HTTP server of one data set: git-annex's protocol, plain content, and git.
 
 One thread a connection, and no more connections than `CONNECTIONS_MAX`; see
-docs/decisions/0008-threads-without-a-framework.md.
+docs/decisions/0009-threads-without-a-framework.md.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import select
 from collections.abc import Iterator
 
 from ..api.served import Offered, Rights, Served
-from ..api.served_bulk import Bulk
+from ..api.served_bulk import Bulk, pass_over
 from ..api.served_notes import BATCH_S
 from ..core import faults
 from ..core.backends import is_verifiable
@@ -187,8 +187,7 @@ class Conversation:
             except HoldError:
                 taken = False
             # What was not wanted any more, for lack of room say, has to be read all the same.
-            for _ in chunks:
-                pass
+            pass_over(chunks)
             return _yes(taken)
 
     def _incoming(self, key: Key) -> Iterator[bytes]:

@@ -93,6 +93,8 @@ class SshAnnex:
         self._all: set[P2pConnection] = set()
         self._lock = threading.Lock()
         self._sent = 0
+        self._finding = threading.Lock()
+        self._reaches_hold = False
         self._argv_of_hold: Callable[[list[str]], list[str]] | None = None
         if command is not None:
             assert path is not None, "a command needs a path"
@@ -355,20 +357,33 @@ class SshAnnex:
         return self._connect(self._argv)
 
     def _take_for_many(self) -> P2pConnection:
-        """A connection to hold's own program there, if it can be had, to send many files by."""
-        with self._lock:
+        """A connection to send many files by: to hold's own program there, if it can be had."""
+        connection = self._take()
+        if speaks_hold(connection):
+            return connection
+        with self._finding:
             way, self._argv_of_hold = self._argv_of_hold, None
-        if way is not None:
-            # Where it is not installed, or a forced command stands before it, that is no fault.
-            with suppress(PlaceUnavailableError, RemoteProtocolError):
-                connection = self._connect(way)
-                with self._lock:
-                    self._argv = way
-                    idle, self._idle = self._idle, []
-                for old in idle:
-                    self._let_go(old)
-                return connection
+            if way is not None:
+                self._try(way)
+        if not self._reaches_hold:
+            return connection
+        self._let_go(connection)
         return self._take()
+
+    def _try(self, way: Callable[[list[str]], list[str]]) -> None:
+        """Use another program there from now on, if it can be started and is the right one."""
+        # Where it is not installed, or a forced command stands before it, that is no fault.
+        with suppress(PlaceUnavailableError, RemoteProtocolError):
+            connection = self._connect(way)
+            self._reaches_hold = speaks_hold(connection)
+            if not self._reaches_hold:
+                self._let_go(connection)
+                return
+            with self._lock:
+                self._argv = way
+                idle, self._idle = self._idle, [connection]
+            for old in idle:
+                self._let_go(old)
 
     def _let_go(self, connection: P2pConnection) -> None:
         with self._lock:

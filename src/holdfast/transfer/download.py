@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from itertools import count
 
@@ -125,8 +126,8 @@ class _Download:
 
     def _resume(self) -> None:
         """Hash what an earlier run left, if it wrote down of what."""
-        with suppress(FileNotFoundError), open(self.path + b".from", encoding="utf-8") as file:
-            self._state = file.read()
+        boot, _, state = _read_note(self.path).partition("\n")
+        self._state = state if boot and boot == _boot() else ""
         if not self._state:
             os.ftruncate(self._file, 0)
             return
@@ -141,7 +142,7 @@ class _Download:
             self._restart()
             raise _wrong(answer, f"it offers {answer.size} bytes instead of {size}")
         if answer.status == 416:
-            if answer.size != self.size:
+            if (answer.size, answer.validator) != (self.size, self._state):
                 self._restart()
                 raise faults.UNREACHABLE(place=host_of(answer.url), detail="it has changed")
             return
@@ -178,7 +179,7 @@ class _Download:
         if state != self._state:
             self._state = state
             with open(self.path + b".from", "w", encoding="utf-8") as file:
-                file.write(state)
+                file.write(f"{_boot()}\n{state}")
 
     def finish(self, path: bytes) -> Downloaded:
         """The whole file, under its new name."""
@@ -193,6 +194,24 @@ class _Download:
             for ending in (b"", b".from"):
                 with suppress(FileNotFoundError):
                     os.unlink(self.path + ending)
+
+
+def _read_note(path: bytes) -> str:
+    with suppress(FileNotFoundError), open(path + b".from", encoding="utf-8") as file:
+        return file.read()
+    return ""
+
+
+@cache
+def _boot() -> str:
+    """What this run of the machine is called; nothing where the system does not tell.
+
+    What was written before the machine went down may not have reached the disk, and without a
+    hash nobody could tell.
+    """
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+    return ""
 
 
 def _wrong(answer: HttpAnswer, detail: str) -> HoldError:
