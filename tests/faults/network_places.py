@@ -144,7 +144,7 @@ def run_sshd(folder: Path) -> Iterator[Sshd]:
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(words, check=True)
     made = Sshd(free_port(), folder)
-    call = shlex.join(["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", sys.executable])
+    call = shlex.join(["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", sys.executable, "-S"])
     made.shell.write_text(f'#!/bin/sh\nexec {call} -m holdfast.site.annex_shell "$@"\n')
     made.shell.chmod(0o700)
     lines = [

@@ -140,16 +140,10 @@ def _iter_words(process: int) -> Iterator[str]:
     """The words of all programs below a process, as anybody may see them."""
     try:
         tasks = os.listdir(f"/proc/{process}/task")
-        below = [
-            n for t in tasks for n in Path(f"/proc/{process}/task/{t}/children").read_text().split()
-        ]
-        for child in below:
-            yield (
-                Path(f"/proc/{child}/cmdline")
-                .read_bytes()
-                .replace(b"\0", b" ")
-                .decode("utf-8", "replace")
-            )
+        lists = [Path(f"/proc/{process}/task/{task}/children").read_text() for task in tasks]
+        for child in " ".join(lists).split():
+            words = Path(f"/proc/{child}/cmdline").read_bytes()
+            yield words.replace(b"\0", b" ").decode("utf-8", "replace")
             yield from _iter_words(int(child))
     except OSError:
         return

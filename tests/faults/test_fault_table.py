@@ -55,7 +55,7 @@ def be_patient(monkeypatch: pytest.MonkeyPatch, trouble: Trouble) -> None:
     for made in (HttpClient, DavClient, P2pHttp):
         monkeypatch.setitem(made.__init__.__kwdefaults__, "limits", limits)
     monkeypatch.setitem(S3Client.__init__.__kwdefaults__, "patience", patience)
-    monkeypatch.setitem(SshAnnex.__init__.__kwdefaults__, "stall_s", max(0.8, stall_s))
+    monkeypatch.setitem(SshAnnex.__init__.__kwdefaults__, "stall_s", stall_s)
 
 
 @pytest.fixture(scope="module")

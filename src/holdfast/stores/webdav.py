@@ -147,14 +147,17 @@ class WebDav(UrlStore):
         return hasher.digest()
 
     def _check_arrived(self, url: str, size: int, sent: bytes, progress: OnBytes) -> None:
-        found = self._read_back(url) if url.startswith("http:") else None
-        if found is None and self._dav.head(url).size in (None, size):
-            return
-        if found == sent:
-            return
-        progress(-size)
-        detail = "what is there after it was sent is of another size, or has other bytes"
-        raise faults.CHANGED_ON_WAY(place=self.place.label, detail=detail)
+        try:
+            if url.startswith("https:"):
+                right = self._dav.head(url).size in (None, size)
+            else:
+                right = self._read_back(url) == sent
+            if not right:
+                detail = "what is there after it was sent is of another size, or has other bytes"
+                raise faults.CHANGED_ON_WAY(place=self.place.label, detail=detail)
+        except HoldError:
+            progress(-size)
+            raise
 
     def _read_back(self, url: str) -> bytes:
         hasher = hashlib.sha256()
