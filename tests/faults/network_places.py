@@ -147,11 +147,12 @@ def run_sshd(folder: Path) -> Iterator[Sshd]:
     call = shlex.join(["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", sys.executable, "-S"])
     made.shell.write_text(f'#!/bin/sh\nexec {call} -m holdfast.site.annex_shell "$@"\n')
     made.shell.chmod(0o700)
+    # Below another shell, bash reads nothing of the user's own, which may take long.
     lines = [
         f"Port {made.port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host",
         f"PidFile {folder}/pid", f"AuthorizedKeysFile {folder}/authorized", "StrictModes no",
         "PasswordAuthentication no", "KbdInteractiveAuthentication no", "UsePAM no",
-        "PermitRootLogin yes", "Subsystem sftp internal-sftp",
+        "PermitRootLogin yes", "Subsystem sftp internal-sftp", "SetEnv SHLVL=2",
     ]  # fmt: skip
     (folder / "sshd_config").write_text("\n".join(lines) + "\n")
     if os.geteuid() == 0:
