@@ -74,7 +74,7 @@ class Scene:
         os.chdir(started)
         out, err = self.capsys.readouterr()
         self.text += out + err
-        assert "Traceback" not in err, err
+        assert "Traceback" not in err or "--debug" in words, err
         assert exits is None or code == exits, f"{words}: exit {code}\n{out}\n{err}"
         records = [json.loads(line) for line in out.splitlines()] if "--json" in words else []
         return Ran(code, records, out + err)

@@ -7,6 +7,7 @@ is told, and the same command completes when the fault is over.
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -71,8 +72,9 @@ def open_scene(
     tmp_path: Path, tls: Tls, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OpenScene]:
     """Makes a data set, and a proxy to a port; in TLS, unless ``plain``; not for HTTP, if ``raw``."""
-    for name in [name for name in os.environ if name.startswith(("GIT_", "AWS_", "WEBDAV_"))]:
-        monkeypatch.delenv(name)
+    for name in list(os.environ):
+        if re.search("^(GIT|AWS|WEBDAV)_|_PROXY$", name.upper()):
+            monkeypatch.delenv(name)
     (tmp_path / "gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -109,6 +111,8 @@ def go_through(
             told["reading"][trouble] = read(scene, trouble)
             if both:
                 told["sending"][trouble] = send(scene, trouble)
+        if Trouble.FORBIDDEN in troubles:
+            talk(scene, both=both)
         finish(scene, troubles, both=both)
     if Trouble.BUSY_ONCE in troubles:
         assert 1.0 in waits, "Retry-After was not heeded"
@@ -123,6 +127,17 @@ def look_for_secrets(scene: Scene, words: set[str]) -> None:
     places = {"words of programs": " ".join(words), "output": scene.text, "repository": kept}
     for place, text in places.items():
         assert SECRET not in text, f"a secret is in the {place}"
+
+
+def talk(scene: Scene, *, both: bool) -> None:
+    """Let commands say all they can, to people, of those troubles that secrets are close to."""
+    for trouble in (Trouble.EXPIRED, Trouble.CUT):
+        scene.begin(trouble)
+        words = ["-v", "--debug", "--from", scene.place, reading(trouble)]
+        scene.hold("get", *words, exits=None)
+        if both:
+            words[-3:] = ["--to", scene.place, sending(trouble)]
+            scene.hold("copy", *words, exits=None)
 
 
 def read(scene: Scene, trouble: Trouble) -> str:
