@@ -202,7 +202,7 @@ def git_annex_reads_all(tools: Tools, folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "chunk"), WAYS)
-def test_we_read_what_git_annex_stored(
+def test_we_read_what_git_annex_stored_and_store_beside_it(
     tools: Tools, folder: Path, bench: Path, scheme: str, chunk: list[str]
 ) -> None:
     words = [*words_of_folder(bench, "place"), *encryption(scheme), *chunk]
@@ -210,6 +210,10 @@ def test_we_read_what_git_annex_stored(
     tools.annex(folder, "copy", "-q", "--to", "place", ".")
     drop_here(tools, folder)
     we_get_all(folder, "place")
+    tools.annex(folder, "drop", "-q", "--from", "place", ".")
+    with open_dataset(folder) as dataset:
+        send_all(dataset, "place")
+    git_annex_reads_all(tools, folder, "place")
 
 
 @pytest.mark.parametrize(("scheme", "chunk"), WAYS)

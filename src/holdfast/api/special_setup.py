@@ -23,7 +23,7 @@ from ..dataset.key_notes import KeyNotes
 from ..dataset.ledger import read_journal
 from ..dataset.ledger_write import Edit, now, record, write_journal_file
 from ..dataset.places import Places
-from ..dataset.verified import SECRET, approve, config_in_ledger, read_approved
+from ..dataset.verified import OF_KEYS, approve, config_in_ledger, read_approved
 from ..stores.cipher import MACS, SCHEMES, USUAL_MAC, Cipher, Sealer, new_cipher
 from ..stores.special import Kind, SpecialRemote, kind_described, kind_named
 from ..wire import logs
@@ -43,7 +43,7 @@ _OURS = frozenset(
 """Words about special remotes of all kinds; the others are for the kind."""
 
 _NOT_CHANGED = frozenset(("cipher", "encryption", "keyid", "mac", "sameas", "type", "uuid"))
-_HIDDEN = frozenset((SECRET, *(words.embedded for words in WORDS.values())))
+_HIDDEN = frozenset(("cipher", *(words.embedded for words in WORDS.values())))
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,8 @@ def _settings_of(dataset: Dataset, name: str) -> dict[str, str]:
 def is_approved(dataset: Dataset, way: PlaceId, config: Mapping[str, str]) -> bool:
     """Whether just this configuration was approved, or made, in this clone."""
     found = read_approved(dataset.repository).get(way)
-    return found == {name: value for name, value in config.items() if name != SECRET}
+    plain = {name: value for name, value in config.items() if name not in OF_KEYS}
+    return found is not None and plain == {n: v for n, v in found.items() if n not in OF_KEYS}
 
 
 def shown(config: Mapping[str, str]) -> dict[str, str]:

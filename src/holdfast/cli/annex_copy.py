@@ -40,6 +40,8 @@ def _show(front: Front, outcome: Outcome) -> None:
     if outcome.error is not None and outcome.error.code == faults.NO_SUCH_PATH.code:
         front.show.missing(outcome.path)
         return
+    if outcome.error is not None and outcome.error.code == faults.NOT_PRESENT.code:
+        return  # git-annex passes over what is not here
     values = front.words.values
     was_there = outcome.status is Status.NOT_NEEDED
     if was_there and "--to" not in values:

@@ -1057,6 +1057,30 @@ NOT_INSIDE = Fault(
     "hold subdatasets    (lists them)",
 )  # fmt: skip
 
+# H37: faults of networks
+
+UNTRUSTED = Fault(
+    "H371", errors.AccessError,
+    "{place} cannot prove who it is",
+    "its certificate: {detail}",
+    "nothing was asked of it or sent to it",
+    "look who answers there; a certificate of your own is trusted by SSL_CERT_FILE=FILE",
+)  # fmt: skip
+NO_TLS = Fault(
+    "H372", errors.PlaceUnavailableError,
+    "{place} does not speak TLS with us",
+    "{detail}",
+    "nothing was asked of it or sent to it",
+    "run the same command again; if it stays so, look whether the address is right",
+)  # fmt: skip
+CHANGED_ON_WAY = Fault(
+    "H373", errors.PlaceUnavailableError,
+    "{place} did not get the bytes that were sent",
+    "{detail}",
+    "they did not take the place of any content there; the content is still here",
+    "run the same command again; if it stays so, look what is on the way to it",
+)  # fmt: skip
+
 # H38: exports to places
 
 HOLDS_NO_TREE = Fault(

@@ -1,8 +1,8 @@
 """Which configurations of special remotes were approved in this clone.
 
 What a special remote is reaches a clone from anybody who may write to its git-annex branch. So the
-words that a person saw and approved are kept here, without the cipher, and what the branch says
-later is not believed. git-annex reads and writes the same file (docs/formats/annex.md).
+words that a person saw and approved are kept here, without what is about keys, and what the branch
+says later is not believed. git-annex reads and writes the same file (docs/formats/annex.md).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from . import locks
 from .ledger_write import now
 from .repository import Repository
 
-SECRET = "cipher"
-"""Kept in the ledger alone: it would be of no use to somebody who approves."""
+OF_KEYS = frozenset(("cipher", "cipherkeys", "pubkeys"))
+"""Kept in the ledger alone, as git-annex has it: they change as keys are added."""
 
 SHARED_BY_WAYS = ("chunk", "chunksize", "cipher", "cipherkeys", "encryption", "mac", "pubkeys")
 """What a second way to the same place (sameas) has from the first."""
@@ -35,8 +35,7 @@ def believed(repository: Repository, in_ledger: Mapping[str, str], way: PlaceId)
     approved = read_approved(repository).get(way)
     if approved is None:
         return dict(in_ledger)
-    secret = {SECRET: in_ledger[SECRET]} if SECRET in in_ledger else {}
-    return {**approved, **secret}
+    return {**{word: in_ledger[word] for word in OF_KEYS & set(in_ledger)}, **approved}
 
 
 def read_approved(repository: Repository) -> dict[PlaceId, dict[str, str]]:
@@ -47,7 +46,7 @@ def read_approved(repository: Repository) -> dict[PlaceId, dict[str, str]]:
 
 def approve(repository: Repository, way: PlaceId, config: Mapping[str, str]) -> None:
     """Write down that a configuration was approved here, or made here."""
-    plain = {name: value for name, value in config.items() if name != SECRET}
+    plain = {name: value for name, value in config.items() if name not in OF_KEYS}
     with locks.exclusive(_path(repository, b"lck")):
         fresh = logs.set_remote(_read(repository), way, plain, now())
         beside = _path(repository, b"new%d" % os.getpid())

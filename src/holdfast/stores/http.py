@@ -156,7 +156,7 @@ class HttpClient:
         """Ask until the server is not busy any more, within limits."""
         for attempt in range(1, self._limits.tries_max + 1):
             connection, response, final = self._follow(method, url, headers)
-            wait_s = _wanted_pause(response, attempt)
+            wait_s = wanted_pause(response, attempt)
             if response.status not in _BUSY or attempt == self._limits.tries_max:
                 break
             if wait_s > self._limits.retry_after_max_s:
@@ -359,7 +359,7 @@ def raise_for_status(answer: HttpAnswer) -> None:
     raise faults.BAD_ANSWER(place=host, detail=detail)
 
 
-def _wanted_pause(response: http.client.HTTPResponse, attempt: int) -> float:
+def wanted_pause(response: http.client.HTTPResponse, attempt: int) -> float:
     """Retry-After in seconds; dates are not read, they depend on two clocks."""
     given = (response.getheader("Retry-After") or "").strip()
     return float(given) if re.fullmatch(r"[0-9]{1,6}", given) else float(attempt)

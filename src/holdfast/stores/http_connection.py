@@ -108,7 +108,7 @@ class Connection(http.client.HTTPConnection):
                 self._open_tunnel(self._proxy)
         self._live = self.sock
         if self.tls is not None:
-            self.sock = self._live = self.tls.wrap_socket(self.sock, server_hostname=name)
+            self.sock = self._live = _secured(self.tls, self.sock, name, self.port)
 
     def abort(self) -> None:
         """Wake the thread that reads from it; what it reads ends there."""
@@ -132,6 +132,30 @@ class Connection(http.client.HTTPConnection):
         if not re.match(rb"HTTP/1\.[01] 200\b", said):
             first = said.partition(b"\r")[0][:60].decode("latin-1")
             raise faults.UNREACHABLE(place=proxy.hostname, detail=f"the proxy says {first}")
+
+
+def _secured(context: ssl.SSLContext, plain: socket.socket, name: str, port: int) -> socket.socket:
+    """Speak TLS over a connection, which ends if that cannot be.
+
+    Raises:
+        AccessError: The other side's certificate is not to be trusted.
+        PlaceUnavailableError: It speaks something else.
+        OSError: The connection ended, or nothing came.
+    """
+    import ssl
+
+    try:
+        return context.wrap_socket(plain, server_hostname=name)
+    except ssl.SSLCertVerificationError as error:
+        plain.close()
+        raise faults.UNTRUSTED(place=f"{name}:{port}", detail=error.verify_message) from error
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        plain.close()
+        raise ConnectionResetError("the connection ended") from None
+    except ssl.SSLError as error:
+        plain.close()
+        detail = (error.reason or "unknown").lower().replace("_", " ")
+        raise faults.NO_TLS(place=f"{name}:{port}", detail=detail) from error
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import http.client
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .http import HttpClient
 
 _ANSWER_MAX = 1 << 16
+_BUSY = frozenset((429, 503))
 
 
 class Logins(Protocol):
@@ -70,6 +72,7 @@ class HttpCalls:
         *,
         limits: Limits = USUAL_LIMITS,
         allowed_addresses: str = "all",
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """``url`` is the server's http address, perhaps with a login in it. Nothing is opened."""
         parts = urlsplit(url)
@@ -79,6 +82,7 @@ class HttpCalls:
         self._host = host_of(self._url)
         self._logins = logins or NoLogins()
         self._limits = limits
+        self._sleep = sleep
         self._allowed_addresses = allowed_addresses
         self._client: HttpClient | None = None
         self._header = self._given
@@ -104,7 +108,7 @@ class HttpCalls:
     @contextmanager
     def open(self, request: Request) -> Iterator[http.client.HTTPResponse]:
         """Exchange a request for an answer whose body is still to be read."""
-        connection, response = self._with_login(request)
+        connection, response = self._patient(request)
         usable = False
         try:
             yield response
@@ -131,6 +135,23 @@ class HttpCalls:
         with self._translated():
             while chunk := response.read1(size):
                 yield chunk
+
+    # a busy server
+
+    def _patient(self, request: Request) -> tuple[Connection, http.client.HTTPResponse]:
+        """Ask until the server is not busy any more, within limits."""
+        for attempt in range(1, self._limits.tries_max + 1):
+            connection, response = self._with_login(request)
+            if response.status not in _BUSY or attempt == self._limits.tries_max:
+                break
+            from .http import wanted_pause
+
+            wait_s = wanted_pause(response, attempt)
+            if wait_s > self._limits.retry_after_max_s:
+                break
+            self._forget(connection)
+            self._sleep(wait_s)
+        return connection, response
 
     # logins
 

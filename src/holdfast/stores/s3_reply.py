@@ -27,6 +27,18 @@ _CREDENTIALS = frozenset(
         "TokenRefreshRequired",
     )
 )
+_CHANGED = frozenset(
+    (
+        "BadDigest",
+        "IncompleteBody",
+        "InvalidDigest",
+        "RequestTimeout",
+        "XAmzContentChecksumMismatch",
+        "XAmzContentSHA256Mismatch",
+    )
+)
+"""What arrived is not what was signed, or not all of it."""
+
 _FULL = frozenset(("QuotaExceeded", "XMinioStorageFull"))
 
 
@@ -77,6 +89,8 @@ def check(reply: Reply, where: Where) -> None:
         raise faults.REFUSED(place=where.place, detail=detail, next=_NEXT)
     if code in _FULL or status == 507:
         raise faults.PLACE_FULL(place=where.place, detail=detail)
+    if code in _CHANGED:
+        raise faults.CHANGED_ON_WAY(place=where.place, detail=detail)
     if status in BUSY or status >= 500:
         raise faults.UNREACHABLE(place=where.place, detail=detail)
     raise faults.BAD_ANSWER(place=where.place, detail=detail)

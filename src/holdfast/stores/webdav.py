@@ -1,11 +1,13 @@
 """`webdav`: a server of files such as Nextcloud, laid out as git-annex's webdav special remote.
 
 Content goes to a temporary name first and is moved to `abc/def/KEYFILE/KEYFILE` when it is there
-whole. Small files go over several connections side by side.
+whole. WebDAV has no checksums: so it is asked how much arrived, and what went without TLS, which
+would tell of changed bytes, is read back. Small files go over several connections side by side.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -62,6 +64,7 @@ class WebDav(UrlStore):
         self._kept_in_mind = 1
         self._making = threading.Lock()
         self._ready = False
+        self._getting_ready = threading.Lock()
 
     def ask(self, keys: Sequence[Key]) -> list[Answer]:
         """Look, for each key, side by side."""
@@ -85,7 +88,8 @@ class WebDav(UrlStore):
         final = self._url(path)
         temporary = f"{self._base}/{TEMPORARY}/{self._run}-{next(self._numbers)}"
         try:
-            self._put(temporary, content, progress)
+            digest = self._put(temporary, content, progress)
+            self._check_arrived(temporary, content.size, digest, progress)
             self._move(temporary, final)
         except BaseException:
             with suppress(HoldError):
@@ -96,8 +100,6 @@ class WebDav(UrlStore):
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Send contents, several at a time."""
-        self._placing.check_holds_keys()
-        self.get_ready()
         return iter_sent(lambda key, content: self.send(key, content, progress), items, lanes=LANES)
 
     def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
@@ -179,15 +181,17 @@ class WebDav(UrlStore):
     def _check(self, answer: DavAnswer, url: str) -> None:
         self._dav.check(answer, url)
 
-    def _put(self, url: str, content: Content, progress: OnBytes) -> None:
-        told = 0
+    def _put(self, url: str, content: Content, progress: OnBytes) -> bytes:
+        """Send content to a URL; gives the hash of what went."""
+        told, hasher = 0, hashlib.sha256()
 
         def chunks() -> Iterator[bytes]:
-            nonlocal told
+            nonlocal told, hasher
             progress(-told)
-            told = 0
+            told, hasher = 0, hashlib.sha256()
             for chunk in content.chunks():
                 yield chunk
+                hasher.update(chunk)
                 told += len(chunk)
                 progress(len(chunk))
 
@@ -196,6 +200,27 @@ class WebDav(UrlStore):
         except HoldError:
             progress(-told)
             raise
+        return hasher.digest()
+
+    def _check_arrived(self, url: str, size: int, sent: bytes, progress: OnBytes) -> None:
+        try:
+            if url.startswith("https:"):
+                right = self._dav.head(url).size in (None, size)
+            else:
+                right = self._read_back(url) == sent
+            if not right:
+                detail = "what is there after it was sent is of another size, or has other bytes"
+                raise faults.CHANGED_ON_WAY(place=self.place.label, detail=detail)
+        except HoldError:
+            progress(-size)
+            raise
+
+    def _read_back(self, url: str) -> bytes:
+        hasher = hashlib.sha256()
+        with self._dav.open(url) as answer:
+            for chunk in answer.chunks:
+                hasher.update(chunk)
+        return hasher.digest()
 
     def _move(self, source: str, final: str) -> None:
         headers = {"Destination": final, "Overwrite": "T"}
@@ -250,8 +275,11 @@ class WebDav(UrlStore):
 
     def get_ready(self) -> None:
         """Make the collection for temporary names, once, and clean it of what the dead left."""
-        if self._ready:
-            return
+        with self._getting_ready:
+            if not self._ready:
+                self._make_temporary()
+
+    def _make_temporary(self) -> None:
         folder = f"{self._base}/{TEMPORARY}/"
         answer = self._dav.ask("MKCOL", folder)
         if answer.status in _NO_PARENT:

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ..core import faults
 from ..core.errors import HoldError
-from .http import _BUSY, USER_AGENT, HttpAnswer, HttpClient, _wanted_pause, raise_for_status
+from .http import _BUSY, USER_AGENT, HttpAnswer, HttpClient, raise_for_status, wanted_pause
 from .http_connection import Connection, Limits
 from .http_urls import bare_url, host_of, origin_of, safe_url
 from .special import Credentials
@@ -147,7 +147,7 @@ class DavClient(HttpClient):
         try:
             response = _exchange(connection, method, target, sent, body)
             text = response.read(_BODY_MAX)
-            pause_s = _wanted_pause(response, attempt)
+            pause_s = wanted_pause(response, attempt)
         except HoldError:
             self._forget(connection)
             raise

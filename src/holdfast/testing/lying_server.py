@@ -91,6 +91,11 @@ class LyingServer:
         """Where it is, without a slash at the end."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._server.server_port
+
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
