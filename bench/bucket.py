@@ -77,8 +77,18 @@ class Bucket:
             return 200, {"Content-Type": _XML}, b"<LocationConstraint/>"
         prefix = query.get("prefix", [""])[0]
         start = f"/{bucket}/"
+        mark = query.get("delimiter", [""])[0]
         names = sorted(n for n in self.objects if n.startswith(start + prefix))
+        folders: dict[str, None] = {}
+        if mark:
+            skip = len(start + prefix)
+            inside = [n for n in names if mark in n[skip:]]
+            folders = dict.fromkeys(prefix + n[skip:].split(mark)[0] + mark for n in inside)
+            names = [n for n in names if mark not in n[skip:]]
         items = "".join(
+            f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in folders
+        )
+        items += "".join(
             f"<Contents><Key>{escape(name[len(start) :])}</Key><Size>{len(self.objects[name][0])}"
             f"</Size><ETag>{self.objects[name][1]}</ETag>"
             "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"

@@ -39,7 +39,7 @@ PART = 8 * MIB
 
 PART_MAX = 32 * MIB
 PARTS_MAX = 10_000
-_BUFFERS = 64 * MIB
+_BUFFERS = 40 * MIB
 """How much of contents is held in memory at a time, by all threads."""
 
 _UUID_NAME = b"annex-uuid"
