@@ -15,6 +15,7 @@ from ..core import faults
 from ..core.abilities import Readable
 from .external_answers import embedded_credentials, read_credentials, write_credentials
 from .special import KINDS, Credentials, Kind, Setup, SpecialRemote, kind_named
+from .words import COMMON
 
 NAME = "holdfast"
 STORE = "store"
@@ -70,14 +71,7 @@ VARIABLES = {
 }
 """Where the environment has user and password for kinds that want some."""
 
-USUAL_WORDS = frozenset(
-    (
-        "type", "name", "encryption", "chunk", "chunksize", "mac", "keyid", "keyid+", "keyid-",
-        "autoenable", "embedcreds", "onlyencryptcreds", "cost", "private", "sameas", "exporttree",
-        "importtree", "annexobjects", "cipher", "cipherkeys", "pubkeys", "sameas-uuid",
-        "sameas-name", "uuid", "externaltype", "readonly", CREDENTIALS,
-    )
-)  # fmt: skip
+USUAL_WORDS = COMMON | {"externaltype", "readonly", CREDENTIALS}
 """Words of every special remote, or of every external one: they are git-annex's."""
 
 LOCAL_KINDS = frozenset(("directory", "packed"))
