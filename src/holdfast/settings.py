@@ -14,6 +14,8 @@ from .core import faults
 WIDTH_DEFAULT = 80
 WIDTH_MIN = 40
 JOBS = "annex.jobs"
+LIMIT_RATE = "hold.limit-rate"
+"""How many bytes a second a call may move at most, all places together."""
 
 ENVIRONMENT = {
     "HOLDFAST_DATASET": "the data set to work in, like -d",

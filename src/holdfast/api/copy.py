@@ -8,7 +8,7 @@ that as many copies stay as there were.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -19,6 +19,7 @@ from ..core.key import Key
 from ..core.outcome import Outcome, Status
 from ..core.policy import CopyRules
 from ..core.progress import Progress, Silence
+from ..core.rates import Direction
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
 from ..dataset.rules_of_keys import RulesOfKeys
 from ..dataset.shared_config import only_secure_hashes
@@ -142,16 +143,16 @@ class Sender:
         if not here:
             return
         errors, sizes = self._bring(here)
+        warning = self._dataset.limits.warning(self._target.place, Direction.UP) if sizes else {}
         if self._action != "move":
-            for file in here:
-                yield self._copied(file, errors, sizes)
+            yield from _with_first(warning, (self._copied(f, errors, sizes) for f in here))
             return
         for file in here:
             if file.key in errors:
                 yield told("move", file, errors[file.key])
         fresh = [file for file in here if file.key in sizes]
         old = [f for f in here if f.key not in errors and f.key not in sizes]
-        yield from self.leave(fresh, old)
+        yield from _with_first(warning, self.leave(fresh, old))
 
     def _bring(
         self, block: Sequence[TrackedFile]
@@ -235,6 +236,14 @@ class Sender:
         dropper = Dropper(dataset, sources, rules=rules)
         with unrecorded(dataset.repository, dataset.objects) as note:
             yield from zip(files, dropper.iter_drop(files, note, Silence()), strict=True)
+
+
+def _with_first(facts: Mapping[str, str], outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Outcomes, the first that went well with more facts."""
+    for outcome in outcomes:
+        if facts and outcome.status is Status.OK:
+            outcome, facts = replace(outcome, facts={**outcome.facts, **facts}), {}
+        yield outcome
 
 
 class _Moved(RulesOfKeys):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..dataset.ledger import Ledger
+    from .limits import Limits
 
 
 class Dataset:
@@ -54,6 +55,13 @@ class Dataset:
     def objects(self) -> Objects:
         """The content that is here."""
         return objects_of(self.repository, Place(self.here, "here"))
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How fast content may move; meters live as long as this object."""
+        from .limits import Limits
+
+        return Limits(self)
 
     def jobs(self, given: int | None) -> int:
         """How much to do at a time: as given, as ``annex.jobs`` says, or by the number of cores."""

@@ -25,6 +25,7 @@ from ..dataset.room import Room
 from ..dataset.spots import Spot
 from ..stores.http_urls import safe_url
 from ..transfer.by_host import ByHost, Pace
+from ..transfer.throttle import Throttle
 from ..wire.metadata import Change
 from ..wire.url_names import requestable
 from .datasets import Dataset
@@ -135,9 +136,16 @@ class _Fetcher:
         workers: ByHost[_Task, _Got | HoldError] = ByHost(self._work, _host_of, self._plan.pace)
         with open_client(self._dataset, workers.sleep) as client:
             self._client = client
-            workers.on_stop = client.close
+            throttle = self._dataset.limits.throttle_of_web()
+
+            def stop() -> None:
+                if throttle is not None:
+                    throttle.stop()
+                client.close()
+
+            workers.on_stop = stop
             self._check = workers.check
-            self._downloads = self._open_downloads(client)
+            self._downloads = self._open_downloads(client, throttle)
             for task, got in workers.iter_results(self._iter_tasks(wishes)):
                 self._progress.advance(1, 0)
                 self._settle(task, got)
@@ -154,7 +162,7 @@ class _Fetcher:
         files = "1 file" if count == 1 else f"{count} files"
         self._arrivals.finish(self._plan.message or f"Add {files} from the web")
 
-    def _open_downloads(self, client: HttpClient) -> Downloads:
+    def _open_downloads(self, client: HttpClient, throttle: Throttle | None) -> Downloads:
         from ..transfer.download import Downloads
 
         return Downloads(
@@ -162,6 +170,7 @@ class _Fetcher:
             self._dataset.repository.annex_dir + b"/hold-downloads",
             self._arrivals.folder,
             progress=self._advance,
+            throttle=throttle,
             admit=self._admit,
         )
 

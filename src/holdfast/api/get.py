@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -14,6 +14,7 @@ from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import WEB, PlaceId
 from ..core.progress import Progress, Silence
+from ..core.rates import Direction
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
 from ..dataset.git_folder import link_git_folder
 from ..dataset.packs import sync_file_system
@@ -23,6 +24,7 @@ from ..dataset.shared_config import only_secure_hashes
 from ..dataset.submodules import Submodule
 from ..dataset.unrecorded import Unrecorded, unrecorded
 from ..transfer.local import Wanted, iter_bring
+from ..transfer.throttle import Throttle, throttled
 from .datasets import Dataset
 from .nesting import Nested, Walk, iter_in_each
 from .sources import Sources, open_sources
@@ -134,6 +136,8 @@ class Getter:
         self._jobs = jobs
         self._scratch = dataset.repository.annex_dir + b"/othertmp"
         self._refusals: dict[Key, list[str]] = {}
+        self._warnings: dict[str, Mapping[str, str]] = {}
+        """What is to be told with the first content of a place, by the place's UUID."""
         self._secure_only = only_secure_hashes(dataset.repository, dataset.ledger)
 
     def iter_get(self, files: Iterable[TrackedFile], note: Unrecorded) -> Iterator[Outcome]:
@@ -233,6 +237,7 @@ class Getter:
         done = iter_bring(
             at_hand, reader, self._dataset.objects, scratch=self._scratch,  # type: ignore[arg-type]
             source_name=reader.place.label, sync=sync_file_system, jobs=self._jobs,
+            throttle=self._dataset.limits.throttle(reader.place, Direction.DOWN),
         )  # fmt: skip
         for wanted, size, error in done:
             if error is not None and isinstance(error, PlaceFullError | AccessError):
@@ -257,7 +262,8 @@ class Getter:
         from ..transfer.plan import Attempts, SourceFacts, plan_attempts
         from ..transfer.staging import open_staging
 
-        readers = {r.place.id: r for r in self._sources.readers if not hasattr(r, "content_path")}
+        far = [r for r in self._sources.readers if not hasattr(r, "content_path")]
+        readers, stop = self._limited(far)
         facts = [
             SourceFacts(reader.place, reader.cost, bulk=hasattr(reader, "iter_contents"))
             for reader in readers.values()
@@ -271,10 +277,40 @@ class Getter:
             outcomes = iter_carry(
                 [(path, key) for key, path in left.items()], plan, readers, objects,
                 jobs=self._jobs, progress=self._progress, staging=staging,
-                are_missing=True,
+                are_missing=True, on_stop=stop,
             )  # fmt: skip
             for outcome in outcomes:
-                yield outcome if outcome.good else self._explained(outcome)
+                yield self._warned(outcome) if outcome.good else self._explained(outcome)
+
+    def _limited(
+        self, readers: Iterable[Readable]
+    ) -> tuple[dict[PlaceId, Readable], Callable[[], None]]:
+        """Readers that heed their limits, by place, and what wakes those that wait for one."""
+        throttles: list[Throttle] = []
+        found: dict[PlaceId, Readable] = {}
+        for reader in readers:
+            throttle = self._dataset.limits.throttle(reader.place, Direction.DOWN)
+            warning = self._dataset.limits.warning(reader.place, Direction.DOWN)
+            if warning:
+                self._warnings[reader.place.id] = warning
+            if throttle is None:
+                found[reader.place.id] = reader
+            else:
+                found[reader.place.id] = throttled(reader, throttle)
+                throttles.append(throttle)
+
+        def stop() -> None:
+            for throttle in throttles:
+                throttle.stop()
+
+        return found, stop
+
+    def _warned(self, outcome: Outcome) -> Outcome:
+        """What came, and once for each place that it did not come within its limit."""
+        if not self._warnings:
+            return outcome
+        warning = self._warnings.pop(str(outcome.facts.get("from", "")), {})
+        return replace(outcome, facts={**outcome.facts, **warning}) if warning else outcome
 
     def _explained(self, outcome: Outcome) -> Outcome:
         """A failure, with what the places nearby answered and those that could not be asked."""

@@ -85,12 +85,20 @@ class _Getter:
         workers: ByHost[_Task, _Got | HoldError] = ByHost(self._work, _host_of, pace)
         batch: list[tuple[_Task, _Got]] = []
         with open_client(self._dataset, workers.sleep) as client:
-            workers.on_stop = client.close
+            throttle = self._dataset.limits.throttle_of_web()
+
+            def stop() -> None:
+                if throttle is not None:
+                    throttle.stop()
+                client.close()
+
+            workers.on_stop = stop
             self._check = workers.check
             folder = self._dataset.repository.annex_dir + b"/hold-downloads"
             self._downloads: Downloads = Downloads(
-                client, folder, self._folder, progress=self._advance, admit=self._admit
-            )
+                client, folder, self._folder, progress=self._advance, throttle=throttle,
+                admit=self._admit,
+            )  # fmt: skip
             for task, got in workers.iter_results(self._iter_tasks(wanted)):
                 self._progress.advance(1, 0)
                 if isinstance(got, HoldError):

@@ -14,6 +14,7 @@ from ..core.abilities import Readable
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import PlaceId
+from ..core.rates import Direction
 from ..dataset.annexed import TrackedFile
 from ..dataset.content_facts import Content
 from ..dataset.copies import iter_located
@@ -23,6 +24,7 @@ from ..transfer.plan_rows import Row, Rows
 from .auto import Auto, iter_to_get, iter_to_send
 from .copy import iter_files, iter_versions
 from .datasets import Dataset
+from .limits import Limits
 from .sources import open_sources
 from .targets import remote_named
 
@@ -52,7 +54,7 @@ def iter_plan_of_get(
             if not dataset.objects.has(key):
                 _add_source(rows, "get", key, bring.source(key, places), "here", _ENTRIES)
             del file
-    yield from outcomes(rows)
+    yield from outcomes(rows, dataset.limits)
 
 
 def iter_plan_of_copy(
@@ -86,7 +88,7 @@ def iter_plan_of_copy(
         else:
             entries = 0 if taker in has else names.entries(taker)
             rows.add(action, key, **way, entries=entries)
-    yield from outcomes(rows)
+    yield from outcomes(rows, dataset.limits)
 
 
 def iter_plan(dataset: Dataset, paths: Sequence[bytes] = ()) -> Iterator[Outcome]:
@@ -105,7 +107,7 @@ def iter_plan(dataset: Dataset, paths: Sequence[bytes] = ()) -> Iterator[Outcome
             content = Content(key, file.path, places)
             for place, auto in autos.items():
                 _decide(rows, names, bring, auto, place, content)
-    yield from outcomes(rows)
+    yield from outcomes(rows, dataset.limits)
 
 
 def plan(dataset: Dataset, paths: Sequence[bytes] = ()) -> Report:
@@ -150,10 +152,14 @@ def _add_source(
         rows.add(action, key, source=source, target=target, entries=entries, why=why)
 
 
-def outcomes(rows: Rows) -> Iterator[Outcome]:
-    """Rows as outcomes: an action with the facts files, size, unsized, inodes, source, target."""
+def outcomes(rows: Rows, limits: Limits) -> Iterator[Outcome]:
+    """Rows as outcomes: an action with the facts files, size, unsized, inodes, source, target.
+
+    Where a limit of a place is in the way there are ``seconds``, which it takes at least, and
+    ``not_held``: the places whose limit nobody heeds.
+    """
     for row in rows.rows.values():
-        yield Outcome(row.action, Status.OK, facts=_facts(row))
+        yield Outcome(row.action, Status.OK, facts={**_facts(row), **_pace(row, limits)})
 
 
 def _facts(row: Row) -> dict[str, object]:
@@ -161,6 +167,20 @@ def _facts(row: Row) -> dict[str, object]:
     del facts["action"]
     facts["inodes"] = facts.pop("entries")
     return facts
+
+
+def _pace(row: Row, limits: Limits) -> dict[str, object]:
+    """How long it takes at least: what comes from one place and goes to another takes both."""
+    seconds, not_held = 0.0, []
+    moves = row.action in ("get", "copy", "move")
+    for name, way in ((row.source, Direction.DOWN), (row.target, Direction.UP)):
+        rate = limits.rate(name, way) if moves and name not in ("", "here") else None
+        if rate is not None and limits.is_held(name, way):
+            seconds += row.size / rate
+        elif rate is not None:
+            not_held.append(name)
+    facts: dict[str, object] = {"seconds": round(seconds, 1)} if seconds else {}
+    return {**facts, "not_held": not_held} if not_held else facts
 
 
 def _iter_files(

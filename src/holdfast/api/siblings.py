@@ -10,6 +10,7 @@ from hashlib import sha256
 from ..core import faults
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import PlaceId, Trust
+from ..core.rates import Direction
 from ..dataset.place_rules import TRUST_WORDS, PlaceRules, set_place_rules
 from ..dataset.places import Places
 from ..dataset.remotes import add_remote, remotes_of, remove_remote, set_remote
@@ -74,9 +75,19 @@ class _Teller:
             "groups": sorted(grounds.groups.get(place, ())),
             "wanted": self._wanting.preferred.get(place, ""),
             "required": self._wanting.required.get(place, ""),
+            "limits": {} if name == HERE else self._limits(name),
             "state": _state(settings),
         }
         return Outcome("siblings", Status.OK, facts=facts)
+
+    def _limits(self, name: str) -> dict[str, dict[str, object]]:
+        """Bytes a second each way, where there is a limit, and whether somebody heeds it."""
+        limits = self._dataset.limits
+        return {
+            str(way): {"rate": rate, "held": limits.is_held(name, way)}
+            for way in Direction
+            if (rate := limits.rate(name, way)) is not None
+        }
 
     def _kind(self, name: str, settings: Mapping[str, str]) -> str:
         if name == HERE:
@@ -183,7 +194,7 @@ def iter_configure(dataset: Dataset, name: str, change: Change) -> Iterator[Outc
         raise faults.NO_WAY(place=name, kind="repository whose annex has not been asked for yet")
     if change.settings:
         if not remote:
-            raise faults.BAD_USAGE(what="this place has no URL or cost", command="siblings")
+            raise faults.BAD_USAGE(what="this place has no URL, cost or limit", command="siblings")
         set_remote(dataset.repository, remote, change.settings)
     if change.rules != PlaceRules():
         set_place_rules(dataset.repository, place, change.rules)

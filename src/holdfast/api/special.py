@@ -25,6 +25,7 @@ from ..wire.branch_paths import EXPORT_LOG, PREFERRED_LOG
 from ..wire.exports import exported_trees
 from .credentials import Lookup
 from .datasets import Dataset
+from .limits import rate_teller
 
 if TYPE_CHECKING:
     from ..stores.gpg import Gpg
@@ -106,6 +107,7 @@ def special_remote(
         paths_of=_paths_of(dataset, place, config),
         wanted=_wanted(dataset, place) if config.get("type") == "external" else "",
         settings=settings.get,
+        rate=rate_teller(dataset, place),
     )  # fmt: skip
 
 

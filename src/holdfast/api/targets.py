@@ -18,7 +18,8 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, Presence, Trust
 from ..core.policy import DropProof, Hold, Waiver, Witness
-from ..core.progress import Progress, Silence
+from ..core.progress import Progress
+from ..core.rates import Direction
 from ..dataset.ledger import Ledger
 from ..dataset.ledger_write import set_locations
 from ..dataset.objects import Objects, objects_of
@@ -30,6 +31,7 @@ from ..dataset.shared_config import only_secure_hashes
 from ..transfer.local import Wanted, iter_bring
 from ..transfer.outgoing import LocalContent
 from ..transfer.send import Sent, iter_send
+from ..transfer.throttle import ThrottledContent
 from .datasets import Dataset
 from .sources import local_folder, open_sources
 from .unlocked import unlocked_by_key
@@ -170,6 +172,7 @@ class Neighbour:
             done = iter_bring(
                 [Wanted(path, key) for path, key in items], self._dataset.objects, self.objects,
                 source_name="here", sync=sync_file_system, scratch=scratch, jobs=self._jobs,
+                throttle=self._dataset.limits.throttle(self.place, Direction.UP),
             )  # fmt: skip
             for brought in done:
                 progress.advance(1, brought.size)
@@ -248,9 +251,13 @@ class Distant:
 
     def bring(self, items: Sequence[tuple[str, Key]], progress: Progress) -> Iterator[Sent]:
         """Send content from here over lanes; it is hashed as it is read."""
+        throttle = self._dataset.limits.throttle(self.place, Direction.UP)
+        if throttle is None:
+            return iter_send(items, self._store, self._content, jobs=self._jobs, progress=progress)
         return iter_send(
-            items, self._store, self._content, jobs=self._jobs, progress=progress or Silence()
-        )
+            items, self._store, lambda key: ThrottledContent(self._content(key), throttle),
+            jobs=self._jobs, progress=progress, on_stop=throttle.stop,
+        )  # fmt: skip
 
     def _content(self, key: Key) -> LocalContent:
         path = self._dataset.objects.content_path(key)

@@ -10,6 +10,7 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
+from .limit import add_limit, heed_limit
 from .plan_table import DRY_RUN, finish_plan
 from .text import parse_count
 
@@ -38,12 +39,14 @@ def add_places(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-J", "--jobs", metavar="N", type=parse_count, help="so many transfers at a time"
     )
+    add_limit(parser)
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
     parser.add_argument("-n", "--dry-run", action="store_true", help=DRY_RUN)
 
 
 def run(call: Call) -> int:
     """Carry it out."""
+    heed_limit(call)
     options = call.options
     if options.all and options.auto:
         what = "--auto is about the files of this version, without --all"

@@ -14,6 +14,7 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
+from .limit import add_limit, heed_limit
 from .plan_table import DRY_RUN, finish_plan
 from .recursion import add_recursion, levels_of, refuse_levels
 from .text import parse_count
@@ -44,11 +45,13 @@ def add_options(parser: ArgumentParser) -> None:
         "--auto", action="store_true", help="what this place wants, or what lacks copies"
     )
     parser.add_argument("--dry-run", action="store_true", help=DRY_RUN)
+    add_limit(parser)
     add_recursion(parser)
 
 
 def run(call: Call) -> int:
     """Carry it out."""
+    heed_limit(call)
     options = call.options
     if options.auto and options.all:
         what = "--auto is about the files of this version, without --all"

@@ -10,6 +10,7 @@ from argparse import ArgumentParser
 
 from .call import Call
 from .copy import add_places, dry_run
+from .limit import heed_limit
 
 EXAMPLES = (
     ("hold move --to tape sub-07", "make room here"),
@@ -25,6 +26,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Carry it out."""
+    heed_limit(call)
     options = call.options
     if options.dry_run:
         return dry_run(call, "move")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.outcome import Outcome
 from .call import Call
-from .text import number, plural, printable, size
+from .text import duration, number, plural, printable, size
 
 DRY_RUN = "only show what would be done, by the ledger"
 
@@ -29,5 +29,9 @@ def tell(outcome: Outcome) -> str:
         if facts[name]
     )
     inodes = f"  {facts['inodes']:+,} inodes" if facts["inodes"] else ""
+    if "seconds" in facts:
+        way += f", {duration(facts['seconds'])} or more at its limit"
+    for name in facts.get("not_held", ()):
+        way += f", the limit of {printable(name)} not held: a program of its own moves its content"
     why = f"  ({printable(str(facts['why']))})" if facts["why"] else ""
     return f"{outcome.action:<5} {plural(facts['files'], 'file'):>14} {much:>10}{inodes} {way}{why}"

@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
+from .limit import add_limit, heed_limit
 from .recursion import add_recursion, levels_of
 from .text import parse_count, quote
 
@@ -41,11 +42,13 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-J", "--jobs", metavar="N", type=parse_count, help="so many transfers at a time"
     )
+    add_limit(parser)
     add_recursion(parser)
 
 
 def run(call: Call) -> int:
     """Carry it out."""
+    heed_limit(call)
     options = call.options
     if options.data not in DATA:
         what = f"--data {quote(options.data)} is none of {', '.join(DATA)}"

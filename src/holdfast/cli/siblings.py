@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import faults
 from .call import Call
+from .limit import check_rate, rate_in_words
 from .text import printable, quote
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--trust", metavar="LEVEL", help="trusted, semitrusted, untrusted or dead")
     parser.add_argument("--description", metavar="TEXT", help="what the ledger calls it")
     parser.add_argument("--cost", metavar="N", help="cheaper ones are used first (100, 200)")
+    for words, more in (
+        ("limit", ""),
+        ("limit-download", ", from it"),
+        ("limit-upload", ", to it"),
+    ):
+        what = f"so many bytes a second at most{more} (500kb, 2MiB; 0 for any)"
+        parser.add_argument(f"--{words}", metavar="RATE", help=what)
     parser.add_argument(
         "--publish-depends", metavar="NAME", help="a sibling that is pushed to before this one"
     )
@@ -129,7 +137,13 @@ def _change(options: Any) -> Change:
         "pushurl": options.push_url,
         "annex-cost": options.cost,
         "datalad-publish-depends": options.publish_depends,
+        "annex-bwlimit": options.limit,
+        "annex-bwlimit-download": options.limit_download,
+        "annex-bwlimit-upload": options.limit_upload,
     }
+    for option in ("limit", "limit_download", "limit_upload"):
+        if rate := getattr(options, option):
+            check_rate(rate, "--" + option.replace("_", "-"), "siblings")
     return Change(
         rules, {name: value or None for name, value in given.items() if value is not None}
     )
@@ -145,6 +159,11 @@ def tell(outcome: Outcome) -> str:
     if facts["groups"]:
         said.append("groups: " + ", ".join(facts["groups"]))
     said += [f"{rule}: {facts[rule]}" for rule in ("wanted", "required") if facts[rule]]
+    said += [
+        f"{way} limit: {rate_in_words(limit['rate'])}"
+        + ("" if limit["held"] else " (not held: a program of its own moves its content)")
+        for way, limit in facts["limits"].items()
+    ]
     if facts["state"]:
         said.append(facts["state"])
     return "\n".join([head, *(f"    {printable(line)}" for line in said if line)])

@@ -19,6 +19,7 @@ from ..core.errors import HoldError, NotFoundError
 from ..core.key import Key, hash_dir_lower, hash_dir_mixed
 from ..core.place import Place, Presence
 from ..core.policy import DropProof, Waiver
+from ..core.rates import RateOf, no_limit
 from .lanes import iter_fetched, iter_sent
 from .placing import is_plain
 from .rclone_program import Rclone
@@ -50,14 +51,23 @@ class RcloneStore:
     """Files of a remote that rclone knows."""
 
     def __init__(
-        self, place: Place, fs: str, layout: Callable[[Key], bytes], *, cost: float = 200.0
+        self,
+        place: Place,
+        fs: str,
+        layout: Callable[[Key], bytes],
+        *,
+        cost: float = 200.0,
+        rate: RateOf = no_limit,
     ) -> None:
-        """``fs`` is the remote and the folder in it, as rclone writes that: ``NAME:PATH``."""
+        """``fs`` is the remote and the folder in it, as rclone writes that: ``NAME:PATH``.
+
+        ``rate`` is how many bytes a second may go each way.
+        """
         self.place = place
         self.cost = cost
         self._fs = fs
         self._layout = layout
-        self._rclone = Rclone(place.label)
+        self._rclone = Rclone(place.label, rate)
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -174,7 +184,10 @@ def open_store(remote: SpecialRemote) -> RcloneStore:
         )  # fmt: skip
     usual = "git-annex" if older else "git-annex-rclone"
     prefix = _setting(config, "rcloneprefix", usual).strip("/")
-    return RcloneStore(remote.place, f"{name}:{prefix}", LAYOUTS[layout], cost=remote.cost(200.0))
+    return RcloneStore(
+        remote.place, f"{name}:{prefix}", LAYOUTS[layout], cost=remote.cost(200.0),
+        rate=remote.rate,
+    )  # fmt: skip
 
 
 def _setting(config: Mapping[str, str], name: str, usual: str) -> str:

@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 from ..core import faults
 from ..core.errors import HoldError
+from ..core.rates import Direction, RateOf, no_limit
 
 CHUNK = 1 << 18
 _STARTS_S = 20.0
@@ -49,9 +50,10 @@ class _Connection(http.client.HTTPConnection):
 class Rclone:
     """The program, started when first asked. Safe to share between threads."""
 
-    def __init__(self, label: str) -> None:
-        """``label`` is what errors call the place."""
+    def __init__(self, label: str, rate: RateOf = no_limit) -> None:
+        """``label`` is what errors call the place; ``rate`` how fast it may be."""
         self.label = label
+        self._rate = rate
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
@@ -164,7 +166,7 @@ class Rclone:
         address = os.path.join(self._folder, "rc")
         self._process = subprocess.Popen(
             ["sh", "-c", _WATCH, "sh", program, "rcd", "--rc-addr", f"unix://{address}",
-             "--rc-no-auth", "--rc-serve", "--links=false"],
+             "--rc-no-auth", "--rc-serve", "--links=false", *self._limit()],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         until = time.monotonic() + _STARTS_S
@@ -174,6 +176,17 @@ class Rclone:
                 return
             time.sleep(0.01)
         raise faults.NEEDS(place=self.label, what="the program rclone", how="install rclone")
+
+    def _limit(self) -> list[str]:
+        """What to tell it. What we read from it we slow down ourselves.
+
+        Two rates it keeps on its network connections only, one for all it does on disks too.
+        """
+        up = self._rate(Direction.UP)
+        if up is None:
+            return []
+        same = self._rate(Direction.DOWN) == up
+        return [f"--bwlimit={max(1, int(up))}B" + ("" if same else ":off")]
 
     def _gone(self, detail: str) -> HoldError:
         return faults.UNREACHABLE(place=self.label, detail=f"rclone: {detail}")

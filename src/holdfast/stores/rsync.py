@@ -232,7 +232,8 @@ def open_store(remote: SpecialRemote) -> RsyncStore:
         raise faults.UNSAFE_SETTING(
             place=label, name="rsyncurl", value=url, detail=detail, next=next_step
         )
-    rsync = Rsync(label, url, remote.local, escape=remote.config.get("shellescape") != "no")
+    escape = remote.config.get("shellescape") != "no"
+    rsync = Rsync(label, url, remote.local, escape=escape, rate=remote.rate)
     scratch = remote.annex_dir + b"/othertmp"
     local = url.startswith("/")
     return RsyncStore(

@@ -10,11 +10,13 @@ import re
 import shlex
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core import faults
 from ..core.errors import HoldError
+from ..core.rates import Direction, RateOf, no_limit
 
 _SILENT_S = 120
 """How long the other side may say nothing."""
@@ -36,8 +38,21 @@ class Ended:
 class Rsync:
     """The program, told how to reach one place. Safe to share between threads."""
 
-    def __init__(self, label: str, url: str, local: Mapping[str, str], *, escape: bool) -> None:
-        """``local`` are the settings of this clone; ``escape`` spares names a remote shell."""
+    def __init__(
+        self,
+        label: str,
+        url: str,
+        local: Mapping[str, str],
+        *,
+        escape: bool,
+        rate: RateOf = no_limit,
+    ) -> None:
+        """``local`` are the settings of this clone; ``escape`` spares names a remote shell.
+
+        ``rate`` is how many bytes a second may go; where there is one, one call moves at a time.
+        """
+        self._rate = rate
+        self._moving = threading.Lock()
         self.label = label
         self.url = url.rstrip("/") + "/"
         self._options = shlex.split(local.get("annex-rsync-options", ""))
@@ -81,7 +96,7 @@ class Rsync:
             words.append("--exclude=*")
             paths = dict.fromkeys(rule for path in paths for rule in _rules_to(path))
         call = [*words, *self._down, "--", self.url, os.fsdecode(folder) + "/"]
-        ended = self._run(call, b"\0".join(paths))
+        ended = self._move(Direction.DOWN, call, b"\0".join(paths))
         if ended.code:
             raise self._failure(ended)
 
@@ -93,7 +108,8 @@ class Rsync:
             AccessError: It refuses.
             PlaceFullError: There is no room there.
         """
-        ended = self._run(
+        ended = self._move(
+            Direction.UP,
             ["--recursive", "--copy-links", "--chmod=D755,F444", "--partial",
              "--partial-dir=.rsync-partial", *self._up, "--", os.fsdecode(folder) + "/", self.url],
         )  # fmt: skip
@@ -128,6 +144,14 @@ class Rsync:
             ended = self._run(["--dirs", "--mkpath", *self._up, "--", empty + "/", self.url])
         if ended.code:
             raise self._failure(ended)
+
+    def _move(self, direction: Direction, words: Sequence[str], said: bytes = b"") -> Ended:
+        rate = self._rate(direction)
+        if rate is None:
+            return self._run(words, said)
+        with self._moving:
+            # In rsync's own unit, of which it takes fractions; 0 would mean no limit.
+            return self._run([f"--bwlimit={max(rate / 1024, 0.5):.3f}", *words], said)
 
     def _run(self, words: Sequence[str], said: bytes = b"") -> Ended:
         call = ["rsync", f"--timeout={_SILENT_S}", *self._options, *words]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -16,6 +17,16 @@ from ..core import faults
 from ..core.abilities import Readable, TreeStore
 from ..core.key import Key
 from ..core.place import Place
+from ..core.rates import Direction, RateOf, no_limit
+
+
+class Mover(Enum):
+    """Who moves the bytes of a place: what limits how fast they go."""
+
+    WE = "we"
+    TOLD = "a program that is told a rate"
+    ALONE = "a program that takes none"
+
 
 LogOf = Callable[[Key], bytes]
 """Which file of the ledger is meant, for a key: one of `wire.branch_paths`' functions."""
@@ -55,6 +66,19 @@ def kind_of(config: Mapping[str, str]) -> str:
     return IN_PROCESS.get(config.get("externaltype", ""), kind) if kind == "external" else kind
 
 
+def mover_of(config: Mapping[str, str], local: Mapping[str, str], direction: Direction) -> Mover:
+    """Who moves the bytes of a special remote one way."""
+    from .holdfast_kind import NAME, STORE  # late: it imports us
+
+    kind = kind_of(config)
+    if kind == "external" and config.get("externaltype") == NAME:
+        kind = config.get(STORE, "")
+    if kind == "rsync" or (kind == "rclone" and direction is Direction.UP):
+        return Mover.TOLD
+    read_only = "true" in (local.get("annex-readonly"), config.get("readonly"))
+    return Mover.ALONE if kind == "external" and not read_only else Mover.WE
+
+
 def kind_described(config: Mapping[str, str]) -> str:
     """The kind that knows the words a special remote is described with.
 
@@ -87,6 +111,7 @@ class SpecialRemote:
     preferred content of the place; ``on_config`` and ``on_wanted`` are told what a program of the
     place sets in the shared configuration, or wants it to hold, while it is prepared. ``settings``
     tells what git's configuration says here, where a kind has to know more than is its own.
+    ``rate`` is how many bytes a second its program may move, where that takes a limit (`Mover`).
     """
 
     place: Place
@@ -102,6 +127,7 @@ class SpecialRemote:
     on_config: Callable[[str, str], None] = lambda _name, _value: None
     on_wanted: Callable[[str], None] = lambda _expression: None
     settings: Callable[[str], str | None] = lambda _name: None
+    rate: RateOf = no_limit
 
     def cost(self, usual: float) -> float:
         """What a person set, else what is usual for the kind."""

@@ -49,6 +49,7 @@ def iter_carry(
     action: str = "get",
     staging: Staging | None = None,
     are_missing: bool = False,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> Iterator[Outcome]:
     """Bring content into a place, telling of each path when it is done.
 
@@ -56,6 +57,7 @@ def iter_carry(
     transfer. ``action`` is what outcomes call it; their fact ``from`` is the UUID of the place it
     came from. With a ``staging`` into the same place, content is synced in batches before it is
     told of. ``are_missing`` says that the caller has looked, and spares a look for each key.
+    ``on_stop`` is called when all ends, before lanes are waited for: it wakes those that wait.
     Closing the iterator, or Ctrl-C, stops soon: what arrived is kept, and a source that does not
     stop by itself is closed.
     """
@@ -71,6 +73,8 @@ def iter_carry(
         while carrier.on_way:
             yield from carrier.take(wait=True)
     finally:
+        carrier.stopping.set()
+        on_stop()
         carrier.stop()
 
 

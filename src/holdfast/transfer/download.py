@@ -22,6 +22,7 @@ from ..dataset import locks
 from ..stores.http import HttpAnswer, HttpClient
 from ..stores.http_urls import host_of
 from ..wire.url_names import requestable
+from .throttle import Throttle
 
 ROUNDS_MAX = 5
 _CHUNK = 1 << 20
@@ -48,13 +49,16 @@ class Downloads:
         target: bytes,
         *,
         progress: OnBytes,
+        throttle: Throttle | None = None,
         admit: Callable[[int], HoldError | None] = lambda _: None,
     ) -> None:
         """``target`` is the folder, on the same file system, where whole files are put.
 
-        ``admit`` says of a number of bytes that are to come why there is no room for them.
+        ``admit`` says of a number of bytes that are to come why there is no room for them. With
+        a ``throttle`` they come no faster.
         """
         self._client = client
+        self._throttle = throttle
         self._folder = folder
         self._target = target
         self._progress = progress
@@ -97,6 +101,8 @@ class Downloads:
             had = one.size
             try:
                 with self._client.open(requestable(url), one.resumed_at) as answer:
+                    if self._throttle is not None:
+                        answer.chunks = self._throttle.pieces(answer.chunks)
                     one.take(answer, size)
                 return
             except PlaceUnavailableError:

@@ -23,6 +23,7 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.system_errors import as_fault
 from .hands import Hands, are_many, are_small, open_hands
+from .throttle import Throttle
 
 _CHUNK = 1 << 20
 BATCH_FILES = 1024
@@ -73,15 +74,21 @@ def iter_bring(
     source_name: str,
     sync: Callable[[bytes], None],
     jobs: int = 2,
+    throttle: Throttle | None = None,
 ) -> Iterator[Brought]:
-    """Bring content, in the order given; ``sync`` makes a folder's files durable in one call."""
+    """Bring content, in the order given; ``sync`` makes a folder's files durable in one call.
+
+    With a ``throttle`` it goes no faster than that; closing the iterator ends who waits for it.
+    """
     items = iter(wanted)
     os.makedirs(scratch, exist_ok=True)
     folder = tempfile.mkdtemp(prefix=b"get", dir=scratch)
-    carrier = _Carrier(source, target, folder, source_name)
+    carrier = _Carrier(source, target, folder, source_name, throttle)
     try:
         with ExitStack() as stack:
             sharing = _Sharing(carrier, stack, jobs)
+            # The first to be called when all ends: threads that wait are waited for.
+            stack.callback(carrier.stop)
             while batch := _take(items):
                 yield from _bring_batch(sharing, carrier, folder, batch, sync, jobs)
     finally:
@@ -132,7 +139,8 @@ class _Sharing:
 
     def choose(self, batch: Sequence[Wanted]) -> Spread:
         """What spreads the parts of this batch."""
-        if are_small([item.key.size for item in batch]):
+        # Hands could not share one limit, and where there is one there is time enough.
+        if self._carrier.throttle is None and are_small([item.key.size for item in batch]):
             if self._hands is None and are_many(len(batch)):
                 self._hands = self._stack.enter_context(open_hands(self._carrier.do, self._jobs))
             if self._hands is not None:
@@ -146,16 +154,33 @@ class _Sharing:
         return self._hands.map((work.__name__, part) for part in parts)
 
 
+class _Stopped(BaseException):
+    """Ends a thread that waited while all was ended."""
+
+
 class _Carrier:
     def __init__(
-        self, source: LocalFiles, target: BulkTarget, folder: bytes, source_name: str
+        self,
+        source: LocalFiles,
+        target: BulkTarget,
+        folder: bytes,
+        source_name: str,
+        throttle: Throttle | None,
     ) -> None:
+        self.throttle = throttle
+        self._stopped = False
         self._source = source
         self._target = target
         self._folder = folder
         self._name = source_name
         self._local = threading.local()
         self._taken: set[Key] = set()
+
+    def stop(self) -> None:
+        """Let threads that wait go on to where they find out that all has ended."""
+        self._stopped = True
+        if self.throttle is not None:
+            self.throttle.stop()
 
     def do(self, task: tuple[str, Any]) -> Sequence[Any]:
         """One of the two below, by name: for a hand, to which no method can be sent."""
@@ -209,6 +234,8 @@ class _Carrier:
                 size = 0
                 while count := os.readv(reader, [buffer]):
                     chunk = view[:count]
+                    if self.throttle is not None:
+                        self._wait(count)
                     if check is not None:
                         check.feed(chunk)  # type: ignore[arg-type]
                     _write_all(writer, chunk)
@@ -231,6 +258,12 @@ class _Carrier:
         finally:
             os.close(reader)
         return temporary, size
+
+    def _wait(self, size: int) -> None:
+        assert self.throttle is not None
+        self.throttle.wait(size)
+        if self._stopped:
+            raise _Stopped
 
     def _next(self) -> int:
         self._local.number = number = getattr(self._local, "number", 0) + 1

@@ -50,11 +50,13 @@ def iter_send(
     *,
     jobs: int = 1,
     progress: Progress | None = None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> Iterator[Sent]:
     """Send contents to a place, telling of each when it has ended; each key is to be named once.
 
     ``jobs`` is how many go on at a time. Closing the iterator, or Ctrl-C, stops soon: what has
-    arrived is kept.
+    arrived is kept. ``on_stop`` is called when all ends, before lanes are waited for: it wakes
+    those that wait.
     """
     sender = _Sender(target, max(1, jobs), progress or Silence())
     try:
@@ -69,7 +71,7 @@ def iter_send(
         while sender.on_way:
             yield from sender.ended(wait=True)
     finally:
-        sender.stop()
+        sender.stop(on_stop)
 
 
 class _Stopped(BaseException):
@@ -120,11 +122,12 @@ class _Sender:
             self.on_way -= 1
             yield sent
 
-    def stop(self) -> None:
+    def stop(self, on_stop: Callable[[], None]) -> None:
         """End all lanes; what hangs in the place is left to its own limits of time."""
         with self._ready:
             self._stopping = True
             self._ready.notify_all()
+        on_stop()
         for thread in self._threads:
             thread.join(_GOOD_BYE_S)
 
