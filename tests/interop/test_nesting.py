@@ -280,6 +280,92 @@ def test_content_of_all_levels_is_dropped_and_told_of(
     assert tools.hold(clone, "find", "-r").text == "in/mid/deep/big.dat\n"
 
 
+LEVELS = ("", "in/mid/", "in/mid/deep/")
+
+
+def shelve(tools: Tools, top: Path, shelf: Path, levels: tuple[str, ...] = LEVELS) -> None:
+    """Give the data sets of some levels a place each that is called shelf, set up by git-annex."""
+    for number, level in enumerate(levels):
+        (shelf / str(number)).mkdir(parents=True)
+        words = ["type=directory", f"directory={shelf / str(number)}", "encryption=none"]
+        tools.annex(top / level, "initremote", "-q", "shelf", *words)
+
+
+def on_shelf(tools: Tools, top: Path) -> list[str]:
+    """The levels whose file is on their shelf, as git-annex finds it there."""
+    found = []
+    for level in LEVELS:
+        tools.annex(top / level, "fsck", "-q", "--fast", "--from", "shelf")
+        if tools.annex(top / level, "find", "--in", "shelf").text:
+            found.append(level)
+    return found
+
+
+def test_content_of_all_levels_is_copied_and_moved_each_to_its_own_place(
+    tools: Tools, tmp_path: Path
+) -> None:
+    top = nest(tools, "datalad", tmp_path / "top")
+    shelve(tools, top, tmp_path / "shelf")
+    copied = tools.hold(top, "copy", "--to", "shelf", "-R", "1", "--json").records()
+    assert paths(copied, "copy") == ["big.dat", "in/mid/big.dat"]
+    assert on_shelf(tools, top) == ["", "in/mid/"]
+    moved = tools.hold(top, "move", "--to", "shelf", "-r", "--json").records()
+    assert paths(moved, "move") == [f"{level}big.dat" for level in LEVELS]
+    assert on_shelf(tools, top) == list(LEVELS)
+    assert not any((top / level / "big.dat").exists() for level in LEVELS)
+    back = tools.hold(top, "copy", "--from", "shelf", "-R", "1", "--json").records()
+    assert paths(back, "copy") == ["big.dat", "in/mid/big.dat"]
+    moved = tools.hold(top, "move", "--from", "shelf", "-r", "--json").records()
+    assert sorted(paths(moved, "move")) == sorted(f"{level}big.dat" for level in LEVELS)
+    assert on_shelf(tools, top) == []
+    assert all((top / level / "big.dat").read_bytes() == BIG + level.encode() for level in LEVELS)
+    inside = tools.hold(top, "copy", "--to", "shelf", "in/mid/deep/big.dat", "--json").records()
+    assert paths(inside, "copy") == ["in/mid/deep/big.dat"]
+    assert on_shelf(tools, top) == ["in/mid/deep/"]
+
+
+def test_content_of_all_levels_is_dropped_elsewhere_with_a_proof_for_each(
+    tools: Tools, tmp_path: Path
+) -> None:
+    top = nest(tools, "hold", tmp_path / "top")
+    shelve(tools, top, tmp_path / "shelf")
+    tools.hold(top, "copy", "--to", "shelf", "-r")
+    tools.annex(top / "in/mid", "drop", "-q", "big.dat")
+    dropped = tools.hold(top, "drop", "--from", "shelf", "-r", "--json", ".", exits=4).records()
+    assert paths(dropped, "drop") == ["big.dat", "in/mid/deep/big.dat"]
+    assert on_shelf(tools, top) == ["in/mid/"]
+
+
+def test_one_without_that_place_is_told_of_and_the_others_go_on(
+    tools: Tools, tmp_path: Path
+) -> None:
+    top = nest(tools, "hold", tmp_path / "top")
+    shelve(tools, top, tmp_path / "shelf", ("", "in/mid/deep/"))
+    told = tools.hold(top, "copy", "--to", "shelf", "-r", "--json", exits=1).records()
+    assert paths(told, "copy") == ["big.dat", "in/mid/deep/big.dat"]
+    [failed] = [one for one in told if one["status"] == "error"]
+    assert failed["path"] == "in/mid"
+    assert "in in/mid: no place is called" in str(failed["error"])
+
+
+def test_content_of_all_levels_is_checked(tools: Tools, tmp_path: Path) -> None:
+    top = nest(tools, "hold", tmp_path / "top")
+    shelve(tools, top, tmp_path / "shelf")
+    tools.hold(top, "copy", "--to", "shelf", "-r")
+    damaged = (top / "in/mid/deep/big.dat").resolve()
+    damaged.chmod(0o644)
+    damaged.write_bytes(BIG + b"in/mid/deep?")
+    damaged.chmod(0o444)
+    shallow = tools.hold(top, "fsck", "-R", "1", "--json").records()
+    assert paths(shallow, "fsck") == ["big.dat", "in/mid/big.dat"]
+    told = tools.hold(top, "fsck", "-r", "--repair", "--json").records()
+    assert paths(told, "fsck") == [f"{level}big.dat" for level in LEVELS]
+    assert [one.get("repaired") for one in told] == [None, None, True]
+    tools.annex(top / "in/mid/deep", "fsck", "-q")
+    refused = tools.hold(top, "fsck", "-r", "--incremental", exits=2)
+    assert "--incremental is about one data set" in refused.all_text
+
+
 def test_a_command_is_run_in_each_and_what_failed_is_told(
     tools: Tools, ours: Path, tmp_path: Path
 ) -> None:

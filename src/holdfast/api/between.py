@@ -8,6 +8,7 @@ from ..core import faults
 from ..core.outcome import Outcome, Report, complete
 from ..core.progress import Progress
 from .datasets import Dataset
+from .nesting import Walk, iter_in_each
 
 
 def iter_copy(
@@ -19,30 +20,37 @@ def iter_copy(
     auto: bool = False,
     all_versions: bool = False,
     jobs: int | None = None,
+    levels: int | None = 0,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Copy content of files below some paths (all without one); an outcome for each file.
 
     ``to`` and ``source`` are places, by the name or UUID of a remote; without one of them it is
-    this one. ``auto`` sends what the other place wants, or what lacks copies.
+    this one. ``auto`` sends what the other place wants, or what lacks copies. ``levels`` is how
+    many levels of data sets inside are copied from too, each to its own remote of that name; None
+    for all.
 
     Raises:
         UsageError: No place is named, or the options do not fit together.
         NotFoundError: There is no such place.
     """
     _check(to, source, elsewhere_only=auto or all_versions, command="copy")
-    if to is not None and source is not None:
-        from .relay import iter_relay
 
-        return iter_relay(dataset, paths, source, to, jobs=jobs, progress=progress)
-    from .copy import iter_copy_from, iter_copy_to
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        if to is not None and source is not None:
+            from .relay import iter_relay
 
-    if to is None:
-        assert source is not None
-        return iter_copy_from(dataset, paths, source, jobs=jobs, progress=progress)
-    return iter_copy_to(
-        dataset, paths, to, auto=auto, all_versions=all_versions, jobs=jobs, progress=progress
-    )
+            return iter_relay(one, below, source, to, jobs=jobs, progress=progress)
+        from .copy import iter_copy_from, iter_copy_to
+
+        if to is None:
+            assert source is not None
+            return iter_copy_from(one, below, source, jobs=jobs, progress=progress)
+        return iter_copy_to(
+            one, below, to, auto=auto, all_versions=all_versions, jobs=jobs, progress=progress
+        )
+
+    return iter_in_each(dataset, paths, work, "copy", Walk(levels))
 
 
 def copy(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Report:
@@ -62,32 +70,37 @@ def iter_move(
     source: str | None = None,
     all_versions: bool = False,
     jobs: int | None = None,
+    levels: int | None = 0,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Move content of files below some paths (all without one); an outcome for each file.
 
-    It is removed where it was only once it is seen where it went. For ``to`` and ``source`` see
-    `iter_copy`.
+    It is removed where it was only once it is seen where it went. For ``to``, ``source`` and
+    ``levels`` see `iter_copy`.
 
     Raises:
         UsageError: No place is named, or the options do not fit together.
         NotFoundError: There is no such place.
     """
     _check(to, source, elsewhere_only=all_versions, command="move")
-    if to is not None and source is not None:
-        from .relay import iter_relay
 
-        return iter_relay(dataset, paths, source, to, move=True, jobs=jobs, progress=progress)
-    if to is None:
-        from .drop_there import iter_move_from
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        if to is not None and source is not None:
+            from .relay import iter_relay
 
-        assert source is not None
-        return iter_move_from(dataset, paths, source, jobs=jobs, progress=progress)
-    from .copy import iter_copy_to
+            return iter_relay(one, below, source, to, move=True, jobs=jobs, progress=progress)
+        if to is None:
+            from .drop_there import iter_move_from
 
-    return iter_copy_to(
-        dataset, paths, to, move=True, all_versions=all_versions, jobs=jobs, progress=progress
-    )
+            assert source is not None
+            return iter_move_from(one, below, source, jobs=jobs, progress=progress)
+        from .copy import iter_copy_to
+
+        return iter_copy_to(
+            one, below, to, move=True, all_versions=all_versions, jobs=jobs, progress=progress
+        )
+
+    return iter_in_each(dataset, paths, work, "move", Walk(levels))
 
 
 def move(dataset: Dataset, paths: Sequence[bytes] = (), **options: object) -> Report:

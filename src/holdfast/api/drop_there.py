@@ -20,6 +20,7 @@ from .copy import MOVED, as_action, iter_blocks, iter_files, told
 from .datasets import Dataset
 from .drop import rules_of_keys
 from .get import iter_get
+from .nesting import Walk, iter_in_each
 from .required import Required
 from .sources import Sources, open_sources
 from .targets import Distant, Target, open_target, witness_of
@@ -34,13 +35,33 @@ def iter_drop_from(
     force_reason: str | None = None,
     numcopies: int | None = None,
     jobs: int | None = None,
+    levels: int | None = 0,
+    follow: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Remove content from another place, once enough copies were seen that stay.
 
     ``force_reason`` drops without proof; who and why is kept in the data set's log of waivers.
+    ``levels`` is how many levels of data sets inside lose theirs too, each from its own remote of
+    that name, None for all; without ``follow`` a path that leads into one is refused.
     """
     listener = progress or Silence()
+
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        return _iter_drop_from_in(one, below, name, force_reason, numcopies, jobs, listener)
+
+    return iter_in_each(dataset, paths, work, "drop", Walk(levels, follow=follow))
+
+
+def _iter_drop_from_in(
+    dataset: Dataset,
+    paths: Sequence[bytes],
+    name: str,
+    force_reason: str | None,
+    numcopies: int | None,
+    jobs: int | None,
+    listener: Progress,
+) -> Iterator[Outcome]:
     with open_target(dataset, name, jobs) as target, open_sources(dataset) as sources:
         yield from iter_unknown(dataset, paths, "drop")
         remover = Remover(dataset, target, sources, numcopies, "drop", force_reason)

@@ -30,6 +30,7 @@ from ..transfer.hands import Hands, are_many, are_small, open_hands
 from ..wire import branch_paths, logs
 from .datasets import Dataset
 from .get import Getter
+from .nesting import Walk, iter_in_each
 from .sources import Sources, open_sources
 from .unknown import iter_unknown
 
@@ -51,6 +52,8 @@ def iter_fsck(
     repair: bool = False,
     all_versions: bool = False,
     jobs: int | None = None,
+    levels: int | None = 0,
+    follow: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Check the content of files below some paths; an outcome for each.
@@ -58,8 +61,35 @@ def iter_fsck(
     ``fast`` looks at sizes only. ``incremental`` goes on where the last such fsck stopped, which
     ``time_limit_s`` makes it do; a failure at the end says so when files were left. Damaged
     content is set aside; ``repair`` brings it again from other places, and what was lost here. The
-    ledger is made to say what is really here.
+    ledger is made to say what is really here. ``levels`` is how many levels of data sets inside are
+    checked too, None for all: without ``incremental`` and ``time_limit_s``, which are about one.
+    Without ``follow`` a path that leads into one is refused.
     """
+    in_parts = incremental or time_limit_s is not None
+    assert levels == 0 or not in_parts, "the next one would begin at the top"
+
+    def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
+        return _iter_fsck_in(
+            one, below, fast=fast, incremental=incremental, time_limit_s=time_limit_s,
+            repair=repair, all_versions=all_versions, jobs=jobs, progress=progress,
+        )  # fmt: skip
+
+    walk = Walk(levels, follow=follow and not in_parts)
+    return iter_in_each(dataset, paths, work, "fsck", walk)
+
+
+def _iter_fsck_in(
+    dataset: Dataset,
+    paths: Sequence[bytes],
+    *,
+    fast: bool,
+    incremental: bool,
+    time_limit_s: float | None,
+    repair: bool,
+    all_versions: bool,
+    jobs: int | None,
+    progress: Progress | None,
+) -> Iterator[Outcome]:
     repository = dataset.repository
     repository.check_writable()
     yield from iter_unknown(dataset, paths, "fsck")

@@ -82,7 +82,7 @@ def _drop(front: Front, paths: list[bytes]) -> Iterator[Outcome]:
         yield from iter_drop_from(
             front.dataset, below(paths), front.words.values["--from"],
             force_reason="git annex drop --force" if front.words.has("--force") else None,
-            numcopies=numcopies(front),
+            numcopies=numcopies(front), follow=False,
         )  # fmt: skip
         return
     from ..api.drop import iter_drop
@@ -116,6 +116,7 @@ def _fsck(front: Front, paths: list[bytes]) -> Iterator[Outcome]:
         fast=front.words.has("--fast"),
         all_versions=front.words.has("--all"),
         jobs=front.jobs,
+        follow=False,
     )
 
 

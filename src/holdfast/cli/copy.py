@@ -12,6 +12,7 @@ from ..core import faults
 from .call import Call
 from .limit import add_limit, heed_limit
 from .plan_table import DRY_RUN, finish_plan
+from .recursion import add_recursion, levels_of, refuse_levels
 from .text import parse_count
 
 EXAMPLES = (
@@ -42,6 +43,7 @@ def add_places(parser: ArgumentParser) -> None:
     add_limit(parser)
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
     parser.add_argument("-n", "--dry-run", action="store_true", help=DRY_RUN)
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -64,6 +66,7 @@ def run(call: Call) -> int:
             auto=options.auto,
             all_versions=options.all,
             jobs=options.jobs or call.settings.jobs,
+            levels=levels_of(options),
             progress=call.progress,
         )
     )
@@ -74,6 +77,7 @@ def dry_run(call: Call, action: str, *, auto: bool = False) -> int:
     from ..api.plan import iter_plan_of_copy
 
     options = call.options
+    refuse_levels(options, action, "--dry-run")
     rows = iter_plan_of_copy(
         call.dataset, call.paths, action, source=options.source, to=options.to,
         all_versions=options.all, auto=auto,

@@ -11,7 +11,7 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from .call import Call
-from .recursion import add_recursion, levels_of, refuse_levels
+from .recursion import add_recursion, levels_of
 from .text import parse_copies
 
 EXAMPLES = (
@@ -57,7 +57,6 @@ def run(call: Call) -> int:
         what = "--auto is about the files of this version, with proof"
         raise faults.BAD_USAGE(what=what, command="drop")
     if options.source:
-        refuse_levels(options, "drop", "--from")
         if options.auto or options.all or options.unused:
             what = "--from is about the files of this version that are named"
             raise faults.BAD_USAGE(what=what, command="drop")
@@ -70,6 +69,7 @@ def run(call: Call) -> int:
                 options.source,
                 force_reason=reason,
                 numcopies=options.numcopies,
+                levels=levels_of(options),
                 progress=call.progress,
             )
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 
 from .call import Call
+from .recursion import add_recursion, levels_of, refuse_levels
 from .text import parse_duration
 
 EXAMPLES = (
@@ -30,6 +31,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--time-limit", metavar="TIME", help="begin nothing after 30m, 5h, 1d")
     parser.add_argument("--repair", action="store_true", help="get what is damaged or lost")
     parser.add_argument("-A", "--all", action="store_true", help="the content of all versions")
+    add_recursion(parser)
 
 
 def run(call: Call) -> int:
@@ -38,6 +40,9 @@ def run(call: Call) -> int:
 
     options = call.options
     limit = options.time_limit
+    if options.incremental or limit is not None:
+        name = "--incremental" if options.incremental else "--time-limit"
+        refuse_levels(options, "fsck", name)
     return call.finish(
         iter_fsck(
             call.dataset,
@@ -47,6 +52,7 @@ def run(call: Call) -> int:
             time_limit_s=None if limit is None else parse_duration(limit, "fsck"),
             repair=options.repair,
             all_versions=options.all,
+            levels=levels_of(options),
             progress=call.progress,
         )
     )

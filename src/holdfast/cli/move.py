@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 from .call import Call
 from .copy import add_places, dry_run
 from .limit import heed_limit
+from .recursion import levels_of
 
 EXAMPLES = (
     ("hold move --to tape sub-07", "make room here"),
@@ -40,6 +41,7 @@ def run(call: Call) -> int:
             source=options.source,
             all_versions=options.all,
             jobs=options.jobs or call.settings.jobs,
+            levels=levels_of(options),
             progress=call.progress,
         )
     )
