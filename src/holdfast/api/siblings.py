@@ -74,6 +74,7 @@ class _Teller:
             "groups": sorted(grounds.groups.get(place, ())),
             "wanted": self._wanting.preferred.get(place, ""),
             "required": self._wanting.required.get(place, ""),
+            "max_size": grounds.limits.get(place),
             "state": _state(settings),
         }
         return Outcome("siblings", Status.OK, facts=facts)
