@@ -96,6 +96,8 @@ class Maker:
             return self._chance.choice(
                 ("(include=*.dat", "include=*.dat)", "not not present", "or")
             )
+        if kind < 0.2:
+            return self._spread()
         return self._tree(self._chance.randint(0, 3))
 
     def _tree(self, depth: int) -> str:
@@ -133,14 +135,14 @@ class Maker:
                 ("present", "securehash", "unused", "inpreferreddir", "anything", "nothing")
             ),
             lambda: pick(("standard", "groupwanted", "present")),
-            *(lambda: f"{pick(BALANCED)}={self._pool()}{pick(SPREAD)}",) * 5,
+            *(self._spread,) * 5,
         )
         return pick(terms)()
 
-    def _pool(self) -> str:
-        if self._chance.random() < 0.05:
-            return self._chance.choice(GROUPS)
-        return pool_of(self._made)
+    def _spread(self) -> str:
+        pick = self._chance.choice
+        group = pick(GROUPS) if self._chance.random() < 0.05 else pool_of(self._made)
+        return f"{pick(BALANCED)}={group}{pick(SPREAD)}"
 
     def _glob(self) -> str:
         return self._chance.choice((
