@@ -6,10 +6,11 @@
 A data set is made by git-annex, with files of many names, sizes and backends, metadata, URLs,
 attributes for numcopies, and a place for each expression. Expressions are random trees of every
 term of git-annex's documentation, and some that are broken or unknown. Which places have which
-content, their trust and groups are random too. (A glob with a backslash is left out: on one
-git-annex 10.20261026 runs for ever.) Then, for each place, `git annex find
---want-get-by` and `--want-drop-by` are compared with `hold find` for every file. The script ends
-with 0 only when there is no difference.
+content, their trust and groups are random too; each place is in a pool with a few others, over
+which content is spread, and many may hold only so much. (A glob with a backslash is left out: on
+one git-annex 10.20261026 runs for ever.) Then, for each place, `git annex find --want-get-by` and
+`--want-drop-by` are compared with `hold find` for every file. The script ends with 0 only when
+there is no difference.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import holdfast as hf
-from holdfast.core.clock import parse_moment
+from holdfast.core.clock import Moment, parse_moment
 from holdfast.core.key import Key
 from holdfast.dataset.annexed import iter_annexed
 from holdfast.dataset.repository import Repository
@@ -48,6 +49,10 @@ FILES = (
 )  # fmt: skip
 SIZES = {"empty.dat": 0, "a.dat": 10, "sub/c.dat": 1024, "many/i.dat": 5000}
 BACKENDS = {"sub/deep/d.txt": "SHA1E", "many/j.dat": "MD5", "b.DAT": "WORM", "web.html": "SHA256"}
+POOL = 4
+"""So many places are in a pool."""
+BALANCED = ("balanced", "fullybalanced", "sizebalanced", "fullysizebalanced")
+SPREAD = ("", "", ":1", ":2", ":2", ":3", ":9", ":0", ":-1", ":2x", ":0x2", ":lackingcopies")
 METADATA = ("tag=good", "TAG=g*", "year=19*", "year>1980", "year<=2000", "none=*")
 ANSWERS_WITHIN_S = 5
 URL = "http://127.0.0.1:9/web.html"
@@ -68,17 +73,31 @@ class Maker:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
+        self._made = 0
 
     def expression(self) -> str:
+        """The next one; the place it is for is in the pool that most of its terms speak of."""
+        text = self._expression()
+        self._made += 1
+        return text
+
+    def _expression(self) -> str:
         kind = self._chance.random()
         if kind < 0.03:
             return self._chance.choice(
-                ("nosuchterm=1 or include=*", "include=*.dat and frobnicate")
+                (
+                    "nosuchterm=1 or include=*",
+                    "include=*.dat and frobnicate",
+                    "balanced=lab:x or include=*",
+                    "include=* or sizebalanced=lab:1:2",
+                )
             )
         if kind < 0.06:
             return self._chance.choice(
                 ("(include=*.dat", "include=*.dat)", "not not present", "or")
             )
+        if kind < 0.2:
+            return self._spread()
         return self._tree(self._chance.randint(0, 3))
 
     def _tree(self, depth: int) -> str:
@@ -116,14 +135,25 @@ class Maker:
                 ("present", "securehash", "unused", "inpreferreddir", "anything", "nothing")
             ),
             lambda: pick(("standard", "groupwanted", "present")),
+            *(self._spread,) * 5,
         )
         return pick(terms)()
+
+    def _spread(self) -> str:
+        pick = self._chance.choice
+        group = pick(GROUPS) if self._chance.random() < 0.05 else pool_of(self._made)
+        return f"{pick(BALANCED)}={group}{pick(SPREAD)}"
 
     def _glob(self) -> str:
         return self._chance.choice((
             "*", "*.dat", "*.DAT", "sub/*", "*/archive/*", "archive/*", "?.dat", "[ab].*",
             "many/*.dat", "*.txt", "sub/*/d.txt", "ümlaut*", "*.{dat,bin}", "a.dat",
         ))  # fmt: skip
+
+
+def pool_of(number: int) -> str:
+    """The group of a few places that one place is in."""
+    return f"pool{number // POOL}"
 
 
 def run(folder: Path, *words: str) -> str:
@@ -191,6 +221,10 @@ def make_places(folder: Path, chance: random.Random, expressions: Sequence[str])
         if required and chance.random() < 0.5:
             put(branch_paths.PREFERRED_LOG, place, "include=*.txt")
         groups = chance.sample(GROUPS, chance.choice((0, 0, 1, 1, 1, 2)))
+        if chance.random() < 0.9:
+            groups.append(pool_of(number))
+        if chance.random() < 0.2:
+            groups.append(pool_of(number + POOL))
         if groups:
             put(branch_paths.GROUP_LOG, place, " ".join(groups))
         trust = chance.choice(("trusted", "untrusted", "dead", "semitrusted", "", "", "", "", ""))
@@ -203,6 +237,7 @@ def make_places(folder: Path, chance: random.Random, expressions: Sequence[str])
     for name, text in GROUP_RULES.items():
         log = branch_paths.GROUP_PREFERRED_LOG
         named[log] = logs.set_map_log(named.get(log, b""), name.encode(), text.encode(), now)
+    used: Counter[hf.PlaceId] = Counter()
     for file in files:
         key = Key(file.key or b"")
         content = b""
@@ -213,12 +248,28 @@ def make_places(folder: Path, chance: random.Random, expressions: Sequence[str])
             if place not in few and chance.random() < 0.3:
                 content = logs.set_location(content, place, logs.LocationState.PRESENT, now)
         named[branch_paths.location_log(key)] = content
+        used.update(dict.fromkeys(logs.places_with(content), key.size or 0))
         if file.path == b"web.html":
             url = logs.set_url(b"", URL.encode(), logs.LocationState.PRESENT, now)
             named[branch_paths.url_log(key)] = url
+    named[branch_paths.MAXSIZE_LOG] = limits(chance, places, used, now)
     write_journal(repository, named)
     repository.close()
     return list(places)
+
+
+def limits(
+    chance: random.Random, places: Sequence[hf.PlaceId], used: Mapping[hf.PlaceId, int], now: Moment
+) -> bytes:
+    """maxsize.log: how much the places of most pools may hold, often little more than they do."""
+    log = b""
+    for number, place in enumerate(places):
+        share = (0.0, 0.5, 0.9, 1.0)[number // POOL % 4]
+        if chance.random() < share:
+            has = used.get(place, 0)
+            most = (0, -5, has, has + 100, has * 9 // 10, has * 21 // 20, 2 * has, has + 3000, 9999)
+            log = logs.set_size(log, place, chance.choice(most), now)
+    return log
 
 
 def write_journal(repository: Repository, files: Mapping[bytes, bytes]) -> None:

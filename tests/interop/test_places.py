@@ -160,6 +160,25 @@ def test_the_plan_of_policy_comes_true(tools: Tools, here: Path, tape: Path) -> 
     assert (row["action"], row["source"], row["files"]) == ("drop", "tape", 2)
 
 
+def test_siblings_say_how_much_a_place_may_hold(tools: Tools, here: Path, tape: Path) -> None:
+    def limit() -> object:
+        (row,) = tools.hold(here, "siblings", "list", "tape", "--json").records()
+        return row["max_size"]
+
+    assert limit() is None
+    tools.hold(here, "siblings", "configure", "tape", "--max-size", "1.5 kb")
+    assert limit() == 1500
+    assert tools.annex(here, "maxsize", "tape", "--bytes").text.split()[0] == "1500"
+    assert "holds at most 1.5 kB" in tools.hold(here, "siblings", "list", "tape").text
+    tools.annex(here, "maxsize", "tape", "2000")
+    assert limit() == 2000
+    tools.hold(here, "siblings", "configure", "tape", "--max-size", "")
+    assert limit() is None
+    assert tools.annex(here, "maxsize", "tape", "--bytes").text.split() == []
+    for wrong in ("much", "-3kb"):
+        tools.hold(here, "siblings", "configure", "tape", f"--max-size={wrong}", exits=2)
+
+
 def test_siblings_say_what_git_annex_says(tools: Tools, here: Path, tape: Path) -> None:
     tools.hold(
         here, "siblings", "configure", "tape", "--wanted", "include=*.dat", "--group", "backup",

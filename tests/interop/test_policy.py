@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import random
 import sys
 from collections import Counter
@@ -11,6 +12,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+
+import holdfast as hf
 
 if TYPE_CHECKING:
     from conftest import Tools
@@ -56,12 +59,13 @@ def test_random_expressions_mean_the_same(
     conformance = load_conformance()
     chance = random.Random(3)
     maker = conformance.Maker(chance)
-    expressions = [maker.expression() for _ in range(30)]
+    expressions = [maker.expression() for _ in range(40)]
     conformance.make_dataset(tmp_path)
     places = conformance.make_places(tmp_path, chance, expressions)
     told: Counter[str] = Counter()
     found = list(conformance.iter_differences(tmp_path, expressions, places, told))
     assert found == []
+    assert sum("balanced=" in text for text in expressions) > 10
     assert told["--want-get-by yes"] > 50 and told["--want-drop-by yes"] > 50
 
 
@@ -96,6 +100,74 @@ def test_what_is_brought_and_let_go_by_rule_is_the_same(
         run(clone, "drop", "--auto")
         here[tool] = [after_get, tools.here(tool, clone)]
     assert here["hold"] == here["annex"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [
+        ("fullybalanced=lab", ""),
+        ("fullybalanced=lab:2", "2005"),
+        ("fullybalanced=lab:2", "9"),
+        ("balanced=lab:lackingcopies", ""),
+        ("sizebalanced=lab:2", "2002"),
+        ("fullysizebalanced=lab", "2003"),
+        ("fullysizebalanced=lab:2", "900000"),
+        ("not balanced=lab", ""),
+    ],
+)
+def test_content_is_spread_over_a_group_alike(
+    tools: Tools, family: Path, tmp_path: Path, rule: str, limit: str
+) -> None:
+    here: dict[str, list[set[bytes]]] = {}
+    for tool in ("hold", "annex"):
+        clone = tmp_path / tool
+        tools.copy(family / "clone", clone)
+        tools.annex(clone, "config", "--set", "annex.numcopies", "1")
+        for place in (".", "origin"):
+            tools.annex(clone, "group", place, "lab")
+        tools.annex(clone, "wanted", ".", rule)
+        if limit:
+            tools.annex(clone, "maxsize", "here", limit)
+        run = tools.hold if tool == "hold" else tools.annex
+        run(clone, "get", "--auto")
+        after_get = tools.here(tool, clone)
+        run(clone, "drop", "--auto")
+        here[tool] = [after_get, tools.here(tool, clone)]
+    assert here["hold"] == here["annex"]
+
+
+def test_no_more_is_brought_than_a_place_may_hold(
+    tools: Tools, family: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    tools.copy(family / "clone", clone)
+    tools.annex(clone, "drop", ".")
+    tools.annex(clone, "group", ".", "lab")
+    tools.annex(clone, "wanted", ".", "fullybalanced=lab")
+    tools.hold(clone, "siblings", "configure", "here", "--max-size", "2001")
+    (row,) = tools.hold(clone, "plan", "--json").records()
+    assert (row["action"], row["files"], row["size"]) == ("get", 2, 2001)
+    tools.hold(clone, "get", "--auto")
+    assert tools.here("annex", clone) == {b"a.dat", b"b.txt"}
+    assert tools.hold(clone, "plan", "--json").records() == []
+
+
+def test_what_places_hold_is_counted_as_git_annex_counts(
+    tools: Tools, family: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    tools.copy(family / "clone", clone)
+    tools.annex(clone, "addurl", "--relaxed", "--file", "page", "http://127.0.0.1:9/page")
+    tools.annex(clone, "dead", "origin")
+    tools.annex(clone, "semitrust", "origin")
+    told = json.loads(tools.annex(clone, "maxsize", "--json", "--bytes").text)["repositories"]
+    sizes = {place["uuid"]: place["size"]["size"] for place in told}
+    with hf.open_dataset(clone) as dataset:
+        used = dict(dataset.ledger.used)
+    assert {place: size for place, size in used.items() if size} == {
+        place: size for place, size in sizes.items() if size
+    }
+    assert sorted(used.values()) == [0, 2009, 2011]  # the web has a page of unknown size
 
 
 def test_auto_is_refused_with_what_it_cannot_be_about(tools: Tools, family: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_term_matches(text: str) -> None:
     "text",
     [
         "copies=6", "copies=trusted:2", "copies=dead:1", "copies=semitrusted+:5", "copies=backup:2", "copies=archive+:1",
-        "lackingcopies=-2", "inbackend=sha256e", "inbackend=*", "inallgroup=backup", "onlyingroup=archive", "metadata=ver=1.1",
+        "lackingcopies=-2", "copies=0xff", "inbackend=sha256e", "inbackend=*", "inallgroup=backup", "onlyingroup=archive", "metadata=ver=1.1",
         "metadata=pages<12", "metadata=author<JB", "metadata=nosuch=*", "metadata=a=b=c", "smallerthan=3", "largerthan=1kib",
     ],
 )  # fmt: skip
@@ -138,7 +138,14 @@ def test_a_term_does_not_match(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["approxlackingcopies=1", "unused", "url=*", "balanced=backup", "from_the_future=1", "locked"],
+    [
+        "approxlackingcopies=1",
+        "unused",
+        "url=*",
+        "fullybalanced=backup",
+        "from_the_future=1",
+        "locked",
+    ],
 )
 def test_what_nobody_can_tell_is_unknown(text: str) -> None:
     assert decide(text) is UNKNOWN
@@ -203,6 +210,10 @@ def test_terms_of_the_other_dialect_are_strange_and_unknown() -> None:
         "copies=1.5",
         "copies=a:b:1",
         "lackingcopies=",
+        "balanced=lab:",
+        "fullybalanced=lab:1.5",
+        "sizebalanced=lab:1:2",
+        "fullysizebalanced=lab:lacking",
         "metadata",
         "metadata=!=c",
         "(" * 200,
@@ -291,7 +302,10 @@ class Grouped(Nothing):
         ("not standard", False),
         ("groupwanted and include=*", False),
         ("not balanced=lab", True),
+        ("not sizebalanced=lab", True),
         ("balanced=lab", False),
+        ("not fullybalanced=lab", False),
+        ("not fullysizebalanced=lab", False),
     ],
 )
 def test_what_is_wanted_because_it_is_not_there_is_unstable(text: str, unstable: bool) -> None:

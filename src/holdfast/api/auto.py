@@ -24,7 +24,7 @@ _BLOCK = 8192
 def iter_to_get(dataset: Dataset, files: Iterable[TrackedFile]) -> Iterator[TrackedFile]:
     """Those of some annexed files whose content is not here and should be."""
     auto = Auto(dataset)
-    return auto.choose(files, auto.should_come, present=False)
+    return auto.expecting(auto.choose(files, auto.should_come, present=False))
 
 
 def iter_to_drop(
@@ -47,21 +47,25 @@ def iter_to_send(
     """
     auto = Auto(dataset, place=place)
     fits = auto.should_come if lacking else auto.is_wanted
-    return auto.choose(files, fits, present=True)
+    return auto.expecting(auto.choose(files, fits, present=True))
 
 
 class Auto:
     """What policy would have for one place."""
 
     def __init__(
-        self, dataset: Dataset, numcopies: int | None = None, place: PlaceId | None = None
+        self,
+        dataset: Dataset,
+        numcopies: int | None = None,
+        place: PlaceId | None = None,
+        wanting: Wanting | None = None,
     ) -> None:
-        """``place`` is whose wishes count; ours, when none is named."""
+        """``place`` is whose wishes count, ours when none is named; a wanting can be shared."""
         self._dataset = dataset
         self._numcopies = numcopies
         self._here = dataset.here
         self._place = place or dataset.here
-        self._wanting = Wanting(dataset.repository, dataset.ledger)
+        self._wanting = wanting or Wanting(dataset.repository, dataset.ledger)
         trust = dataset.ledger.trust
         self._untrusted = {place for place, level in trust.items() if level is Trust.UNTRUSTED}
         self._users = RulesOfKeys(dataset.repository, dataset.ledger.copy_rules())
@@ -79,6 +83,20 @@ class Auto:
                 said = seen_here(places[key], self._here, present=present)
                 if fits(Content(key, file.path, said)):
                     yield file
+
+    def expecting(self, files: Iterable[TrackedFile]) -> Iterator[TrackedFile]:
+        """Files that are about to come to the place: what is chosen after them has less space.
+
+        A file whose content comes with another one counts again: less may be brought than fits,
+        never more.
+        """
+        for file in files:
+            self.expect(_key(file))
+            yield file
+
+    def expect(self, key: Key) -> None:
+        """Count content that is about to come to the place."""
+        self._wanting.grounds.expect(self._place, key)
 
     def should_come(self, content: Content) -> bool:
         """Whether content that is not in the place is wanted there, or lacks copies."""

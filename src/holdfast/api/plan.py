@@ -19,6 +19,7 @@ from ..dataset.annexed import TrackedFile
 from ..dataset.content_facts import Content
 from ..dataset.copies import iter_located
 from ..dataset.places import Places
+from ..dataset.wanting import Wanting
 from ..transfer.plan import SourceFacts, plan_attempts
 from ..transfer.plan_rows import Row, Rows
 from .auto import Auto, iter_to_get, iter_to_send
@@ -97,7 +98,11 @@ def iter_plan(dataset: Dataset, paths: Sequence[bytes] = ()) -> Iterator[Outcome
     rows = Rows()
     remotes = dataset.repository.config.sections("remote")
     others = [PlaceId(s["annex-uuid"]) for s in remotes.values() if s.get("annex-uuid")]
-    autos = {place: Auto(dataset, place=place) for place in dict.fromkeys([dataset.here, *others])}
+    wanting = Wanting(dataset.repository, dataset.ledger)
+    autos = {
+        place: Auto(dataset, place=place, wanting=wanting)
+        for place in dict.fromkeys([dataset.here, *others])
+    }
     with open_sources(dataset) as sources:
         bring = _Bringing(dataset, sources.readers)
         files = _new_keys(_iter_files(dataset, paths, all_versions=False))
@@ -130,11 +135,13 @@ def _decide(
     if place == names.here:
         if auto.should_come(content):
             why = "wanted" if auto.is_wanted(content) else "too few copies"
+            auto.expect(key)
             _add_source(rows, "get", key, bring.source(key, content.places), "here", _ENTRIES, why)
     elif auto.is_wanted(content):
         source = "here" if names.here in content.places else ""
         source = source or bring.source(key, content.places) or ""
         if source:
+            auto.expect(key)
             rows.add(
                 "copy", key, source=source, target=names.of(place), why="wanted",
                 entries=names.entries(place),

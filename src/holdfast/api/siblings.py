@@ -76,6 +76,7 @@ class _Teller:
             "wanted": self._wanting.preferred.get(place, ""),
             "required": self._wanting.required.get(place, ""),
             "limits": {} if name == HERE else self._limits(name),
+            "max_size": grounds.limits.get(place),
             "state": _state(settings),
         }
         return Outcome("siblings", Status.OK, facts=facts)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import faults
 from .call import Call
 from .limit import check_rate, rate_in_words
-from .text import printable, quote
+from .text import printable, quote, size
 
 if TYPE_CHECKING:
     from ..api.siblings import Change
@@ -44,6 +44,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--ungroup", action="append", metavar="NAME", help="a group it leaves")
     parser.add_argument("--trust", metavar="LEVEL", help="trusted, semitrusted, untrusted or dead")
     parser.add_argument("--description", metavar="TEXT", help="what the ledger calls it")
+    parser.add_argument("--max-size", metavar="SIZE", help="how much content it may hold (2TB)")
     parser.add_argument("--cost", metavar="N", help="cheaper ones are used first (100, 200)")
     for words, more in (
         ("limit", ""),
@@ -129,6 +130,7 @@ def _change(options: Any) -> Change:
         wanted=options.wanted,
         required=options.required,
         description=options.description,
+        max_size=options.max_size,
         join=frozenset(options.group or ()),
         leave=frozenset(options.ungroup or ()),
     )
@@ -164,6 +166,8 @@ def tell(outcome: Outcome) -> str:
         + ("" if limit["held"] else " (not held: a program of its own moves its content)")
         for way, limit in facts["limits"].items()
     ]
+    if facts["max_size"] is not None:
+        said.append(f"holds at most {size(facts['max_size'])}")
     if facts["state"]:
         said.append(facts["state"])
     return "\n".join([head, *(f"    {printable(line)}" for line in said if line)])

@@ -20,6 +20,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from . import faults
+from .balanced import Balanced
 from .errors import UsageError
 from .facts import NO, OPPOSITE, UNKNOWN, YES, Facts, Verdict
 from .terms import PLAIN, VALUED, Test, present, unknown
@@ -103,8 +104,8 @@ def _evaluate(node: _Node, facts: Facts) -> Verdict:
 def is_unstable(expression: Expression, facts: Facts) -> bool:
     """Whether content would be wanted because it is not there: it would come and go for ever.
 
-    So it is with ``present``, or a term that weighs how full places are, under ``not``.
-    git-annex takes such an expression for ``nothing``.
+    So it is with ``present``, and what leaves content where it is (``balanced``, ``sizebalanced``),
+    under ``not``. git-annex takes such an expression for ``nothing``.
     """
     return _is_unstable(expression.root, facts, negated=False)
 
@@ -119,7 +120,7 @@ def _is_unstable(node: _Node, facts: Facts, *, negated: bool) -> bool:
         if other is not None:
             return _is_unstable(other.root, facts, negated=negated)
         return negated
-    return negated and (node is present or node is unknown)
+    return negated and (node is present or (isinstance(node, Balanced) and node.settled))
 
 
 @lru_cache(maxsize=256)
@@ -256,14 +257,11 @@ _PLAIN: dict[str, Callable[[str], Test]] = {
     "groupwanted": lambda value: _GROUP_RULE,
 }
 
-_BALANCED = frozenset(("balanced", "fullybalanced", "sizebalanced", "fullysizebalanced"))
-_KNOWN = frozenset((*_PLAIN, *VALUED))
-
-NATIVE = _KNOWN - _BALANCED
+NATIVE = frozenset((*_PLAIN, *VALUED))
 """The terms that are decided here when the facts are known."""
 
 DIALECTS = {
-    Dialect.CONTENT: _KNOWN - {"mimetype", "mimeencoding"},
+    Dialect.CONTENT: NATIVE - {"mimetype", "mimeencoding"},
     Dialect.LARGEFILES: frozenset(
         {"include", "exclude", "largerthan", "smallerthan", "mimetype", "mimeencoding"}
         | {"anything", "nothing", "unused"}

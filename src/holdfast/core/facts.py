@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from enum import Enum
 from typing import Protocol
 
+from .balance import Member
 from .key import Key
 from .place import Place, PlaceId
 
@@ -54,6 +55,14 @@ class Facts(Protocol):
 
     def members(self, group: str) -> Collection[PlaceId] | None:
         """The places in a group."""
+        return None
+
+    def place(self) -> PlaceId | None:
+        """The place that the expression belongs to."""
+        return None
+
+    def group(self, name: str) -> Sequence[Member] | None:
+        """The places in a group, dead ones too, and what is known of their room."""
         return None
 
     def numcopies(self) -> int | None:

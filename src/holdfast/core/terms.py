@@ -11,8 +11,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from .balance import pick_by_fill, pick_by_hash
+from .balanced import read_balanced
 from .facts import NO, OPPOSITE, UNKNOWN, YES, Facts, Verdict
 from .globs import Matches, compile_glob
+from .numbers import read_number
 from .place import Place, Trust
 from .secure_hashes import is_secure_to_git_annex
 from .sizes import parse_size
@@ -34,10 +37,6 @@ def _verdict(value: bool | None, /) -> Verdict:  # noqa: FBT001
 
 def _always(verdict: Verdict, value: str) -> Test:
     return lambda facts: verdict
-
-
-def _undecided(value: str) -> Test:
-    return unknown
 
 
 def _path_glob(found: Verdict, value: str) -> Test:
@@ -274,11 +273,10 @@ def _size(value: str) -> int:
 
 
 def _number(value: str, what: str) -> int:
-    # git-annex reads as far as the number goes, but "1.5" is none to it.
-    found = re.match(r"-?[0-9]+(?![0-9.eE])", value)
-    if found is None:
+    number = read_number(value)
+    if number is None:
         raise ValueError(f"{value!r} is no number of {what}")
-    return int(found[0])
+    return number
 
 
 PLAIN: dict[str, Callable[[str], Test]] = {
@@ -306,10 +304,9 @@ VALUED: dict[str, Callable[[str], Test]] = {
     "onlyingroup": _only_in_group,
     "metadata": _metadata,
     "url": _url,
-    # How these spread content depends on how full every place of the group is.
-    "balanced": _undecided,
-    "fullybalanced": _undecided,
-    "sizebalanced": _undecided,
-    "fullysizebalanced": _undecided,
+    "balanced": partial(read_balanced, pick_by_hash, settled=True),
+    "fullybalanced": partial(read_balanced, pick_by_hash, settled=False),
+    "sizebalanced": partial(read_balanced, pick_by_fill, settled=True),
+    "fullysizebalanced": partial(read_balanced, pick_by_fill, settled=False),
 }
 """Terms that have a value after a ``=``; without one, the value is empty."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
+from ..core.balance import Member
 from ..core.expressions import STANDARD
 from ..core.facts import Facts
 from ..core.key import Key
@@ -41,6 +42,8 @@ class Grounds:
         self.ledger = ledger
         self._repository = repository
         self._places: dict[PlaceId, Place] = {}
+        self._members: dict[str, list[PlaceId]] = {}
+        self._coming: dict[PlaceId, int] = {}
 
     @cached_property
     def _rules(self) -> Rules:
@@ -53,7 +56,40 @@ class Grounds:
 
     def members(self, group: str) -> list[PlaceId]:
         """The places in a group."""
-        return [place for place, groups in self.groups.items() if group in groups]
+        found = self._members.get(group)
+        if found is None:
+            found = [place for place, groups in self.groups.items() if group in groups]
+            self._members[group] = found
+        return found
+
+    @cached_property
+    def limits(self) -> Mapping[PlaceId, int]:
+        """How many bytes each place may hold, of those that have a limit."""
+        return logs.parse_sizes(self.ledger.policy_file(branch_paths.MAXSIZE_LOG))
+
+    def rooms(self, group: str, content: Content) -> list[Member]:
+        """The places in a group, and what is known of their room where a limit makes it matter."""
+        members, limits = self.members(group), self.limits
+        if not any(place in limits for place in members):
+            return [Member(place) for place in members]
+        holders = content.places
+        if any(place in self.ledger.dead and place in limits for place in members):
+            holders = {*holders, *self.ledger.holders(content.key)}
+        return [
+            Member(place, place in holders, self._used(place), limits.get(place))
+            for place in members
+        ]
+
+    def _used(self, place: PlaceId) -> int | None:
+        """How many bytes a place holds or is about to; None where nothing was ever heard of it."""
+        coming = self._coming.get(place, 0)
+        if place in self.ledger.used or place in self.ledger.descriptions:
+            return self.ledger.used.get(place, 0) + coming
+        return coming or None
+
+    def expect(self, place: PlaceId, key: Key) -> None:
+        """Count content that is about to come to a place, for what is asked after."""
+        self._coming[place] = self._coming.get(place, 0) + (key.size or 0)
 
     def place(self, uuid: PlaceId) -> Place:
         """A place with its trust; made once."""
@@ -136,6 +172,14 @@ class ContentFacts(Facts):
     def members(self, group: str) -> list[PlaceId]:
         """The places in a group."""
         return self._grounds.members(group)
+
+    def place(self) -> PlaceId | None:
+        """Whose expression is asked."""
+        return self._place
+
+    def group(self, name: str) -> list[Member]:
+        """The places in a group, and what is known of their room."""
+        return self._grounds.rooms(name, self.content)
 
     def numcopies(self) -> int:
         """How many copies there should be, the file's attributes heard."""

@@ -147,10 +147,30 @@ class Ledger:
 
     def iter_locations(self) -> Iterator[tuple[Key, list[PlaceId]]]:
         """Every key the ledger knows, with the places that are said to have it."""
+        return self._iter_locations(self.dead)
+
+    def holders(self, key: Key) -> tuple[PlaceId, ...]:
+        """The places that are said to have a key, the dead ones too."""
+        return logs.places_with(self.read(branch_paths.location_log(key)))
+
+    @cached_property
+    def used(self) -> Mapping[PlaceId, int]:
+        """How many bytes each place is said to hold, the dead ones too; of those that hold any.
+
+        As git-annex counts: each key once, one that does not tell its size as nothing, a chunk as
+        the whole. The whole ledger is read for it.
+        """
+        sums: dict[PlaceId, int] = {}
+        for key, places in self._iter_locations(frozenset()):
+            size = key.size or 0
+            for place in places:
+                sums[place] = sums.get(place, 0) + size
+        return sums
+
+    def _iter_locations(self, dead: frozenset[PlaceId]) -> Iterator[tuple[Key, list[PlaceId]]]:
         if self._is_plain:
-            yield from self._iter_locations_at(self.tips[0])
+            yield from self._iter_locations_at(self.tips[0], dead)
             return
-        dead = self.dead
         for path, content in self.iter_all():
             parsed = branch_paths.parse_branch_path(path)
             if parsed is not None and parsed[1] == branch_paths.LOCATION:
@@ -173,8 +193,10 @@ class Ledger:
         repository = self._repository
         return TreeFinder(repository.git.objects, repository.object_format, self.root_of(tip))
 
-    def _iter_locations_at(self, tip: Oid) -> Iterator[tuple[Key, list[PlaceId]]]:
-        git, dead = self._repository.git, self.dead
+    def _iter_locations_at(
+        self, tip: Oid, dead: frozenset[PlaceId]
+    ) -> Iterator[tuple[Key, list[PlaceId]]]:
+        git = self._repository.git
         blobs = Blobs(git)
         same: dict[bytes, list[PlaceId]] = {}
         logged = branch_paths.iter_location_logs(iter_fields_of_tree(git, tip))
@@ -204,6 +226,7 @@ class Ledger:
                 b"uuid.log", b"trust.log", b"numcopies.log", b"mincopies.log",
                 b"required-content.log", b"preferred-content.log", b"group.log", b"config.log",
                 b"remote.log", b"group-preferred-content.log",
+                branch_paths.MAXSIZE_LOG,
             ]
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What is said of a place for all clones: trust, groups, what it wants and must keep, its name."""
+"""What is said of a place for all clones: trust, groups, its wishes and duties, its room, name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..core import faults
 from ..core.clock import Moment
 from ..core.expressions import parse
 from ..core.place import PlaceId, Trust
+from ..core.sizes import parse_size
 from ..wire import branch_paths, logs
 from .ledger_write import Edit, now, record
 from .repository import Repository
@@ -29,6 +30,7 @@ class PlaceRules:
     wanted: str | None = None
     required: str | None = None
     description: str | None = None
+    max_size: str | None = None
     join: frozenset[str] = frozenset()
     leave: frozenset[str] = frozenset()
 
@@ -37,13 +39,17 @@ class PlaceRules:
 
         Raises:
             UsageError: An expression cannot be read, or has a term that is not known; a group's
-                name is no single word.
+                name is no single word; a size is none.
         """
         for text in (self.wanted, self.required):
             strange = parse(text, where="the command").strange if text else ()
             if strange:
                 detail = f"there is no term {strange[0]}"
                 raise faults.BAD_RULE(rule=text, detail=detail, where="the command")
+        limit = parse_size(self.max_size) if self.max_size else 0
+        if limit is None or limit < 0:
+            what = f"{self.max_size!r} is no size such as 1.5TB"
+            raise faults.BAD_USAGE(what=what, command="siblings")
         for group in self.join | self.leave:
             if len(group.split()) != 1:
                 what = f"a group is called {group!r}"
@@ -70,6 +76,8 @@ def _edits(place: PlaceId, rules: PlaceRules, moment: Moment) -> Iterator[tuple[
     for log, text in texts:
         if text is not None:
             yield log, _setting(place, text, moment)
+    if rules.max_size is not None:
+        yield branch_paths.MAXSIZE_LOG, _limiting(place, parse_size(rules.max_size), moment)
     if rules.join or rules.leave:
         yield branch_paths.GROUP_LOG, _grouping(place, rules, moment)
 
@@ -77,6 +85,10 @@ def _edits(place: PlaceId, rules: PlaceRules, moment: Moment) -> Iterator[tuple[
 def _setting(place: PlaceId, text: str, moment: Moment) -> Callable[[bytes], bytes]:
     value = text.encode("utf-8", "surrogateescape")
     return lambda old: logs.set_uuid_log(old, place, value, moment)
+
+
+def _limiting(place: PlaceId, size: int | None, moment: Moment) -> Callable[[bytes], bytes]:
+    return lambda old: logs.set_size(old, place, size, moment)
 
 
 def _grouping(place: PlaceId, rules: PlaceRules, moment: Moment) -> Callable[[bytes], bytes]:

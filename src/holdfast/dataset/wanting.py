@@ -1,10 +1,9 @@
 """What each place wants to have: preferred and required content, by the ledger's expressions.
 
-What cannot be decided (a term of a newer git-annex, one that weighs how full places are) is taken
-for ``present``, as git-annex does with expressions it cannot read: nothing is brought for its
-sake, and nothing is let go. A place with an unstable expression wants nothing, as git-annex has
-it. Whether required content may be dropped is decided in `api/drop.py`, which takes all that is
-undecided for required.
+What cannot be decided (a term of a newer git-annex) is taken for ``present``, as git-annex does
+with expressions it cannot read: nothing is brought for its sake, and nothing is let go. A place
+with an unstable expression wants nothing, as git-annex has it. Whether required content may be
+dropped is decided in `api/drop.py`, which takes all that is undecided for required.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from ..core.clock import LONG_AGO, Moment, advance, format_moment, parse_moment
 from ..core.errors import LocalProtocolError
+from ..core.numbers import read_number
 from ..core.place import PlaceId, Trust
 
 TIMESTAMP = rb"-?[0-9]+(?:\.[0-9]+)?s?"
@@ -172,6 +173,18 @@ def set_chunks(data: bytes, place: PlaceId, chunking: Chunking, now: Moment) -> 
 def parse_place_map(data: bytes) -> dict[PlaceId, bytes]:
     """Logs with one text for each place: state of external programs, content ids, sizes."""
     return {_place(name): entry.value for name, entry in parse_map_log(data).items()}
+
+
+def parse_sizes(data: bytes) -> dict[PlaceId, int]:
+    """maxsize.log: how many bytes each place may hold; what is no number sets no limit."""
+    read = ((place, read_number(_text(raw))) for place, raw in parse_place_map(data).items())
+    return {place: number for place, number in read if number is not None}
+
+
+def set_size(data: bytes, place: PlaceId, size: int | None, now: Moment) -> bytes:
+    """maxsize.log after a place got a limit; None takes it away."""
+    value = b"" if size is None else b"%d" % size
+    return set_map_log(data, place.encode("utf-8", "surrogateescape"), value, now)
 
 
 # Logs of one number: `T N`.
