@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from car_maker import CarMade, Leading, content, told
 
-from holdfast.wire.car import HEADER_SIZE, CarReader, encode_head, encode_header
+from holdfast.wire.car import HEADER_SIZE, CarReader, encode_head
 from holdfast.wire.car_index import decode_index, encode_index
 from holdfast.wire.car_v2 import HEAD_SIZE, CarV2Head, encode_v2_head
-from holdfast.wire.cid import Cid, cid_text, parse_cid_text, raw_cid
-from holdfast.wire.file_layout import Block, FileBuilder, iter_blocks, plan_file
+from holdfast.wire.cid import Cid, cid_text, raw_cid
+from holdfast.wire.file_layout import FileBuilder, iter_blocks, plan_file
 from holdfast.wire.folder_layout import Entry, build_folder, plan_folder
-from holdfast.wire.tree_layout import TreeBuilder, TreeEntry, plan_tree, tree_order
-from holdfast.wire.unixfs import PROFILE, Kind, Profile, symlink_block
+from holdfast.wire.tree_layout import plan_tree
+from holdfast.wire.unixfs import Profile
+from holdfast.wire.unixfs_folders import resolve
 
 pytestmark = pytest.mark.shared
 
 PROJECT = Path(__file__).resolve().parents[2]
-PERIOD = bytes((i * i + 7 * i) % 251 for i in range(251))
 
 
 @pytest.fixture(scope="module")
@@ -33,44 +34,6 @@ def vectors() -> Any:
     if not file.is_file():
         pytest.skip(f"no golden file at {file}; set HOLDFAST_SHARED to the folder it is in")
     return json.loads(file.read_text(encoding="utf-8"))
-
-
-def content(size: int) -> bytes:
-    return (PERIOD * (size // 251 + 1))[:size]
-
-
-class CarMade:
-    """A CAR in memory, only its hash, its index rows and its size."""
-
-    def __init__(self) -> None:
-        self.blocks: list[Block] = []
-        self.rows: list[tuple[bytes, int]] = []
-        self.size = HEADER_SIZE
-
-    def put(self, cid: Cid, data: bytes) -> None:
-        self.blocks.append(Block(cid, data))
-        self.rows.append((cid, self.size))
-        self.size += len(encode_head(cid, len(data))) + len(data)
-
-    def chunks(self, root: Cid) -> Iterator[bytes]:
-        yield encode_header([root])
-        for cid, data in self.blocks:
-            yield encode_head(cid, len(data))
-            yield data
-
-    def index(self) -> bytes:
-        return encode_index(self.rows)
-
-
-def put_file(car: CarMade, data: bytes, profile: Profile = PROFILE) -> tuple[Cid, int]:
-    builder = FileBuilder(len(data), profile)
-    for at in range(0, len(data) or 1, profile.chunk_size):
-        leaf = data[at : at + profile.chunk_size]
-        cid = raw_cid(leaf)
-        car.put(cid, leaf)
-        for block in builder.add(cid[4:]):
-            car.put(*block)
-    return builder.root, builder.tsize
 
 
 def digest_of(chunks: Iterator[bytes]) -> str:
@@ -85,7 +48,7 @@ def check_car(car: CarMade, root: Cid, case: Any) -> None:
     assert (len(car.blocks), car.size) == (case["blocks"], case["car_v1_len"])
     assert digest_of(car.chunks(root)) == case["car_v1_sha256"]
     head = encode_v2_head(CarV2Head(HEAD_SIZE, car.size, HEAD_SIZE + car.size))
-    index = car.index()
+    index = encode_index(car.rows)
     assert digest_of(iter([head, *car.chunks(root), index])) == case["car_v2_sha256"]
     reader = CarReader(car.chunks(root))
     assert reader.roots == [root]
@@ -98,7 +61,7 @@ def check_car(car: CarMade, root: Cid, case: Any) -> None:
 def test_files_have_the_cids_and_cars_of_others(vectors: Any) -> None:
     for case in vectors["files"]:
         car = CarMade()
-        root, tsize = put_file(car, content(case["size"]))
+        root, tsize = car.put_file(content(case["size"]))
         assert (cid_text(root), tsize) == (case["cid"], case["tsize"])
         plan = plan_file(case["size"])
         assert (plan.tsize, HEADER_SIZE + plan.length) == (tsize, car.size)
@@ -106,14 +69,14 @@ def test_files_have_the_cids_and_cars_of_others(vectors: Any) -> None:
         if small := case["car"].get("car_v1_hex"):
             assert b"".join(car.chunks(root)).hex() == small
         if small := case["car"].get("car_v2_index_hex"):
-            assert car.index().hex() == small
+            assert encode_index(car.rows).hex() == small
 
 
 def test_layouts_of_many_levels_have_the_cids_of_others(vectors: Any) -> None:
     for case in vectors["layouts"]:
         profile = Profile("small", case["chunk"], case["width"], 1 << 18)
-        car = CarMade()
-        root, tsize = put_file(car, content(case["size"]), profile)
+        car = CarMade(profile)
+        root, tsize = car.put_file(content(case["size"]))
         assert (cid_text(root), tsize) == (case["cid"], case["tsize"])
         planned = iter_blocks(case["size"], HEADER_SIZE, profile)
         for plan, (cid, offset), block in zip(planned, car.rows, car.blocks, strict=True):
@@ -122,37 +85,22 @@ def test_layouts_of_many_levels_have_the_cids_of_others(vectors: Any) -> None:
 
 
 def test_a_tree_has_the_car_of_others(vectors: Any) -> None:
-    entries = sorted(vectors["tree"]["entries"], key=lambda e: tree_order(e["path"].encode()))
-    car, builder = CarMade(), TreeBuilder()
-    told: list[TreeEntry] = []
+    entries = vectors["tree"]["entries"]
+    tree: dict[bytes, bytes | Leading | None] = {}
     for entry in entries:
-        path = entry["path"].encode()
-        if entry["type"] == "dir":
-            told.append(TreeEntry(path, Kind.FOLDER, 0))
-            for block in builder.reach_folder(path):
-                car.put(*block)
-            continue
-        for block in builder.reach(path):
-            car.put(*block)
-        if entry["type"] == "symlink":
-            target = entry["target"].encode()
-            told.append(TreeEntry(path, Kind.SYMLINK, len(target)))
-            block = symlink_block(target)
-            cid, tsize = parse_cid_text(entry["cid"]), len(block)
-            car.put(cid, block)
-        else:
-            told.append(TreeEntry(path, Kind.FILE, entry["size"]))
-            cid, tsize = put_file(car, content(entry["size"]))
-        assert (cid_text(cid), tsize) == (entry["cid"], entry["tsize"])
-        builder.add(cid, tsize)
-    for block in builder.finish():
-        car.put(*block)
-    assert cid_text(builder.root.cid) == vectors["tree"]["root"]
-    check_car(car, builder.root.cid, vectors["tree"]["car"])
-    plans = {plan.path: plan for plan in plan_tree(told)}
-    assert plans[b""].offset + plans[b""].length == car.size
+        made = {"dir": None, "file": content(entry.get("size", 0))}
+        leading = Leading(entry.get("target", "").encode())
+        tree[entry["path"].encode()] = made.get(entry["type"], leading)
+    car = CarMade()
+    root = car.put_tree(tree)
+    assert cid_text(root) == vectors["tree"]["root"]
+    check_car(car, root, vectors["tree"]["car"])
+    plans = {plan.path.decode(): plan for plan in plan_tree(told(tree))}
+    assert plans[""].offset + plans[""].length == car.size
     for entry in entries:
-        assert plans[entry["path"].encode()].tsize == entry["tsize"]
+        assert plans[entry["path"]].tsize == entry["tsize"]
+        found = resolve(root, [name.encode() for name in entry["path"].split("/") if name], car.get)
+        assert cid_text(found.cid) == entry["cid"]
 
 
 def test_a_folder_of_many_becomes_the_shards_of_others(vectors: Any) -> None:

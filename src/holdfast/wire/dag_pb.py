@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..core.errors import ProtocolError
-from .cid import SHA256_CID_SIZE, Cid, parse_cid
+from .cid import DAG_PB_SHA256, RAW_SHA256, SHA256_CID_SIZE, Cid, parse_cid
 from .varint import decode_varint, encode_varint, varint_size
 
 NODE_MAX = 2 << 20
@@ -21,6 +21,7 @@ NODE_MAX = 2 << 20
 
 _LINK, _DATA = 0x12, 0x0A
 _HASH, _NAME, _TSIZE = 0x0A, 0x12, 0x18
+_KNOWN = frozenset((RAW_SHA256, DAG_PB_SHA256))
 _CID_FIELD = 2 + SHA256_CID_SIZE
 
 
@@ -105,7 +106,8 @@ def _link(block: bytes, at: int, end: int) -> PbLink:
         raise ProtocolError(f"not dag-pb: a link to nothing at offset {at}")
     start, stop = take_field(block, at + 1, end)
     cid = block[start:stop]
-    parse_cid(cid)
+    if len(cid) != SHA256_CID_SIZE or cid[:4] not in _KNOWN:
+        parse_cid(cid)
     name = tsize = None
     if stop < end and block[stop] == _NAME:
         start, stop = take_field(block, stop + 1, end)
@@ -123,7 +125,10 @@ def take_field(data: bytes, at: int, end: int) -> tuple[int, int]:
     Raises:
         ProtocolError: They do not end before ``end``.
     """
-    size, start = decode_varint(data, at)
+    if at < end and data[at] < 0x80:
+        size, start = data[at], at + 1
+    else:
+        size, start = decode_varint(data, at)
     if size > end - start:
         raise ProtocolError(f"a field of {size} bytes is cut short at offset {at}")
     return start, start + size

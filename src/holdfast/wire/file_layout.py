@@ -231,7 +231,7 @@ def _completed_by(height: int, place: int, width: int) -> Iterator[tuple[int, in
 
 def _leaf_count(size: int, profile: Profile) -> int:
     count = -(-size // profile.chunk_size) or 1
-    if not 0 < count <= LEAVES_MAX:
+    if size < 0 or count > LEAVES_MAX:
         raise LocalProtocolError(f"no file of {size} bytes can be laid out")
     return count
 

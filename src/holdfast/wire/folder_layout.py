@@ -11,19 +11,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from operator import lt
 from typing import NamedTuple, TypeVar
 
 from ..core.errors import LocalProtocolError
 from .cid import SHA256_CID_SIZE, Cid, dag_pb_cid
 from .dag_pb import encode_link, join_node, link_size
 from .file_layout import Block, section_size
+from .folder_names import fault_in_names
 from .murmur3 import murmur3_x64_64
 from .unixfs import FOLDER_DATA, PROFILE, Profile, shard_data
 from .varint import encode_varint, varint_size
-
-NAME_MAX = 1020
-"""No longer name is written or read: 255 characters of four bytes."""
 
 BUCKET_NAMES = tuple(b"%02X" % bucket for bucket in range(256))
 HASH_BYTES = 8
@@ -113,26 +110,10 @@ def check_names(names: Sequence[bytes]) -> None:
     """Pass when these can be the names in a folder, in the order they are written.
 
     Raises:
-        LocalProtocolError: They cannot; it says which, or why.
+        LocalProtocolError: They cannot; it says why.
     """
-    if not names:
-        return
-    for name in (b".", b".."):
-        if name in names:
-            raise LocalProtocolError(f"{name.decode()} cannot be a name in a folder")
-    together = b"\0".join(names)
-    if not names[0] or b"/" in together or together.count(b"\0") >= len(names):
-        raise LocalProtocolError("a name in a folder that is empty, or holds a slash or a NUL")
-    if not all(map(lt, names, names[1:])):
-        raise LocalProtocolError("names in a folder twice, or not in the order of their bytes")
-    longest = max(names, key=len)
-    if len(longest) > NAME_MAX:
-        raise LocalProtocolError(f"a name of {len(longest)} bytes in a folder: {longest[:40]!r}…")
-    try:
-        together.decode()
-    except UnicodeDecodeError as error:
-        name = together[: error.start].rpartition(b"\0")[2]
-        raise LocalProtocolError(f"a name in a folder that is not UTF-8: {name!r}…") from None
+    if fault := fault_in_names(names):
+        raise LocalProtocolError(f"names in a folder: {fault}")
 
 
 Below = TypeVar("Below")

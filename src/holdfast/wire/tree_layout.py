@@ -73,7 +73,7 @@ def plan_tree(
         if kind is Kind.SYMLINK:
             tsize = symlink_block_size(size)
             length = section_size(tsize)
-        elif size <= chunk:
+        elif 0 <= size <= chunk:
             tsize, length = size, section_size(size)
         else:
             _, leaves, nodes, length, tsize = plan_file(size, profile)
