@@ -184,6 +184,7 @@ def test_what_was_changed_is_refused_or_has_this_one_form(name: str, data: st.Da
 
 
 @pytest.mark.parametrize("name", CODECS)
+@settings(deadline=None)
 @given(raw=st.binary(max_size=100))
 def test_garbage_raises_one_kind_of_error(name: str, raw: bytes) -> None:
     try:
@@ -192,6 +193,7 @@ def test_garbage_raises_one_kind_of_error(name: str, raw: bytes) -> None:
         return
 
 
+@settings(deadline=None)
 @given(rows=ROWS, codec=st.sampled_from([INDEX_SORTED, MULTIHASH_INDEX_SORTED]), data=st.data())
 def test_an_index_leads_to_every_row_and_a_changed_one_is_refused_or_sorted(
     rows: list[tuple[bytes, int]], codec: int, data: st.DataObject
@@ -217,11 +219,13 @@ def test_an_index_leads_to_every_row_and_a_changed_one_is_refused_or_sorted(
         assert len(again) == len(changed)
 
 
+@settings(deadline=None)
 @given(cid=CIDS, base=st.sampled_from("bzfu"))
 def test_a_cid_comes_back_from_every_base(cid: Cid, base: str) -> None:
     assert parse_cid_text(cid_text(cid, base)) == cid
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=80))
 def test_a_text_that_is_no_cid_and_no_range_is_refused(text: str) -> None:
     for parse in (parse_cid_text, parse_byte_range):
@@ -231,7 +235,8 @@ def test_a_text_that_is_no_cid_and_no_range_is_refused(text: str) -> None:
             continue
 
 
-@given(size=st.integers(0, 2000), profile=PROFILES)
+@settings(deadline=None)
+@given(size=st.integers(0, 1000), profile=PROFILES)
 def test_a_file_is_planned_as_it_is_made(size: int, profile: Profile) -> None:
     builder = FileBuilder(size, profile)
     sizes: list[int] = []
@@ -274,6 +279,7 @@ def test_a_tree_is_planned_as_it_is_made_and_comes_back(tree: Tree, profile: Pro
     assert found == dict(tree)
 
 
+@settings(deadline=None)
 @given(data=st.data(), profile=PROFILES, content=st.binary(min_size=1, max_size=400))
 def test_every_range_of_a_file_is_read_from_its_blocks(
     data: st.DataObject, profile: Profile, content: bytes
@@ -322,6 +328,7 @@ def test_no_block_that_anybody_made_breaks_a_reader(
             assert isinstance(error, HoldError)
 
 
+@settings(deadline=None)
 @given(raw=st.binary(max_size=300), step=st.integers(1, 50))
 def test_a_car_of_garbage_is_refused_however_it_comes(raw: bytes, step: int) -> None:
     stream = io.BytesIO(raw)

@@ -57,7 +57,7 @@ def test_a_car_that_is_cut_short_is_no_car() -> None:
 
 
 def test_a_block_that_is_another_one_is_not_given() -> None:
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match="offset 59"):
         list(CarReader([ONE_BYTE[:-1] + b"\1"]))
     assert [section.block for section in CarReader([ONE_BYTE[:-1] + b"\1"], check=False)] == [b"\1"]
 

@@ -495,6 +495,20 @@ def test_sizes_that_a_faulty_tool_wrote_are_refused() -> None:
         decode_unixfs(bytes.fromhex("0802180000000000"))
 
 
+def test_what_no_tree_can_hold_is_refused() -> None:
+    for kind, size in (
+        (Kind.SHARD, 1),
+        (Kind.FILE, -1),
+        (Kind.SYMLINK, 0),
+        (Kind.SYMLINK, 1 << 17),
+    ):
+        with pytest.raises(LocalProtocolError):
+            list(plan_tree([TreeEntry(b"a", kind, size)]))
+    for target in (b"", bytes(1 << 17)):
+        with pytest.raises(LocalProtocolError):
+            symlink_block(target)
+
+
 def test_a_symlink_tells_its_target() -> None:
     data = symlink_block(b"../x")
     assert symlink_target(Block(dag_pb_cid(data), data)) == b"../x"

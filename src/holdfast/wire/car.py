@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..core.errors import ProtocolError
+from ..core.errors import IntegrityError, ProtocolError
 from .cid import Cid, decode_cid, parse_cid
 from .dag_cbor import Link, decode_cbor, encode_cbor
 from .varint import VARINT_SIZE_MAX, decode_varint, encode_varint
@@ -89,7 +89,7 @@ class CarReader:
             if len(block) > self._block_max:
                 raise ProtocolError(f"a block of {len(block)} bytes at offset {offset}")
             if self._check:
-                parse_cid(cid).multihash.check(block)
+                _check_block(cid, block, offset)
             yield Section(cid, offset, window.offset - len(block), block)
 
     def _header(self) -> list[Cid]:
@@ -155,6 +155,15 @@ def decode_head(data: bytes, at: int = 0, *, block_max: int = BLOCK_MAX) -> Sect
     if not start <= end <= start + block_max:
         raise ProtocolError(f"a section of {length} bytes at offset {at}")
     return SectionHead(cid, start, end)
+
+
+def _check_block(cid: Cid, block: bytes, offset: int) -> None:
+    try:
+        parse_cid(cid).multihash.check(block)
+    except IntegrityError as error:
+        raise IntegrityError(f"{error}, in the section at offset {offset}") from None
+    except ProtocolError as error:
+        raise ProtocolError(f"{error}, in the section at offset {offset}") from None
 
 
 def _decode_cid_at(section: bytes, offset: int) -> tuple[Cid, int]:

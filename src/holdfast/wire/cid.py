@@ -36,6 +36,7 @@ CID_SIZE_MAX = 1 + 9 + 9 + 2 + 128
 TEXT_MAX = 2 * CID_SIZE_MAX + 1
 """No CID that we read is longer, in bytes and as text."""
 
+_COMMON = {RAW_SHA256: RAW, DAG_PB_SHA256: DAG_PB, DAG_CBOR_SHA256: DAG_CBOR}
 _V0_START = bytes((SHA2_256, 32))
 _V0_SIZE = 34
 _V0_TEXT_SIZE = 46
@@ -102,6 +103,10 @@ def check_block(cid: bytes, block: bytes | memoryview) -> None:
 
 
 def _parts(data: bytes | memoryview, at: int) -> tuple[CidParts, int]:
+    codec = _COMMON.get(bytes(data[at : at + 4]))
+    if codec is not None and len(data) - at >= SHA256_CID_SIZE:
+        digest = bytes(data[at + 4 : at + SHA256_CID_SIZE])
+        return CidParts(1, codec, Multihash(SHA2_256, digest)), at + SHA256_CID_SIZE
     if data[at : at + 2] == _V0_START:
         multihash, end = decode_multihash(data, at)
         return CidParts(0, DAG_PB, multihash), end

@@ -151,6 +151,7 @@ def leaf_at(size: int, distance: int, profile: Profile = PROFILE) -> int:
 class FileBuilder:
     """Gives the nodes of a file, fed the sha2-256 of its leaves in order.
 
+    A file of one leaf has no nodes, and that leaf's CID: nobody needs a builder for it.
     Holds at most `Profile.width` digests for each level.
     """
 

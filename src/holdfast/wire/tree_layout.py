@@ -73,6 +73,8 @@ def plan_tree(
         if kind is Kind.SYMLINK:
             tsize = symlink_block_size(size)
             length = section_size(tsize)
+        elif kind is not Kind.FILE:
+            raise LocalProtocolError(f"no entry of a tree is a {kind.name}: {path[:80]!r}")
         elif 0 <= size <= chunk:
             tsize, length = size, section_size(size)
         else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from ..core.errors import ProtocolError
+from ..core.errors import LocalProtocolError, ProtocolError
 from .dag_pb import join_node, take_field
 from .multihash import MURMUR3_X64_64
 from .varint import VARINT_MAX, decode_varint, encode_varint, varint_size
@@ -33,6 +33,8 @@ FANOUT = 256
 """How many buckets a shard has; a byte of a name's hash chooses one."""
 
 
+TARGET_MAX = 1 << 16
+"""No symlink that we write has a longer target; systems allow for 4,095 bytes."""
 FOLDERS_DEEP_MAX = 256
 """Folders are neither written nor read deeper in each other."""
 
@@ -77,7 +79,12 @@ _I64 = 1 << 64
 
 
 def symlink_data(target: bytes) -> bytes:
-    """The message of a symlink: no size, as others write it."""
+    """The message of a symlink: no size, as others write it.
+
+    Raises:
+        LocalProtocolError: The target is empty, or longer than `TARGET_MAX`.
+    """
+    _check_target(len(target))
     return b"\x08\x04\x12" + encode_varint(len(target)) + target
 
 
@@ -88,8 +95,14 @@ def symlink_block(target: bytes) -> bytes:
 
 def symlink_block_size(target_size: int) -> int:
     """How large the block of a symlink to a target of that length is."""
+    _check_target(target_size)
     data = 3 + varint_size(target_size) + target_size
     return 1 + varint_size(data) + data
+
+
+def _check_target(size: int) -> None:
+    if not 0 < size <= TARGET_MAX:
+        raise LocalProtocolError(f"no symlink leads to a target of {size} bytes")
 
 
 def shard_data(buckets: int) -> bytes:
