@@ -131,6 +131,14 @@ def test_an_index_is_the_one_that_go_car_writes() -> None:
     assert len(found) == 1
 
 
+def test_a_cid_that_holds_its_content_is_in_no_index() -> None:
+    """Although another hash may have a digest of the same bytes."""
+    rows = [(make_cid(0x55, Multihash(0x13, b"held")), 7)]
+    held = make_cid(0x55, Multihash(IDENTITY, b"held"))
+    for codec in (0x0401, INDEX_SORTED):
+        assert decode_index(encode_index(rows, codec)).find(held) == []
+
+
 def test_an_index_leads_to_every_place_of_a_block() -> None:
     rows = [(raw_cid(bytes((number % 50,))), 1000 - number) for number in range(100)]
     for codec in (0x0401, INDEX_SORTED):

@@ -88,6 +88,8 @@ class CarIndex:
     def find(self, cid: bytes) -> list[int]:
         """Where sections with the digest of that CID may be; none when the index has no row."""
         code, digest = parse_cid(cid).multihash
+        if code == IDENTITY:
+            return []
         return [
             offset
             for group in self._groups
