@@ -94,7 +94,8 @@ def file_node(block: Block) -> FileNode:
         raise _fault(block, f"{len(links)} links for {len(sizes)} sizes")
     if size != claimed or 0 in sizes:
         raise _fault(block, f"{claimed} bytes of a file are the sum of {size}")
-    return FileNode(size, content, [(cid, part) for (cid, _), part in zip(links, sizes)])  # noqa: B905
+    children = [(cid, part) for (cid, _), part in zip(links, sizes, strict=True)]
+    return FileNode(size, content, children)
 
 
 def file_size(cid: Cid, get: GetBlock) -> int:
