@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from holdfast.testing.kernels import compiled_library, every_kernel
 from holdfast.wire.piece import PLAIN, UNIT_HEIGHT, UNIT_SIZE, Kernel, PieceHasher, commit
 
 NAMES = list(every_kernel())
+NEEDED_TO_BUILD = {"pyproject.toml", "README.md", "LICENSE", "hatch_build.py"}
 
 
 @pytest.fixture(params=NAMES)
@@ -333,3 +336,35 @@ def test_two_programs_may_build_at_once(tmp_path: Path, quick_compiler: Path) ->
     said = {process.communicate()[0] for process in both}
     assert [process.returncode for process in both] == [0, 0]
     assert len(said) == 1
+
+
+# wheels
+
+
+@pytest.mark.parametrize("wanted", ["", "1"])
+def test_a_wheel_brings_the_library_when_asked_to(
+    tmp_path: Path, quick_compiler: Path, library: Library, wanted: str
+) -> None:
+    top = Path(__file__).resolve().parents[2]
+    shutil.copytree(top, tmp_path / "top", ignore=lambda _, names: set(names) - NEEDED_TO_BUILD)
+    shutil.copytree(top / "src", tmp_path / "top" / "src")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    environment = {**os.environ, "HOLDFAST_WHEEL_KERNEL": wanted}
+    subprocess.run(command, cwd=tmp_path / "top", env=environment, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "holdfast/kernel/c/kernel.c" in names
+    assert ("holdfast/kernel/hold_kernel.so" in names) == bool(wanted)
+    assert wheel.name.endswith("-py3-none-any.whl") == (not wanted)
+    assert runs(quick_compiler) == len(wanted)
+
+
+def test_the_library_of_a_wheel_is_used_as_it_is(
+    tmp_path: Path, quick_compiler: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = tmp_path / "hold_kernel.so"
+    shutil.copy(library.code._name, packaged)
+    monkeypatch.setattr(build, "PACKAGED", packaged)
+    assert build.library(tmp_path / "kernel") == packaged
+    assert not (tmp_path / "kernel").exists()
+    assert runs(quick_compiler) == 0
