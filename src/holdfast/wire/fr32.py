@@ -14,7 +14,12 @@ PAYLOAD_GROUP, PADDED_GROUP = 127, 128
 """What is padded at a time, and what becomes of it: the smallest whole number of bytes each."""
 
 _PAYLOAD, _PADDED = struct.Struct("127s"), struct.Struct("128s")
-_LANE = (1 << 254) - 1
+_AT_ONCE = 512 * PADDED_GROUP
+_LANE = ((1 << 254) - 1).to_bytes(32, "little")
+_LANES = tuple(
+    int.from_bytes((bytes(32 * n) + _LANE + bytes(96 - 32 * n)) * 512, "little") for n in range(4)
+)
+"""Of 512 groups, the bits that each of the four lanes has when padded."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -22,18 +27,9 @@ Buffer = bytes | bytearray | memoryview
 def pad(payload: Buffer) -> bytes:
     """Whole groups of payload, padded."""
     assert len(payload) % PAYLOAD_GROUP == 0, "only whole groups can be padded"
-    number = int.from_bytes
-    groups = []
-    for (group,) in _PAYLOAD.iter_unpack(payload):
-        bits = number(group, "little")
-        spread = (
-            bits & _LANE
-            | (bits >> 254 & _LANE) << 256
-            | (bits >> 508 & _LANE) << 512
-            | (bits >> 762) << 768
-        )
-        groups.append(spread.to_bytes(PADDED_GROUP, "little"))
-    return b"".join(groups)
+    # A zero byte after each group puts every group at its place; then lanes move by whole numbers.
+    spaced = b"".join([group + b"\0" for (group,) in _PAYLOAD.iter_unpack(payload)])
+    return b"".join(_moved(spaced[at : at + _AT_ONCE], outwards=True) for at in _starts(spaced))
 
 
 def unpad(padded: Buffer) -> bytes:
@@ -46,17 +42,23 @@ def unpad(padded: Buffer) -> bytes:
         raise _refused(f"it has {len(padded)} bytes, which is no multiple of {PADDED_GROUP}")
     if any(top > 0x3F for top in padded[31::32]):
         raise _refused("two bits that are always zero are not, so it was never padded")
-    groups = []
-    for (group,) in _PADDED.iter_unpack(padded):
-        bits = int.from_bytes(group, "little")
-        joined = (
-            bits & _LANE
-            | (bits >> 256 & _LANE) << 254
-            | (bits >> 512 & _LANE) << 508
-            | (bits >> 768) << 762
-        )
-        groups.append(joined.to_bytes(PAYLOAD_GROUP, "little"))
-    return b"".join(groups)
+    moved = [_moved(padded[at : at + _AT_ONCE], outwards=False) for at in _starts(padded)]
+    groups = (group for part in moved for (group,) in _PADDED.iter_unpack(part))
+    return b"".join([group[:PAYLOAD_GROUP] for group in groups])
+
+
+def _moved(groups: Buffer, *, outwards: bool) -> bytes:
+    """Groups of 128 bytes whose four lanes lie close together, moved apart; or the other way."""
+    bits = int.from_bytes(groups, "little")
+    if outwards:
+        first, second, third, fourth = (bits << 2 * n & lane for n, lane in enumerate(_LANES))
+    else:
+        first, second, third, fourth = ((bits & lane) >> 2 * n for n, lane in enumerate(_LANES))
+    return (first | second | third | fourth).to_bytes(len(groups), "little")
+
+
+def _starts(data: Buffer) -> range:
+    return range(0, len(data), _AT_ONCE)
 
 
 class Padder:
