@@ -314,6 +314,26 @@ def test_something_that_is_no_library_is_not_used(tmp_path: Path, quick_compiler
     assert "could not be loaded" in choice.passed["compiled"]
 
 
+def test_a_python_without_ctypes_hashes_all_the_same() -> None:
+    program = (
+        "import sys; sys.modules['ctypes'] = None\n"
+        "from holdfast.kernel.lanes import hash_many, md5_lanes\n"
+        "from holdfast.kernel.choose import chosen\n"
+        "md5_lanes().update([b'a']); assert len(hash_many([b'a'], 'md5')[0]) == 16\n"
+        "print(chosen().level, *chosen().passed.values())"
+    )
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("plain this Python was built without ctypes")
+
+
+def test_a_user_without_a_home_gets_something_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    choice = choose.chosen({})
+    assert "no home" in choice.passed["compiled"]
+    assert not Path("~").exists()
+
+
 def test_plain_builds_and_loads_nothing(tmp_path: Path, quick_compiler: Path) -> None:
     choice = choose.chosen(environment(tmp_path / "cache", "plain"))
     assert (choice.level, choice.passed) == ("plain", {})

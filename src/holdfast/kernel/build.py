@@ -40,8 +40,8 @@ class NotBuiltError(Exception):
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """Where this user's libraries are kept."""
     given = environ.get("XDG_CACHE_HOME", "")
-    base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
-    return base / "holdfast" / "kernel"
+    base = given if os.path.isabs(given) else os.path.expanduser("~/.cache")
+    return Path(base) / "holdfast" / "kernel"
 
 
 def library(folder: Path) -> Path:
@@ -52,6 +52,8 @@ def library(folder: Path) -> Path:
     """
     if PACKAGED.is_file():
         return PACKAGED
+    if not folder.is_absolute():
+        raise NotBuiltError("this user has no home folder")
     try:
         _make_private(folder)
         name = _name()

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import md5, sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..settings import KERNELS, kernel_wish
 from ..wire.fr32 import Buffer
 from ..wire.piece import PLAIN, UNIT_SIZE, Kernel
-from . import build
-from .compiled import MD5_LANES, SHA256_LANES, CompiledKernel, CompiledMd5Lanes, Library
+from . import MD5_LANES, SHA256_LANES, build
+
+if TYPE_CHECKING:
+    from .compiled import CompiledKernel
 
 COMPILED, LLVM, PLAIN_LEVEL = KERNELS
 
@@ -65,20 +68,25 @@ def check(kernel: Kernel) -> None:
         ValueError: It is not right.
     """
     sample = memoryview(_SAMPLE)[: 2 * UNIT_SIZE]
-    whole = kernel.running()
-    whole.update(sample[:7])
-    roots, digest = kernel.roots_beside(sample, sample[: 3 * UNIT_SIZE // 2], whole)
-    expected = sha256(sample[:7])
-    expected.update(sample[: 3 * UNIT_SIZE // 2])
     right = (
-        roots == kernel.roots(sample) == _SAMPLE_ROOTS
-        and digest == sha256(sample[: 3 * UNIT_SIZE // 2]).digest()
-        and whole.digest() == expected.digest()
+        kernel.roots(sample) == _SAMPLE_ROOTS
+        and _is_right_beside(kernel, sample, before=0)
+        and _is_right_beside(kernel, sample, before=7)
         and kernel.nodes(_SAMPLE[: 64 * 13]) == PLAIN.nodes(_SAMPLE[: 64 * 13])
         and kernel.roots(sample[:254], 2) == PLAIN.roots(sample[:254], 2)
     )
     if not right:
         raise ValueError(f"{kernel.name} hashes wrongly here")
+
+
+def _is_right_beside(kernel: Kernel, sample: memoryview, before: int) -> bool:
+    block = sample[: UNIT_SIZE + 13]
+    whole, expected = kernel.running(), sha256(sample[:before])
+    whole.update(sample[:before])
+    expected.update(block)
+    found = kernel.roots_beside(sample, block, whole)
+    right = found == (_SAMPLE_ROOTS, sha256(block).digest())
+    return right and whole.digest() == expected.digest()
 
 
 @cache
@@ -98,6 +106,10 @@ def _choose(wish: str, folder: Path) -> Choice:
 
 def _compiled(folder: Path) -> Kernel:
     try:
+        from .compiled import CompiledKernel, Library
+    except ImportError:
+        raise _UnfitError("this Python was built without ctypes") from None
+    try:
         path = build.library(folder)
         kernel = CompiledKernel(Library(path))
     except build.NotBuiltError as error:
@@ -110,7 +122,7 @@ def _compiled(folder: Path) -> Kernel:
 
 def _check_lanes(kernel: CompiledKernel) -> None:
     parts: list[Buffer] = [_SAMPLE[lane : 68 * lane] for lane in range(MD5_LANES)]
-    lanes = CompiledMd5Lanes(kernel.library)
+    lanes = kernel.md5_lanes()
     lanes.update(parts)
     lanes.update(parts)
     expected = [md5(bytes(part) * 2, usedforsecurity=False).digest() for part in parts]
@@ -124,8 +136,9 @@ def _check_lanes(kernel: CompiledKernel) -> None:
 def _llvm(_folder: Path) -> Kernel:
     try:
         from .llvm import LlvmKernel
-    except ImportError:
-        raise _UnfitError("the Python package llvmlite is not installed") from None
+    except ImportError as error:
+        detail = "llvmlite" if error.name == "llvmlite" else "ctypes, of Python itself,"
+        raise _UnfitError(f"the Python package {detail} is not installed") from None
     try:
         return LlvmKernel()
     except RuntimeError as error:

@@ -16,15 +16,13 @@ from typing import Any
 from ..wire.fr32 import PADDED_GROUP, PAYLOAD_GROUP, Buffer
 from ..wire.merkle import NODE_SIZE
 from ..wire.piece import UNIT_GROUPS, Running
+from . import MD5_LANES, SHA256_LANES
 from .pointers import address_of
 
 VERSION = 1
 """Of the library's interface; `hold_version` has to say the same."""
 
 PORTABLE, AVX2, HARDWARE = range(3)
-
-SHA256_LANES = 4
-MD5_LANES = 8
 
 _PointerArray = c_void_p * MD5_LANES
 _SizeArray = c_size_t * MD5_LANES
@@ -149,6 +147,10 @@ class CompiledKernel:
             sources = (c_void_p * SHA256_LANES)(*places)
             self._code.hold_sha256_many(sources, sizes, len(buffers), made)
         return [made.raw[at : at + 32] for at in range(0, len(made), 32)]
+
+    def md5_lanes(self) -> CompiledMd5Lanes:
+        """Eight MD5 side by side, fresh."""
+        return CompiledMd5Lanes(self.library)
 
     def _scratch(self) -> object:
         """Room for a unit's leaves, one for each thread."""

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ..wire.fr32 import Buffer
-from .choose import Choice, chosen
-from .compiled import MD5_LANES, SHA256_LANES, CompiledKernel, CompiledMd5Lanes
+from . import MD5_LANES, SHA256_LANES
+from .choose import COMPILED, Choice, chosen
+
+if TYPE_CHECKING:
+    from .compiled import CompiledKernel
 
 
 class Lanes(Protocol):
@@ -49,10 +52,8 @@ class PlainMd5Lanes:
 
 def md5_lanes(choice: Choice | None = None) -> Lanes:
     """Eight MD5 side by side, by the best code here."""
-    kernel = (choice or chosen()).kernel
-    if isinstance(kernel, CompiledKernel):
-        return CompiledMd5Lanes(kernel.library)
-    return PlainMd5Lanes()
+    kernel = _compiled(choice)
+    return PlainMd5Lanes() if kernel is None else kernel.md5_lanes()
 
 
 def hash_many(
@@ -62,21 +63,24 @@ def hash_many(
 
     MD5 goes eight at a time and SHA-256 in pairs where the machine can; others one by one.
     """
-    kernel = (choice or chosen()).kernel
-    if isinstance(kernel, CompiledKernel) and algorithm == "md5":
-        lanes = CompiledMd5Lanes(kernel.library)
-        digests = []
-        for some in _batches(buffers, MD5_LANES):
-            lanes.update(some)
-            digests += lanes.finish(list(range(len(some))))
+    kernel = _compiled(choice)
+    if kernel is None or algorithm not in ("md5", "sha256"):
+        return [hashlib.new(algorithm, data, usedforsecurity=False).digest() for data in buffers]
+    digests = []
+    if algorithm == "sha256":
+        for some in _batches(buffers, SHA256_LANES):
+            digests += kernel.sha256_many(some)
         return digests
-    if isinstance(kernel, CompiledKernel) and algorithm == "sha256":
-        return [
-            digest
-            for some in _batches(buffers, SHA256_LANES)
-            for digest in kernel.sha256_many(some)
-        ]
-    return [hashlib.new(algorithm, data, usedforsecurity=False).digest() for data in buffers]
+    lanes = kernel.md5_lanes()
+    for some in _batches(buffers, MD5_LANES):
+        lanes.update(some)
+        digests += lanes.finish(list(range(len(some))))
+    return digests
+
+
+def _compiled(choice: Choice | None) -> CompiledKernel | None:
+    found = choice or chosen()
+    return cast("CompiledKernel", found.kernel) if found.level == COMPILED else None
 
 
 def _batches(buffers: Sequence[Buffer], size: int) -> list[list[Buffer]]:

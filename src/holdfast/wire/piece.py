@@ -219,7 +219,7 @@ class PieceHasher:
         The block may be the same bytes, or others, say those that come next. Where the machine can,
         both are hashed at once, for less than the sum of both.
         """
-        parts = self._units(data)
+        parts, block = self._units(data), memoryview(block).cast("B")
         if not parts:
             return self._kernel.roots_beside(b"", block, whole)[1]
         for part in parts[:-1]:
