@@ -341,6 +341,12 @@ def test_plain_builds_and_loads_nothing(tmp_path: Path, quick_compiler: Path) ->
     assert not (tmp_path / "cache").exists()
 
 
+def test_llvm_by_name_builds_nothing_in_c(tmp_path: Path, quick_compiler: Path) -> None:
+    choice = choose.chosen(environment(tmp_path / "cache", "llvm"))
+    assert choice.level == "llvm" or "llvmlite" in choice.passed["llvm"]
+    assert runs(quick_compiler) == 0
+
+
 def test_a_word_that_means_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="HOLDFAST_KERNEL"):
         choose.chosen(environment(tmp_path, "fastest"))

@@ -151,6 +151,11 @@ def test_roots_made_elsewhere_are_taken_in() -> None:
     assert hasher.digest() == commit(payload)
 
 
+def test_roots_of_less_than_a_unit_s_tree_are_not_taken() -> None:
+    with pytest.raises(AssertionError):
+        PieceHasher().add_roots(bytes(32), 32_512)
+
+
 def test_a_very_long_payload_keeps_little() -> None:
     hasher = PieceHasher()
     units = 3_000_000

@@ -664,7 +664,7 @@ BAD_PIECE = Fault(
 WRONG_PROOF = Fault(
     "H612", errors.IntegrityError,
     "it is not so that {what}",
-    "the hashes lead to another root",
+    "the bytes are others than those it takes, so their hashes lead elsewhere",
     NOTHING_CHANGED,
     "do not count on it as a copy; ask for another proof, or for the content",
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """Where the library in C comes from: out of the package, or built once into the user's cache.
 
-Building needs a C compiler and two seconds, and happens on first use; a library is the same for
+Building needs a C compiler and some seconds, and happens on first use; a library is the same for
 every Python of a machine. It is loaded only from the package's own folder, or from a folder that is
 this user's and that nobody else may write, and only if it still has the bytes that were built.
 Decision record: docs/decisions/0012-hashing-kernel.md.

@@ -231,11 +231,13 @@ class PieceHasher:
     def add_roots(self, roots: bytes, size: int) -> None:
         """Take in the roots of the next units, and how much payload they are.
 
-        Only the last unit of all may be less than whole; then it was filled up with zeros.
+        Only the last unit of all may be less than whole; then it was filled up with zeros. All
+        together have to be more than 32,512 bytes: the tree of less is lower than a unit's.
         """
         assert self.size % UNIT_SIZE == 0 and not self._rest, "only at the border of a unit"
         assert len(roots) == NODE_SIZE * -(-size // UNIT_SIZE), "a root for each unit"
         self._grow(size)
+        assert height_of(self.size) >= UNIT_HEIGHT, "so little is no unit"
         self._push(roots)
 
     def digest(self) -> Piece:

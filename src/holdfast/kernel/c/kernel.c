@@ -56,7 +56,7 @@ static int avx2_there(void) { return 0; }
 
 #ifdef HW_NAME
 #include "sha256_hardware.h"
-#else
+#else /* any other machine: eight lanes as the compiler makes them */
 #define HW_NAME ""
 typedef int stream;
 static int hw_there(void) { return 0; }
