@@ -371,6 +371,7 @@ def test_two_programs_may_build_at_once(tmp_path: Path, quick_compiler: Path) ->
 def test_a_wheel_brings_the_library_when_asked_to(
     tmp_path: Path, quick_compiler: Path, library: Library, wanted: str
 ) -> None:
+    pytest.importorskip("hatchling")
     top = Path(__file__).resolve().parents[2]
     shutil.copytree(top, tmp_path / "top", ignore=lambda _, names: set(names) - NEEDED_TO_BUILD)
     shutil.copytree(top / "src", tmp_path / "top" / "src")

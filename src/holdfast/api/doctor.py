@@ -167,7 +167,7 @@ def _kernel() -> Finding:
     from ..kernel.choose import COMPILED, chosen  # late: it loads libraries
 
     choice = chosen()
-    sample, best_s = b"\1" * (UNIT_SIZE * 4), float("inf")
+    sample, best_s = b"\1" * UNIT_SIZE, float("inf")
     end = time.perf_counter() + _HASH_TIME_S
     while (began := time.perf_counter()) < end:
         choice.kernel.roots_beside(sample, sample)

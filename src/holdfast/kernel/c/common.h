@@ -18,6 +18,7 @@
 
 #define HOLD_API __attribute__((visibility("default")))
 #define ALWAYS static inline __attribute__((always_inline))
+#define NEVER static __attribute__((noinline))
 
 enum { KIND_PORTABLE = 0, KIND_AVX2 = 1, KIND_HARDWARE = 2 };
 

@@ -83,12 +83,12 @@ static void nodes8(int kind, const uint8_t *in, uint8_t *out)
     nodes8_portable(in, out);
 }
 
-static void nodes(int kind, const uint8_t *in, uint8_t *out, size_t n, stream *go, int streams)
+static void nodes(int kind, const uint8_t *in, uint8_t *out, size_t n, stream *go)
 {
 #if defined(HOLD_X86) || defined(HOLD_ARM)
-    if (kind == KIND_HARDWARE) { hw_nodes(in, out, n, go, streams); return; }
+    if (kind == KIND_HARDWARE) { hw_nodes(in, out, n, go); return; }
 #endif
-    (void)go, (void)streams;
+    (void)go;
     size_t i = 0;
     for (; i + 8 <= n; i += 8) nodes8(kind, in + 64 * i, out + 32 * i);
     if (i < n) {
@@ -102,7 +102,8 @@ static void nodes(int kind, const uint8_t *in, uint8_t *out, size_t n, stream *g
 /* n nodes of 64 bytes each; `out` may be `in`. */
 HOLD_API void hold_nodes(int kind, const uint8_t *in, uint8_t *out, size_t n)
 {
-    nodes(kind, in, out, n, 0, 0);
+    stream none = {0};
+    nodes(kind, in, out, n, &none);
 }
 
 /* 127 bytes become 128 by two zero bits after every 254; n times. */
@@ -130,11 +131,11 @@ static void fr32(const uint8_t *in, uint8_t *out, size_t n)
 }
 
 static void roots(int kind, const uint8_t *data, size_t groups, size_t count, uint8_t *scratch,
-                  uint8_t *out, stream *go, int streams)
+                  uint8_t *out, stream *go)
 {
     for (size_t i = 0; i < count; i++) {
         fr32(data + 127 * groups * i, scratch, groups);
-        for (size_t n = 2 * groups; n; n /= 2) nodes(kind, scratch, scratch, n, go, streams);
+        for (size_t n = 2 * groups; n; n /= 2) nodes(kind, scratch, scratch, n, go);
         memcpy(out + 32 * i, scratch, 32);
     }
 }
@@ -144,7 +145,8 @@ static void roots(int kind, const uint8_t *data, size_t groups, size_t count, ui
 HOLD_API void hold_roots(int kind, const uint8_t *data, size_t groups, size_t count,
                          uint8_t *scratch, uint8_t *out)
 {
-    roots(kind, data, groups, count, scratch, out, 0, 0);
+    stream none = {0};
+    roots(kind, data, groups, count, scratch, out, &none);
 }
 
 /* ---- plain SHA-256, only where the machine has instructions for it ---- */
@@ -216,23 +218,12 @@ HW_TARGET HOLD_API void hold_roots_beside(const uint8_t *data, size_t groups, si
                                           uint8_t *scratch, uint8_t *out, const uint8_t *block,
                                           size_t n, uint8_t *digest, running *run)
 {
-    stream go[2];
-    int streams = 1;
-    hw_begin(go, block, n);
-    if (run && run->total % 64 == 0) {
-        resume(go + 1, run, block, n / 64);
-        streams = 2;
-    } else if (run) {
-        hold_sha256_update(run, block, n);
-    }
-    roots(KIND_HARDWARE, data, groups, count, scratch, out, go, streams);
-    hw_finish_blocks(go, streams);
-    hw_end(go, block + n - n % 64, n, digest);
-    if (streams == 2) {
-        pause_at(run, go + 1);
-        run->total += n;
-        if (n % 64) memcpy(run->rest, block + n - n % 64, n % 64);
-    }
+    stream go;
+    hw_begin(&go, block, n);
+    roots(KIND_HARDWARE, data, groups, count, scratch, out, &go);
+    hw_blocks(&go);
+    hw_end(&go, block + n - n % 64, n, digest);
+    if (run) hold_sha256_update(run, block, n);
 }
 
 /* The SHA-256 of up to four buffers. Only for KIND_HARDWARE. */

@@ -2,9 +2,9 @@
  *
  * One hash alone leaves the unit idle half of the time, as each step waits for the one before, so
  * four nodes are hashed at once. A node is two blocks: its 64 bytes, and the padding that is the
- * same for all. The second needs no message schedule and thus few registers: while it goes on, up
- * to two plain streams go along, by two blocks each. A piece needs two blocks of plain data to four
- * nodes, so a stream and its tree end together.
+ * same for all. The second needs no message schedule and thus few registers: while it goes on, a
+ * plain stream goes along, by two blocks. A piece has two blocks of data to four nodes, so the stream
+ * and the tree end together. (A second stream beside them costs more than it saves.)
  */
 
 enum { NODES_AT_ONCE = 4 };
@@ -29,25 +29,25 @@ typedef struct {
         if ((g) < 12) NEXT_WORDS(m, g); \
     } while (0)
 
-/* The second block of N nodes whose state after the first is in n0 and n1, and one block of each of
- * S streams. */
+/* The second block of N nodes whose state after the first is in n0 and n1, and with S (0 or 1) one
+ * block of a stream. N and S are constants. */
 HW_TARGET ALWAYS void hw_second(const int N, const int S, hw *n0, hw *n1, uint8_t *out, stream *go)
 {
-    hw f0[4], f1[4], s0[2], s1[2], m[2][4];
+    hw f0[4], f1[4], s0, s1, m[4];
     for (int j = 0; j < N; j++) f0[j] = n0[j], f1[j] = n1[j];
-    for (int j = 0; j < S; j++) {
-        s0[j] = go[j].s0, s1[j] = go[j].s1;
-        for (int q = 0; q < 4; q++) m[j][q] = hw_message(go[j].at + 16 * q);
+    if (S) {
+        s0 = go->s0, s1 = go->s1;
+        for (int q = 0; q < 4; q++) m[q] = hw_message(go->at + 16 * q);
     }
     UNROLL16 for (int g = 0; g < 16; g++) {
         hw k = hw_words(KW256 + 4 * g);
         UNROLL4 for (int j = 0; j < N; j++) HW_ROUNDS(f0[j], f1[j], k);
-        UNROLL4 for (int j = 0; j < S; j++) FOUR_ROUNDS(s0[j], s1[j], m[j], g);
+        if (S) FOUR_ROUNDS(s0, s1, m, g);
     }
-    for (int j = 0; j < S; j++) {
-        go[j].s0 = hw_add(s0[j], go[j].s0);
-        go[j].s1 = hw_add(s1[j], go[j].s1);
-        go[j].at += 64, go[j].blocks--;
+    if (S) {
+        go->s0 = hw_add(s0, go->s0);
+        go->s1 = hw_add(s1, go->s1);
+        go->at += 64, go->blocks--;
     }
     for (int j = 0; j < N; j++) {
         hw_digest(out + 32 * j, hw_add(n0[j], f0[j]), hw_add(n1[j], f1[j]));
@@ -55,43 +55,40 @@ HW_TARGET ALWAYS void hw_second(const int N, const int S, hw *n0, hw *n1, uint8_
     }
 }
 
-/* N nodes at `in`, and two blocks of each of S streams; both are constants. */
-HW_TARGET ALWAYS void hw_step(const int N, const int S, const uint8_t *in, uint8_t *out, stream *go)
+/* Four nodes at `in`, and with S (0 or 1, a constant) two blocks of a stream. */
+HW_TARGET ALWAYS void hw_step(const int S, const uint8_t *in, uint8_t *out, stream *go)
 {
     hw n0[4], n1[4], m[4][4], i0, i1;
     hw_take(IV256, &i0, &i1);
-    for (int j = 0; j < N; j++) {
+    for (int j = 0; j < 4; j++) {
         n0[j] = i0, n1[j] = i1;
         for (int q = 0; q < 4; q++) m[j][q] = hw_message(in + 64 * j + 16 * q);
     }
     UNROLL16 for (int g = 0; g < 16; g++)
-        UNROLL4 for (int j = 0; j < N; j++) FOUR_ROUNDS(n0[j], n1[j], m[j], g);
-    for (int j = 0; j < N; j++) {
+        UNROLL4 for (int j = 0; j < 4; j++) FOUR_ROUNDS(n0[j], n1[j], m[j], g);
+    for (int j = 0; j < 4; j++) {
         n0[j] = hw_add(n0[j], i0);
         n1[j] = hw_add(n1[j], i1);
     }
-    if (S) {
-        hw_second(2, S, n0, n1, out, go);
-        hw_second(2, S, n0 + 2, n1 + 2, out + 64, go);
+    if (S) { /* two at a time, as four and a stream are more than there are registers */
+        hw_second(2, 1, n0, n1, out, go);
+        hw_second(2, 1, n0 + 2, n1 + 2, out + 64, go);
     } else {
         hw_second(4, 0, n0, n1, out, go);
     }
 }
 
-HW_TARGET __attribute__((noinline)) static void hw_four(const uint8_t *in, uint8_t *out) { hw_step(4, 0, in, out, 0); }
+HW_TARGET NEVER void hw_four(const uint8_t *in, uint8_t *out) { hw_step(0, in, out, 0); }
 
-/* A row of n nodes; the row may take the place of what it is made of. Streams that have two blocks
- * left go along. */
-HW_TARGET static void hw_nodes(const uint8_t *in, uint8_t *out, size_t n, stream *go, int streams)
+/* A row of n nodes; the row may take the place of what it is made of. The stream goes along while it
+ * has two blocks left. */
+HW_TARGET static void hw_nodes(const uint8_t *in, uint8_t *out, size_t n, stream *go)
 {
     size_t i = 0;
     for (; i + NODES_AT_ONCE <= n; i += NODES_AT_ONCE) {
         const uint8_t *from = in + 64 * i;
         uint8_t *to = out + 32 * i;
-        while (streams && go[streams - 1].blocks < 2) streams--;
-        while (streams && go->blocks < 2) go++, streams--;
-        if (streams == 2) hw_step(4, 2, from, to, go);
-        else if (streams == 1) hw_step(4, 1, from, to, go);
+        if (go->blocks > 1) hw_step(1, from, to, go);
         else hw_four(from, to);
     }
     if (i < n) {
@@ -120,8 +117,8 @@ HW_TARGET ALWAYS void hw_block(const int S, stream *go)
 }
 
 /* The blocks that are left of one stream, and of two while both last. */
-HW_TARGET __attribute__((noinline)) static void hw_blocks(stream *go) { while (go->blocks) hw_block(1, go); }
-HW_TARGET __attribute__((noinline)) static void hw_pair(stream *go) { while (go->blocks && go[1].blocks) hw_block(2, go); }
+HW_TARGET NEVER void hw_blocks(stream *go) { while (go->blocks) hw_block(1, go); }
+HW_TARGET NEVER void hw_pair(stream *go) { while (go->blocks && go[1].blocks) hw_block(2, go); }
 
 /* All blocks that are left of some streams, in pairs while both last. */
 HW_TARGET static void hw_finish_blocks(stream *go, int streams)
