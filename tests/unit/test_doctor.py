@@ -6,6 +6,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from holdfast.api.doctor import Abilities, advise, iter_doctor
 from holdfast.core.outcome import Outcome
 from holdfast.dataset import abilities_of_disk as disk
@@ -62,6 +64,19 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     outcomes = by_check(list(iter_doctor(tmp_path)))
     assert os.listdir(tmp_path) == []
     assert {"git", "hashes", "symbolic links", "locks", "case", "sync", "mode"} <= outcomes.keys()
+
+
+def test_what_hashes_pieces_is_told_and_why_nothing_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = by_check(list(iter_doctor(tmp_path)))["pieces"]
+    assert "MB/s" in pieces.note
+    monkeypatch.setenv("PATH", os.fspath(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path / "cache"))
+    slower = by_check(list(iter_doctor(tmp_path)))["pieces"]
+    assert slower.good
+    assert "not compiled: no C compiler" in slower.note
+    assert "C compiler" in str(slower.facts["next"])
 
 
 def test_a_folder_that_cannot_be_written_is_looked_at_all_the_same() -> None:
