@@ -53,15 +53,23 @@ class Brought(NamedTuple):
     error: HoldError | None
 
 
-Spread = Callable[[Callable[[Any], Sequence[Any]], Iterable[Any]], Iterator[Sequence[Any]]]
-"""Does one kind of work for parts of a batch side by side; results in order."""
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""Does one kind of work for parts of a batch side by side; results in order.
+
+What is done second for a part is done where the first was, so that what lies between stays there.
+"""
 
 
 class _Staged(NamedTuple):
-    wanted: Wanted
+    key: Key
+    path: str
     temporary: bytes
     size: int
     error: HoldError | None
+
+
+_End = tuple[int, HoldError | None]
+"""How many bytes were brought of one content, or why not."""
 
 
 def iter_bring(
@@ -112,12 +120,11 @@ def _bring_batch(
     size = max(1, min(32, len(batch) // jobs or 1))
     parts = [batch[start : start + size] for start in range(0, len(batch), size)]
     spread = sharing.choose(batch)
-    staged = [item for part in spread(carrier.stage_all, parts) for item in part]
-    if any(item.temporary for item in staged):
+    if any(list(spread(carrier.stage_all, enumerate(parts)))):
         sync(folder)
-    parts_done = [staged[start : start + size] for start in range(0, len(staged), size)]
-    for part in spread(carrier.put_all, parts_done):
-        yield from part
+    for part, ends in zip(parts, spread(carrier.put_all, range(len(parts))), strict=True):
+        for wanted, (brought, error) in zip(part, ends, strict=True):
+            yield Brought(wanted, brought, error)
 
 
 class _Sharing:
@@ -139,9 +146,7 @@ class _Sharing:
                 return self._by_hands
         return self._pool.map
 
-    def _by_hands(
-        self, work: Callable[[Any], Sequence[Any]], parts: Iterable[Any]
-    ) -> Iterator[Sequence[Any]]:
+    def _by_hands(self, work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
         assert self._hands is not None
         return self._hands.map((work.__name__, part) for part in parts)
 
@@ -156,24 +161,27 @@ class _Carrier:
         self._name = source_name
         self._local = threading.local()
         self._taken: set[Key] = set()
+        self._staged: dict[int, list[_Staged]] = {}
 
-    def do(self, task: tuple[str, Any]) -> Sequence[Any]:
+    def do(self, task: tuple[str, Any]) -> Any:
         """One of the two below, by name: for a hand, to which no method can be sent."""
         name, part = task
-        work: Callable[[Any], Sequence[Any]] = getattr(self, name)
+        work: Callable[[Any], Any] = getattr(self, name)
         return work(part)
 
-    def stage_all(self, batch: Sequence[Wanted]) -> list[_Staged]:
-        """Write and check a part of a batch."""
-        return [self._stage(item) for item in batch]
+    def stage_all(self, part: tuple[int, Sequence[Wanted]]) -> bool:
+        """Write and check a part of a batch; whether there is something to be put."""
+        number, batch = part
+        self._staged[number] = staged = [self._stage(item) for item in batch]
+        return any(item.temporary for item in staged)
 
-    def put_all(self, batch: Sequence[_Staged]) -> list[Brought]:
-        """Give a part of a batch its final names."""
-        return [self._put(item) for item in batch]
+    def put_all(self, number: int) -> list[_End]:
+        """Give the part of a batch with this number its final names."""
+        return [self._put(item) for item in self._staged.pop(number)]
 
     def _stage(self, item: Wanted) -> _Staged:
         if item.key in self._taken:
-            return _Staged(item, b"", 0, None)
+            return _Staged(item.key, item.path, b"", 0, None)
         self._taken.add(item.key)
         try:
             path = self._source.content_path(item.key)
@@ -182,8 +190,8 @@ class _Carrier:
             temporary, size = self._copy(item.key, path)
         except (HoldError, OSError) as error:
             self._taken.discard(item.key)
-            return _Staged(item, b"", 0, self._as_ours(error, item.path))
-        return _Staged(item, temporary, size, None)
+            return _Staged(item.key, item.path, b"", 0, self._as_ours(error, item.path))
+        return _Staged(item.key, item.path, temporary, size, None)
 
     def _as_ours(self, error: HoldError | OSError, path: str) -> HoldError:
         if isinstance(error, HoldError):
@@ -242,14 +250,14 @@ class _Carrier:
             buffer = self._local.buffer = bytearray(_CHUNK)
         return buffer
 
-    def _put(self, item: _Staged) -> Brought:
+    def _put(self, item: _Staged) -> _End:
         if not item.temporary:
-            return Brought(item.wanted, 0, item.error)
+            return 0, item.error
         try:
-            self._target.put(item.wanted.key, item.temporary)
+            self._target.put(item.key, item.temporary)
         except OSError as error:
-            return Brought(item.wanted, 0, as_fault(error, item.wanted.path))
-        return Brought(item.wanted, item.size, None)
+            return 0, as_fault(error, item.path)
+        return item.size, None
 
 
 def _write_all(descriptor: int, chunk: memoryview) -> None:
