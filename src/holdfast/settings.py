@@ -14,6 +14,7 @@ from .core import faults
 WIDTH_DEFAULT = 80
 WIDTH_MIN = 40
 JOBS = "annex.jobs"
+KERNELS = ("compiled", "llvm", "plain")
 
 ENVIRONMENT = {
     "HOLDFAST_DATASET": "the data set to work in, like -d",
@@ -21,6 +22,8 @@ ENVIRONMENT = {
     "HOLDFAST_PROGRESS": "auto, always or never",
     "HOLDFAST_DEBUG": "1 shows tracebacks, like --debug",
     "HOLDFAST_JOBS": "how much to do at a time, like -c annex.jobs=N",
+    "HOLDFAST_KERNEL": "what hashes pieces: auto, compiled, llvm or plain; the last two build "
+    "nothing in C and load nothing built",
 }
 """What we look for, and what it means; printed in the command reference."""
 
@@ -78,6 +81,19 @@ def read_settings(
         dataset=environ.get("HOLDFAST_DATASET") or None,
         values=values,
     )
+
+
+def kernel_wish(environ: Mapping[str, str]) -> str:
+    """The first of KERNELS to try; those after it are tried when it cannot be used.
+
+    Raises:
+        UsageError: HOLDFAST_KERNEL has a word that means nothing.
+    """
+    word = environ.get("HOLDFAST_KERNEL") or "auto"
+    if word not in ("auto", *KERNELS):
+        said = f"HOLDFAST_KERNEL={word}: say auto, {', '.join(KERNELS[:-1])} or {KERNELS[-1]}"
+        raise faults.BAD_USAGE(what=said, command="help")
+    return KERNELS[0] if word == "auto" else word
 
 
 def _checked_jobs(words: str, given: str) -> str:

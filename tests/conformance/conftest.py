@@ -14,10 +14,15 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def annex_golden() -> Path:
+def shared_folder() -> Path:
+    """What is shared beside the project; it may not be there."""
+    return Path(os.environ.get("HOLDFAST_SHARED") or PROJECT.parent / "shared")
+
+
+@pytest.fixture(scope="session")
+def annex_golden(shared_folder: Path) -> Path:
     """The folder of golden files made with git-annex; skips when it is not there."""
-    shared = Path(os.environ.get("HOLDFAST_SHARED") or PROJECT.parent / "shared")
-    folder = shared / "fixtures" / "git-annex"
+    folder = shared_folder / "fixtures" / "git-annex"
     if not folder.is_dir():
         pytest.skip(f"no golden files at {folder}; set HOLDFAST_SHARED to the folder of them")
     return folder

@@ -22,6 +22,7 @@ from ..core.outcome import Outcome, Report, Status, complete
 from ..dataset import abilities_of_disk as disk
 from ..dataset.condition import Finding, iter_abandoned, iter_condition
 from ..dataset.repository import Repository
+from ..wire.piece import UNIT_SIZE
 
 GIT_MIN = (2, 30)
 ROOM_MIN = 1 << 30
@@ -113,6 +114,7 @@ def _machine() -> Iterator[Finding]:
     else:
         yield Finding("git-annex", annex)
     yield _hashes()
+    yield _kernel()
 
 
 def _version(program: str, *words: str) -> str | None:
@@ -158,6 +160,25 @@ def _hash_speed(backend: bytes, time_s: float = _HASH_TIME_S) -> float | None:
         hashing.update(sample)
         done += len(sample)
     return done / spent
+
+
+def _kernel() -> Finding:
+    """What hashes pieces; finding it may build a library once, in the user's cache."""
+    from ..kernel.choose import COMPILED, chosen  # late: it loads libraries
+
+    choice = chosen()
+    sample = bytes(UNIT_SIZE * 4)
+    began, done = time.perf_counter(), 0
+    while (spent := time.perf_counter() - began) < _HASH_TIME_S:
+        choice.kernel.roots_beside(sample, sample)
+        done += len(sample)
+    note = f"{choice.kernel.name}: {done / spent / 1e6:,.0f} MB/s with SHA-256 beside"
+    if COMPILED not in choice.passed:
+        return Finding("pieces", note)
+    why = "; ".join(f"not {level}: {reason}" for level, reason in choice.passed.items())
+    return Finding(
+        "pieces", f"{note}; {why}", next="install a C compiler, or: pip install 'holdfast[llvm]'"
+    )
 
 
 # the disk

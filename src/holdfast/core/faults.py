@@ -652,6 +652,31 @@ UNSAFE_SETTING = Fault(
     "{next}",
 )  # fmt: skip
 
+# H61: pieces
+
+BAD_PIECE = Fault(
+    "H611", errors.ProtocolError,
+    "{what} is not of that form",
+    "{detail}",
+    NOTHING_CHANGED,
+    "look whether all of it was copied; then ask whoever wrote it",
+)  # fmt: skip
+WRONG_PROOF = Fault(
+    "H612", errors.IntegrityError,
+    "it is not so that {what}",
+    "the hashes lead to another root",
+    NOTHING_CHANGED,
+    "do not count on it as a copy; ask for another proof, or for the content",
+)  # fmt: skip
+PIECES_DO_NOT_FIT = Fault(
+    "H613", errors.UsageError,
+    "{count} pieces do not fit into one of {padded} padded bytes",
+    "laid out in this order they end at {needed}, and there is room up to {room} and for {slots} "
+    "of them",
+    NOTHING_CHANGED,
+    "make it larger, put the largest first, or leave some for another",
+)  # fmt: skip
+
 # H8: from the web, archives, bags
 
 URL_WITH_PASSWORD = Fault(

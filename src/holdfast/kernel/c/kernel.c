@@ -1,0 +1,349 @@
+/* Hashing for Holdfast: piece commitments (fr32 and a tree of SHA-256), plain SHA-256 beside them,
+ * and MD5 of eight streams at once. No Python, no allocation, no global state: any thread may call
+ * anything at any time. What the formats mean: docs/formats/piece.md.
+ */
+#include "common.h"
+
+#define LANES_TARGET
+#define LANES_NAME nodes8_portable
+#include "sha256_lanes.h"
+
+#define MD5_TARGET
+#define MD5_NAME md5_portable
+#define MD5_LOAD(w, in, at) \
+    for (int j = 0; j < 8; j++) \
+        for (int i = 0; i < 16; i++) w[i][j] = load32(in[j] + (at) + 4 * i)
+#include "md5_lanes.h"
+
+#ifdef HOLD_X86
+#include "sha256_x86.h"
+
+#define LANES_TARGET __attribute__((target("avx2")))
+#define LANES_NAME nodes8_avx2
+#include "sha256_lanes.h"
+
+/* Eight words of each of eight lanes, turned so that a vector has one word of every lane. */
+__attribute__((target("avx2"))) ALWAYS void turn8(v8 *w, const uint8_t *const in[8], size_t at)
+{
+    __m256i r[8], s[8], t[8];
+    for (int j = 0; j < 8; j++) r[j] = _mm256_loadu_si256((const __m256i *)(in[j] + at));
+    for (int j = 0; j < 8; j += 2) {
+        s[j] = _mm256_unpacklo_epi32(r[j], r[j + 1]);
+        s[j + 1] = _mm256_unpackhi_epi32(r[j], r[j + 1]);
+    }
+    for (int j = 0; j < 8; j += 4) {
+        t[j] = _mm256_unpacklo_epi64(s[j], s[j + 2]);
+        t[j + 1] = _mm256_unpackhi_epi64(s[j], s[j + 2]);
+        t[j + 2] = _mm256_unpacklo_epi64(s[j + 1], s[j + 3]);
+        t[j + 3] = _mm256_unpackhi_epi64(s[j + 1], s[j + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        w[i] = (v8)_mm256_permute2x128_si256(t[i], t[i + 4], 0x20);
+        w[i + 4] = (v8)_mm256_permute2x128_si256(t[i], t[i + 4], 0x31);
+    }
+}
+
+#define MD5_TARGET __attribute__((target("avx2")))
+#define MD5_NAME md5_avx2
+#define MD5_LOAD(w, in, at) turn8(w, in, at), turn8(w + 8, in, (at) + 32)
+#include "md5_lanes.h"
+#endif
+
+#ifdef HOLD_ARM
+#include "sha256_arm.h"
+static int avx2_there(void) { return 0; }
+#endif
+
+#ifdef HW_NAME
+#include "sha256_hardware.h"
+#else
+#define HW_NAME ""
+typedef int stream;
+static int hw_there(void) { return 0; }
+static int avx2_there(void) { return 0; }
+#endif
+
+HOLD_API int hold_version(void) { return 1; }
+HOLD_API const char *hold_hardware(void) { return HW_NAME; }
+
+/* Which kinds of code this machine can run, a bit for each. */
+HOLD_API int hold_kinds(void)
+{
+    return 1 << KIND_PORTABLE | avx2_there() << KIND_AVX2 | hw_there() << KIND_HARDWARE;
+}
+
+/* ---- the tree ---- */
+
+static void nodes8(int kind, const uint8_t *in, uint8_t *out)
+{
+#ifdef HOLD_X86
+    if (kind == KIND_AVX2) { nodes8_avx2(in, out); return; }
+#endif
+    (void)kind;
+    nodes8_portable(in, out);
+}
+
+static void nodes(int kind, const uint8_t *in, uint8_t *out, size_t n, stream *go, int streams)
+{
+#if defined(HOLD_X86) || defined(HOLD_ARM)
+    if (kind == KIND_HARDWARE) { hw_nodes(in, out, n, go, streams); return; }
+#endif
+    (void)go, (void)streams;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) nodes8(kind, in + 64 * i, out + 32 * i);
+    if (i < n) {
+        uint8_t some[512] = {0}, made[256];
+        memcpy(some, in + 64 * i, 64 * (n - i));
+        nodes8(kind, some, made);
+        memcpy(out + 32 * i, made, 32 * (n - i));
+    }
+}
+
+/* n nodes of 64 bytes each; `out` may be `in`. */
+HOLD_API void hold_nodes(int kind, const uint8_t *in, uint8_t *out, size_t n)
+{
+    nodes(kind, in, out, n, 0, 0);
+}
+
+/* 127 bytes become 128 by two zero bits after every 254; n times. */
+#define LANE(n) \
+    do { \
+        store64(out + 32 * n, x[4 * n - 1] >> (64 - 2 * n) | x[4 * n] << 2 * n); \
+        store64(out + 32 * n + 8, x[4 * n] >> (64 - 2 * n) | x[4 * n + 1] << 2 * n); \
+        store64(out + 32 * n + 16, x[4 * n + 1] >> (64 - 2 * n) | x[4 * n + 2] << 2 * n); \
+        store64(out + 32 * n + 24, (x[4 * n + 2] >> (64 - 2 * n) | x[4 * n + 3] << 2 * n) & top); \
+    } while (0)
+
+static void fr32(const uint8_t *in, uint8_t *out, size_t n)
+{
+    const uint64_t top = 0x3fffffffffffffffULL;
+    for (; n; n--, in += 127, out += 128) {
+        uint64_t x[16];
+        for (int i = 0; i < 15; i++) x[i] = load64(in + 8 * i);
+        x[15] = load64(in + 119) >> 8;
+        for (int i = 0; i < 3; i++) store64(out + 8 * i, x[i]);
+        store64(out + 24, x[3] & top);
+        LANE(1);
+        LANE(2);
+        LANE(3);
+    }
+}
+
+static void roots(int kind, const uint8_t *data, size_t groups, size_t count, uint8_t *scratch,
+                  uint8_t *out, stream *go, int streams)
+{
+    for (size_t i = 0; i < count; i++) {
+        fr32(data + 127 * groups * i, scratch, groups);
+        for (size_t n = 2 * groups; n; n /= 2) nodes(kind, scratch, scratch, n, go, streams);
+        memcpy(out + 32 * i, scratch, 32);
+    }
+}
+
+/* The roots of `count` subtrees of `groups` groups (a power of two) of 127 bytes each.
+ * `scratch` has room for 128 bytes a group. */
+HOLD_API void hold_roots(int kind, const uint8_t *data, size_t groups, size_t count,
+                         uint8_t *scratch, uint8_t *out)
+{
+    roots(kind, data, groups, count, scratch, out, 0, 0);
+}
+
+/* ---- plain SHA-256, only where the machine has instructions for it ---- */
+
+#if defined(HOLD_X86) || defined(HOLD_ARM)
+
+/* A SHA-256 that is fed in parts. */
+typedef struct {
+    uint8_t state[32];
+    uint64_t total;
+    uint8_t rest[64];
+} running;
+
+HW_TARGET static void resume(stream *go, const running *run, const uint8_t *data, size_t blocks)
+{
+    memcpy(&go->s0, run->state, 16);
+    memcpy(&go->s1, run->state + 16, 16);
+    go->at = data;
+    go->blocks = blocks;
+}
+
+HW_TARGET static void pause_at(running *run, const stream *go)
+{
+    memcpy(run->state, &go->s0, 16);
+    memcpy(run->state + 16, &go->s1, 16);
+}
+
+HOLD_API size_t hold_running_size(void) { return sizeof(running); }
+
+HW_TARGET HOLD_API void hold_sha256_begin(running *run)
+{
+    stream go;
+    hw_begin(&go, 0, 0);
+    pause_at(run, &go);
+    run->total = 0;
+}
+
+HW_TARGET HOLD_API void hold_sha256_update(running *run, const uint8_t *data, size_t n)
+{
+    size_t have = (size_t)(run->total % 64);
+    stream go;
+    run->total += n;
+    if (have) {
+        size_t part = 64 - have < n ? 64 - have : n;
+        memcpy(run->rest + have, data, part);
+        data += part, n -= part;
+        if (have + part < 64) return;
+        resume(&go, run, run->rest, 1);
+        hw_blocks(&go);
+        pause_at(run, &go);
+    }
+    resume(&go, run, data, n / 64);
+    hw_blocks(&go);
+    pause_at(run, &go);
+    if (n % 64) memcpy(run->rest, data + n - n % 64, n % 64);
+}
+
+/* The digest of all so far; it may go on after that. */
+HW_TARGET HOLD_API void hold_sha256_digest(const running *run, uint8_t *digest)
+{
+    stream go;
+    resume(&go, run, 0, 0);
+    hw_end(&go, run->rest, run->total, digest);
+}
+
+/* hold_roots, and beside it the SHA-256 of the n bytes at `block`, and the same bytes fed to `run`
+ * unless that is null. Only for KIND_HARDWARE. */
+HW_TARGET HOLD_API void hold_roots_beside(const uint8_t *data, size_t groups, size_t count,
+                                          uint8_t *scratch, uint8_t *out, const uint8_t *block,
+                                          size_t n, uint8_t *digest, running *run)
+{
+    stream go[2];
+    int streams = 1;
+    hw_begin(go, block, n);
+    if (run && run->total % 64 == 0) {
+        resume(go + 1, run, block, n / 64);
+        streams = 2;
+    } else if (run) {
+        hold_sha256_update(run, block, n);
+    }
+    roots(KIND_HARDWARE, data, groups, count, scratch, out, go, streams);
+    hw_finish_blocks(go, streams);
+    hw_end(go, block + n - n % 64, n, digest);
+    if (streams == 2) {
+        pause_at(run, go + 1);
+        run->total += n;
+        if (n % 64) memcpy(run->rest, block + n - n % 64, n % 64);
+    }
+}
+
+/* The SHA-256 of up to four buffers. Only for KIND_HARDWARE. */
+HW_TARGET HOLD_API void hold_sha256_many(const uint8_t *const in[4], const size_t size[4],
+                                         int count, uint8_t *digests)
+{
+    stream go[4];
+    for (int j = 0; j < count; j++) hw_begin(go + j, in[j], size[j]);
+    hw_finish_blocks(go, count);
+    for (int j = 0; j < count; j++) hw_end(go + j, in[j] + size[j] - size[j] % 64, size[j], digests + 32 * j);
+}
+#endif
+
+/* ---- MD5 in eight lanes ---- */
+
+typedef struct {
+    uint32_t state[4][8];
+    uint64_t total[8];
+    uint8_t rest[8][64];
+} md5_lanes;
+
+HOLD_API size_t hold_md5_size(void) { return sizeof(md5_lanes); }
+
+static void md5_begin_lane(md5_lanes *run, int lane)
+{
+    run->state[0][lane] = 0x67452301, run->state[1][lane] = 0xefcdab89;
+    run->state[2][lane] = 0x98badcfe, run->state[3][lane] = 0x10325476;
+    run->total[lane] = 0;
+}
+
+HOLD_API void hold_md5_begin(md5_lanes *run)
+{
+    for (int lane = 0; lane < 8; lane++) md5_begin_lane(run, lane);
+}
+
+/* Whole blocks for each lane, as many at a time as all lanes that still have some do have. */
+static void md5_blocks(int kind, md5_lanes *run, const uint8_t *at[8], size_t left[8])
+{
+    /* Lanes that have nothing go along on bytes that somebody else has; what they get is not kept. */
+    for (;;) {
+        size_t some = 0;
+        const uint8_t *any = 0, *from[8];
+        for (int lane = 0; lane < 8; lane++)
+            if (left[lane] && (!some || left[lane] < some)) some = left[lane], any = at[lane];
+        if (!some) return;
+        v8 state[4];
+        memcpy(state, run->state, sizeof state);
+        for (int lane = 0; lane < 8; lane++) from[lane] = left[lane] ? at[lane] : any;
+#ifdef HOLD_X86
+        if (kind == KIND_AVX2) md5_avx2(state, from, some);
+        else
+#endif
+            md5_portable(state, from, some);
+        (void)kind;
+        for (int lane = 0; lane < 8; lane++) {
+            if (!left[lane]) continue;
+            for (int i = 0; i < 4; i++) run->state[i][lane] = state[i][lane];
+            at[lane] += 64 * some;
+            left[lane] -= some;
+        }
+    }
+}
+
+/* Any number of bytes, also none, for each lane. */
+HOLD_API void hold_md5_update(int kind, md5_lanes *run, const uint8_t *const in[8],
+                              const size_t size[8])
+{
+    const uint8_t *at[8];
+    size_t left[8], taken[8];
+    for (int lane = 0; lane < 8; lane++) {
+        size_t have = (size_t)(run->total[lane] % 64);
+        taken[lane] = left[lane] = 0;
+        at[lane] = run->rest[lane];
+        run->total[lane] += size[lane];
+        if (!have) continue;
+        taken[lane] = 64 - have < size[lane] ? 64 - have : size[lane];
+        if (taken[lane]) memcpy(run->rest[lane] + have, in[lane], taken[lane]);
+        left[lane] = have + taken[lane] == 64;
+    }
+    md5_blocks(kind, run, at, left);
+    for (int lane = 0; lane < 8; lane++) {
+        at[lane] = in[lane] + taken[lane];
+        left[lane] = (size[lane] - taken[lane]) / 64;
+    }
+    md5_blocks(kind, run, at, left);
+    for (int lane = 0; lane < 8; lane++) {
+        size_t rest = (size[lane] - taken[lane]) % 64;
+        if (rest) memcpy(run->rest[lane], in[lane] + size[lane] - rest, rest);
+    }
+}
+
+/* The digest of the lanes whose bit is set, each at its place; they begin anew. */
+HOLD_API void hold_md5_end(int kind, md5_lanes *run, unsigned lanes, uint8_t digests[8][16])
+{
+    uint8_t last[8][128];
+    const uint8_t *at[8];
+    size_t left[8];
+    memset(last, 0, sizeof last);
+    for (int lane = 0; lane < 8; lane++) {
+        size_t rest = (size_t)(run->total[lane] % 64);
+        at[lane] = last[lane];
+        left[lane] = lanes >> lane & 1 ? (rest < 56 ? 1 : 2) : 0;
+        if (!left[lane]) continue;
+        memcpy(last[lane], run->rest[lane], rest);
+        last[lane][rest] = 0x80;
+        store64(last[lane] + 64 * left[lane] - 8, run->total[lane] << 3);
+    }
+    md5_blocks(kind, run, at, left);
+    for (int lane = 0; lane < 8; lane++) {
+        if (!(lanes >> lane & 1)) continue;
+        for (int i = 0; i < 4; i++) store32(digests[lane] + 4 * i, run->state[i][lane]);
+        md5_begin_lane(run, lane);
+    }
+}

@@ -1,0 +1,132 @@
+"""Which kernel hashes here: the fastest that can run and was found right.
+
+Three levels: ``compiled`` (C), ``llvm`` (code made by the package llvmlite, where it is installed),
+``plain`` (hashlib). Every one is tried on known bytes before it is used; what cannot run is passed
+over, and `Choice.passed` says why.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import md5, sha256
+from pathlib import Path
+
+from ..settings import KERNELS, kernel_wish
+from ..wire.fr32 import Buffer
+from ..wire.piece import PLAIN, UNIT_SIZE, Kernel
+from . import build
+from .compiled import MD5_LANES, SHA256_LANES, CompiledKernel, CompiledMd5Lanes, Library
+
+COMPILED, LLVM, PLAIN_LEVEL = KERNELS
+
+_SAMPLE = bytes((i * i + 7 * i) % 251 for i in range(251)) * (2 * UNIT_SIZE // 251 + 1)
+_SAMPLE_ROOTS = bytes.fromhex(
+    "508095c8c92b903c80f5699b849b79295b1a711b1b3f2592f895560aa791062e"
+    "e35c875b5ba9bb643f03f3c05b286471099c871b56963e21cd1310fcaa46680b"
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The kernel, its level, and why better levels were passed over."""
+
+    kernel: Kernel
+    level: str
+    passed: Mapping[str, str] = field(default_factory=dict)
+
+
+class _UnfitError(Exception):
+    """Why a level is not used."""
+
+
+def chosen(environ: Mapping[str, str] = os.environ) -> Choice:
+    """The best kernel here, found once for a process. ``HOLDFAST_KERNEL`` names the first to try.
+
+    The first call may take some seconds, when a library has to be built. It never fails.
+
+    Raises:
+        UsageError: HOLDFAST_KERNEL has a word that means nothing.
+    """
+    return _choose(kernel_wish(environ), build.cache_folder(environ))
+
+
+def best() -> Kernel:
+    """The best kernel here; see `chosen`."""
+    return chosen().kernel
+
+
+def check(kernel: Kernel) -> None:
+    """Try a kernel on known bytes.
+
+    Raises:
+        ValueError: It is not right.
+    """
+    sample = memoryview(_SAMPLE)[: 2 * UNIT_SIZE]
+    whole = kernel.running()
+    whole.update(sample[:7])
+    roots, digest = kernel.roots_beside(sample, sample[: 3 * UNIT_SIZE // 2], whole)
+    expected = sha256(sample[:7])
+    expected.update(sample[: 3 * UNIT_SIZE // 2])
+    right = (
+        roots == kernel.roots(sample) == _SAMPLE_ROOTS
+        and digest == sha256(sample[: 3 * UNIT_SIZE // 2]).digest()
+        and whole.digest() == expected.digest()
+        and kernel.nodes(_SAMPLE[: 64 * 13]) == PLAIN.nodes(_SAMPLE[: 64 * 13])
+        and kernel.roots(sample[:254], 2) == PLAIN.roots(sample[:254], 2)
+    )
+    if not right:
+        raise ValueError(f"{kernel.name} hashes wrongly here")
+
+
+@cache
+def _choose(wish: str, folder: Path) -> Choice:
+    makers: dict[str, Callable[[Path], Kernel]] = {COMPILED: _compiled, LLVM: _llvm}
+    passed = {}
+    for level in KERNELS[KERNELS.index(wish) : -1]:
+        try:
+            kernel = makers[level](folder)
+            check(kernel)
+        except (_UnfitError, ValueError) as error:
+            passed[level] = str(error)
+        else:
+            return Choice(kernel, level, passed)
+    return Choice(PLAIN, PLAIN_LEVEL, passed)
+
+
+def _compiled(folder: Path) -> Kernel:
+    try:
+        path = build.library(folder)
+        kernel = CompiledKernel(Library(path))
+    except build.NotBuiltError as error:
+        raise _UnfitError(str(error)) from None
+    except OSError as error:
+        raise _UnfitError(f"the library could not be loaded: {error}") from None
+    _check_lanes(kernel)
+    return kernel
+
+
+def _check_lanes(kernel: CompiledKernel) -> None:
+    parts: list[Buffer] = [_SAMPLE[lane : 68 * lane] for lane in range(MD5_LANES)]
+    lanes = CompiledMd5Lanes(kernel.library)
+    lanes.update(parts)
+    lanes.update(parts)
+    expected = [md5(bytes(part) * 2, usedforsecurity=False).digest() for part in parts]
+    if lanes.finish(list(range(MD5_LANES))) != expected:
+        raise ValueError(f"{kernel.name} makes wrong MD5 here")
+    some = parts[-SHA256_LANES:]
+    if kernel.sha256_many(some) != [sha256(part).digest() for part in some]:
+        raise ValueError(f"{kernel.name} makes wrong SHA-256 here")
+
+
+def _llvm(_folder: Path) -> Kernel:
+    try:
+        from .llvm import LlvmKernel
+    except ImportError:
+        raise _UnfitError("the Python package llvmlite is not installed") from None
+    try:
+        return LlvmKernel()
+    except RuntimeError as error:
+        raise _UnfitError(f"llvmlite made no code: {error}") from None

@@ -1,0 +1,209 @@
+"""The kernel in C (kernel/c), reached through ctypes, which lets Python's other threads run.
+
+The library knows nothing of Python, so one serves every Python on a machine.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import threading
+from contextlib import ExitStack
+from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint, c_void_p
+from pathlib import Path
+from typing import Any
+
+from ..wire.fr32 import PADDED_GROUP, PAYLOAD_GROUP, Buffer
+from ..wire.merkle import NODE_SIZE
+from ..wire.piece import UNIT_GROUPS, Running
+from .pointers import address_of
+
+VERSION = 1
+"""Of the library's interface; `hold_version` has to say the same."""
+
+PORTABLE, AVX2, HARDWARE = range(3)
+
+SHA256_LANES = 4
+MD5_LANES = 8
+
+_PointerArray = c_void_p * MD5_LANES
+_SizeArray = c_size_t * MD5_LANES
+_Signatures = dict[str, tuple[list[Any], Any]]
+_SIGNATURES: _Signatures = {
+    "hold_version": ([], c_int),
+    "hold_hardware": ([], c_char_p),
+    "hold_kinds": ([], c_int),
+    "hold_nodes": ([c_int, c_void_p, c_void_p, c_size_t], None),
+    "hold_roots": ([c_int, c_void_p, c_size_t, c_size_t, c_void_p, c_void_p], None),
+    "hold_md5_size": ([], c_size_t),
+    "hold_md5_begin": ([c_void_p], None),
+    "hold_md5_update": ([c_int, c_void_p, c_void_p, c_void_p], None),
+    "hold_md5_end": ([c_int, c_void_p, c_uint, c_void_p], None),
+}
+_HARDWARE_SIGNATURES: _Signatures = {
+    "hold_roots_beside": (
+        [
+            c_void_p, c_size_t, c_size_t, c_void_p, c_void_p,
+            c_void_p, c_size_t, c_void_p, c_void_p,
+        ],
+        None,
+    ),
+    "hold_running_size": ([], c_size_t),
+    "hold_sha256_begin": ([c_void_p], None),
+    "hold_sha256_update": ([c_void_p, c_void_p, c_size_t], None),
+    "hold_sha256_digest": ([c_void_p, c_void_p], None),
+    "hold_sha256_many": ([POINTER(c_void_p), POINTER(c_size_t), c_int, c_void_p], None),
+}  # fmt: skip
+
+
+class Library:
+    """The library, loaded, with what it takes and gives declared.
+
+    Raises:
+        OSError: It cannot be loaded here, or is not the library that belongs to this code.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.code = ctypes.CDLL(str(path))
+        try:
+            self._declare(_SIGNATURES)
+            if self.code.hold_version() != VERSION:
+                raise OSError("it is of another version")
+            self.kinds = [kind for kind in range(3) if self.code.hold_kinds() >> kind & 1]
+            if HARDWARE in self.kinds:
+                self._declare(_HARDWARE_SIGNATURES)
+        except AttributeError as error:
+            raise OSError(f"it lacks a function: {error}") from None
+
+    def _declare(self, signatures: _Signatures) -> None:
+        for name, (takes, gives) in signatures.items():
+            function = getattr(self.code, name)
+            function.argtypes, function.restype = takes, gives
+
+    def name_of(self, kind: int) -> str:
+        """What a kind of code is called."""
+        if kind == HARDWARE:
+            return str(self.code.hold_hardware().decode())
+        return ("portable", "avx2")[kind]
+
+
+class CompiledKernel:
+    """See `holdfast.wire.piece.Kernel`. Of one kind; the best this machine can run by default."""
+
+    def __init__(self, library: Library, kind: int | None = None) -> None:
+        self.kind = max(library.kinds) if kind is None else kind
+        self.library = library
+        self.name = f"C {library.name_of(self.kind)}"
+        self._code = library.code
+        self._local = threading.local()
+
+    def nodes(self, row: Buffer) -> bytes:
+        """See `Kernel`."""
+        made = ctypes.create_string_buffer(len(row) // 2)
+        with address_of(row) as source:
+            self._code.hold_nodes(self.kind, source, made, len(row) // (2 * NODE_SIZE))
+        return made.raw
+
+    def roots(self, data: Buffer, groups: int = UNIT_GROUPS) -> bytes:
+        """See `Kernel`."""
+        count = len(data) // (PAYLOAD_GROUP * groups)
+        made = ctypes.create_string_buffer(NODE_SIZE * count)
+        with address_of(data) as source:
+            self._code.hold_roots(self.kind, source, groups, count, self._scratch(), made)
+        return made.raw
+
+    def roots_beside(
+        self, data: Buffer, block: Buffer, whole: Running | None = None
+    ) -> tuple[bytes, bytes]:
+        """See `Kernel`. Both at once where the machine has instructions for SHA-256."""
+        if self.kind != HARDWARE:
+            # hashlib's code for one long hash is the best there is on such a machine.
+            if whole is not None:
+                whole.update(block)
+            return self.roots(data), hashlib.sha256(block).digest()
+        if whole is not None and not isinstance(whole, _Sha256):
+            whole.update(block)
+            whole = None
+        count = len(data) // (PAYLOAD_GROUP * UNIT_GROUPS)
+        made = ctypes.create_string_buffer(NODE_SIZE * count)
+        digest = ctypes.create_string_buffer(32)
+        with address_of(data) as source, address_of(block) as beside:
+            self._code.hold_roots_beside(
+                source, UNIT_GROUPS, count, self._scratch(), made,
+                beside, len(block), digest, None if whole is None else whole.state,
+            )  # fmt: skip
+        return made.raw, digest.raw
+
+    def running(self) -> Running:
+        """See `Kernel`."""
+        return _Sha256(self._code) if self.kind == HARDWARE else hashlib.sha256()
+
+    def sha256_many(self, buffers: list[Buffer]) -> list[bytes]:
+        """The SHA-256 of each of up to SHA256_LANES buffers, some of them at once."""
+        if self.kind != HARDWARE:
+            return [hashlib.sha256(data).digest() for data in buffers]
+        made = ctypes.create_string_buffer(32 * len(buffers))
+        sizes = (c_size_t * SHA256_LANES)(*map(len, buffers))
+        with ExitStack() as held:
+            places = [held.enter_context(address_of(data)) for data in buffers]
+            sources = (c_void_p * SHA256_LANES)(*places)
+            self._code.hold_sha256_many(sources, sizes, len(buffers), made)
+        return [made.raw[at : at + 32] for at in range(0, len(made), 32)]
+
+    def _scratch(self) -> object:
+        """Room for a unit's leaves, one for each thread."""
+        found = getattr(self._local, "scratch", None)
+        if found is None:
+            found = ctypes.create_string_buffer(PADDED_GROUP * UNIT_GROUPS)
+            self._local.scratch = found
+        return found
+
+
+class _Sha256:
+    """A `Running` that the library can take along with other work."""
+
+    def __init__(self, code: ctypes.CDLL) -> None:
+        self._code = code
+        self.state = ctypes.create_string_buffer(code.hold_running_size())
+        code.hold_sha256_begin(self.state)
+
+    def update(self, data: Buffer, /) -> None:
+        """Take more bytes in."""
+        with address_of(data) as source:
+            self._code.hold_sha256_update(self.state, source, len(data))
+
+    def digest(self) -> bytes:
+        """The digest of all bytes so far."""
+        made = ctypes.create_string_buffer(32)
+        self._code.hold_sha256_digest(self.state, made)
+        return made.raw
+
+    def hexdigest(self) -> str:
+        """The same in hex."""
+        return self.digest().hex()
+
+
+class CompiledMd5Lanes:
+    """See `holdfast.kernel.lanes.Lanes`. Not for several threads at once."""
+
+    def __init__(self, library: Library, kind: int | None = None) -> None:
+        kinds = [each for each in library.kinds if each != HARDWARE]
+        self._kind = max(kinds) if kind is None else kind
+        self._code = library.code
+        self._state = ctypes.create_string_buffer(self._code.hold_md5_size())
+        self._code.hold_md5_begin(self._state)
+
+    def update(self, parts: list[Buffer]) -> None:
+        """See `Lanes`."""
+        assert len(parts) <= MD5_LANES, "there are eight lanes"
+        with ExitStack() as held:
+            places = _PointerArray(*[held.enter_context(address_of(part)) for part in parts])
+            sizes = _SizeArray(*map(len, parts))
+            self._code.hold_md5_update(self._kind, self._state, places, sizes)
+
+    def finish(self, lanes: list[int]) -> list[bytes]:
+        """See `Lanes`."""
+        made = ctypes.create_string_buffer(16 * MD5_LANES)
+        chosen = sum({1 << lane for lane in lanes})
+        self._code.hold_md5_end(self._kind, self._state, chosen, made)
+        return [made.raw[16 * lane : 16 * (lane + 1)] for lane in lanes]

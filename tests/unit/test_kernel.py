@@ -1,0 +1,335 @@
+"""Which kernel is chosen, where its library may come from, and what it does when there is none."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from holdfast.core.errors import IntegrityError, UsageError
+from holdfast.kernel import build, choose
+from holdfast.kernel.compiled import CompiledKernel, CompiledMd5Lanes, Library
+from holdfast.kernel.lanes import PlainMd5Lanes, hash_many
+from holdfast.kernel.pointers import address_of
+from holdfast.kernel.side_by_side import PART_SIZE, commit_file, commit_side_by_side
+from holdfast.testing.kernels import compiled_library, every_kernel
+from holdfast.wire.piece import PLAIN, UNIT_HEIGHT, UNIT_SIZE, Kernel, PieceHasher, commit
+
+NAMES = list(every_kernel())
+
+
+@pytest.fixture(params=NAMES)
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    return every_kernel()[request.param]
+
+
+@pytest.fixture
+def library() -> Library:
+    found = compiled_library()
+    if found is None:
+        pytest.skip("there is no C compiler")
+    return found
+
+
+def test_every_kernel_is_right(kernel: Kernel) -> None:
+    choose.check(kernel)
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 32_512, 65_024, (1 << 20) - 1, 1 << 20])
+def test_every_kernel_makes_the_same_commitment(kernel: Kernel, size: int) -> None:
+    payload = bytes(range(251)) * (size // 251 + 1)
+    assert commit(payload[:size], kernel) == commit(payload[:size])
+
+
+def test_rows_of_any_length_are_hashed(kernel: Kernel) -> None:
+    row = os.urandom(64 * 37)
+    for count in range(38):
+        assert kernel.nodes(row[: 64 * count]) == PLAIN.nodes(row[: 64 * count])
+
+
+def test_a_block_is_hashed_beside_and_for_its_file(kernel: Kernel) -> None:
+    hasher, whole, expected = PieceHasher(kernel), kernel.running(), hashlib.sha256()
+    payload = os.urandom(1_300_000)
+    for start, stop in ((0, 100), (100, 400_037), (400_037, 400_037), (400_037, 1_300_000)):
+        block = payload[start:stop]
+        expected.update(block)
+        assert hasher.update_beside(block, block, whole) == hashlib.sha256(block).digest()
+        assert whole.hexdigest() == expected.hexdigest()
+    assert hasher.digest() == commit(payload)
+
+
+def test_the_block_beside_may_be_the_one_that_comes_next(kernel: Kernel) -> None:
+    blocks = [os.urandom(200_000) for _ in range(4)]
+    hasher = PieceHasher(kernel)
+    digests = [kernel.roots_beside(b"", blocks[0])[1]]
+    for now, following in zip(blocks, [*blocks[1:], b""], strict=True):
+        digests.append(hasher.update_beside(now, following))
+    assert digests[:4] == [hashlib.sha256(block).digest() for block in blocks]
+    assert hasher.digest() == commit(b"".join(blocks))
+
+
+def test_any_buffer_is_hashed_where_it_is(kernel: Kernel) -> None:
+    payload = os.urandom(UNIT_SIZE * 2)
+    mapped = mmap.mmap(-1, len(payload))
+    mapped.write(payload)
+    wanted = commit(payload)
+    for buffer in (bytearray(payload), memoryview(payload), memoryview(mapped).toreadonly()):
+        assert commit(buffer, kernel) == wanted
+    assert commit(memoryview(payload)[1:], kernel) == commit(payload[1:])
+
+
+def test_several_threads_use_one_kernel(kernel: Kernel) -> None:
+    payload = os.urandom(UNIT_SIZE * 8)
+    wanted, found = PLAIN.roots(payload), []
+
+    def work() -> None:
+        for _ in range(3):
+            found.append(kernel.roots(payload))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [wanted] * 12
+
+
+def test_addresses_are_of_the_bytes_themselves() -> None:
+    data = b"0123456789"
+    with address_of(data) as whole, address_of(memoryview(data)[3:]) as part:
+        assert part == whole + 3
+    array = bytearray(data)
+    with address_of(array), pytest.raises(BufferError):
+        array += b"more"
+    array += b"more"
+    with pytest.raises(BufferError), address_of(memoryview(data)[::2]):
+        pass
+
+
+# files by several threads
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_023, 65_536, PART_SIZE, PART_SIZE * 3 + 65_025])
+def test_a_file_is_hashed_by_several_threads(tmp_path: Path, size: int) -> None:
+    payload = os.urandom(size)
+    (tmp_path / "file").write_bytes(payload)
+    hasher = commit_file(os.fsencode(tmp_path / "file"), 3, choose.best(), keep=UNIT_HEIGHT)
+    one = PieceHasher(choose.best(), keep=UNIT_HEIGHT)
+    one.update(payload)
+    assert hasher.digest() == one.digest()
+    assert hasher.kept == one.kept
+
+
+def test_a_reader_may_give_less_than_was_asked_for() -> None:
+    payload = os.urandom(300_000)
+    found = commit_side_by_side(
+        lambda start, count: payload[start : start + min(count, 70_001)], len(payload), 2
+    )
+    assert found.digest() == commit(payload)
+
+
+def test_a_file_that_became_shorter_is_told_of() -> None:
+    with pytest.raises(IntegrityError):
+        commit_side_by_side(lambda start, count: bytes(count)[: 100_000 - start], 300_000, 2)
+
+
+# MD5 in lanes
+
+
+def lane_makers() -> list[object]:
+    library = compiled_library()
+    made: list[object] = [PlainMd5Lanes]
+    if library is not None:
+        made += [lambda k=kind: CompiledMd5Lanes(library, k) for kind in library.kinds if kind < 2]
+    return made
+
+
+@pytest.mark.parametrize("number", range(len(lane_makers())))
+def test_lanes_end_and_begin_one_by_one(number: int) -> None:
+    lanes = lane_makers()[number]()  # type: ignore[operator]
+    data = os.urandom(1000)
+    lanes.update([data[: n * 31] for n in range(8)])
+    assert lanes.finish([3]) == [hashlib.md5(data[:93]).digest()]
+    lanes.update([b"", data, b"", data[:5]])
+    assert lanes.finish([1, 3, 7]) == [
+        hashlib.md5(data[:31] + data).digest(),
+        hashlib.md5(data[:5]).digest(),
+        hashlib.md5(data[:217]).digest(),
+    ]
+    assert lanes.finish([3]) == [hashlib.md5().digest()]
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256", "sha1", "blake2b"])
+@pytest.mark.parametrize("count", [0, 1, 3, 8, 21])
+def test_many_buffers_at_once(algorithm: str, count: int) -> None:
+    buffers = [os.urandom(1000 * n % 7001) for n in range(count)]
+    wanted = [hashlib.new(algorithm, buffer).digest() for buffer in buffers]
+    assert hash_many(buffers, algorithm) == wanted
+    assert hash_many(buffers, algorithm, choose.Choice(PLAIN, "plain")) == wanted
+
+
+# choosing
+
+
+def environment(tmp_path: Path, word: str = "auto", **more: str) -> dict[str, str]:
+    return {"HOLDFAST_KERNEL": word, "XDG_CACHE_HOME": str(tmp_path), **more}
+
+
+@pytest.fixture
+def quick_compiler(tmp_path: Path, library: Library, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A compiler that gives the library there is, and counts how often it was asked."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    there = library.code._name
+    script = f'#!/bin/sh\necho run >>"{folder}/runs"\n[ ! -e "{folder}/broken" ] || exit 1\n'
+    script += f'while [ "$1" != -o ]; do shift; done\ncat "{there}" >"$2"\n'
+    (folder / "cc").write_text(script)
+    (folder / "cc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+def runs(compiler: Path) -> int:
+    try:
+        return (compiler / "runs").read_text().count("run")
+    except FileNotFoundError:
+        return 0
+
+
+def test_the_library_is_built_once_and_is_ours_alone(tmp_path: Path, quick_compiler: Path) -> None:
+    folder = tmp_path / "cache" / "holdfast" / "kernel"
+    path = build.library(folder)
+    assert build.library(folder) == path
+    assert runs(quick_compiler) == 1
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.stat().st_mode) == 0o500
+    assert os.listdir(folder) == [path.name]
+    choose.check(CompiledKernel(Library(path)))
+
+
+def test_a_library_whose_bytes_changed_is_built_anew(tmp_path: Path, quick_compiler: Path) -> None:
+    folder = tmp_path / "kernel"
+    path = build.library(folder)
+    whole = path.read_bytes()
+    path.chmod(0o700)
+    path.write_bytes(whole[:1000])
+    assert build.library(folder).read_bytes() == whole
+    assert runs(quick_compiler) == 2
+
+
+def test_a_compiler_that_failed_is_not_asked_again(tmp_path: Path, quick_compiler: Path) -> None:
+    (quick_compiler / "broken").touch()
+    folder = tmp_path / "kernel"
+    for _ in range(3):
+        with pytest.raises(build.NotBuiltError, match="ended with 1"):
+            build.library(folder)
+    assert runs(quick_compiler) == 1
+    (quick_compiler / "broken").unlink()
+    (quick_compiler / "cc").write_text((quick_compiler / "cc").read_text() + "# another one\n")
+    assert build.library(folder).exists()
+    assert [name for name in os.listdir(folder) if name.endswith("failed")] == []
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o1777])
+def test_a_folder_that_others_may_write_is_not_used(
+    tmp_path: Path, quick_compiler: Path, mode: int
+) -> None:
+    folder = tmp_path / "kernel"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(build.NotBuiltError, match="may write"):
+        build.library(folder)
+    assert runs(quick_compiler) == 0
+
+
+def test_a_folder_below_one_open_to_all_is_not_used(tmp_path: Path, quick_compiler: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(build.NotBuiltError, match="everybody may write"):
+        build.library(tmp_path / "open" / "holdfast" / "kernel")
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(
+    tmp_path: Path, quick_compiler: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "kernel").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(build.NotBuiltError, match="something else"):
+        build.library(tmp_path / "kernel")
+
+
+def test_a_library_of_somebody_else_is_not_loaded(
+    tmp_path: Path, quick_compiler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kernel"
+    path = build.library(folder)
+    path.chmod(0o722)
+    with pytest.raises(build.NotBuiltError, match="others may write"):
+        build.library(folder)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(build.NotBuiltError, match="somebody else"):
+        build.library(folder)
+
+
+def test_without_a_compiler_something_slower_hashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    choice = choose.chosen(environment(tmp_path / "cache"))
+    assert choice.level in ("llvm", "plain")
+    assert "no C compiler" in choice.passed["compiled"]
+    choose.check(choice.kernel)
+
+
+def test_a_cache_that_cannot_be_made_fails_no_command(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    choice = choose.chosen(environment(tmp_path / "file"))
+    assert "Not a directory" in choice.passed["compiled"]
+
+
+def test_a_library_that_hashes_wrongly_is_not_used(
+    tmp_path: Path, quick_compiler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "_SAMPLE_ROOTS", bytes(64))
+    choice = choose.chosen(environment(tmp_path / "cache"))
+    assert "hashes wrongly" in choice.passed["compiled"]
+    assert choice.level == "plain"
+
+
+def test_something_that_is_no_library_is_not_used(tmp_path: Path, quick_compiler: Path) -> None:
+    (quick_compiler / "cc").write_text(
+        '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho >"$2"\n'
+    )
+    choice = choose.chosen(environment(tmp_path / "cache"))
+    assert "could not be loaded" in choice.passed["compiled"]
+
+
+def test_plain_builds_and_loads_nothing(tmp_path: Path, quick_compiler: Path) -> None:
+    choice = choose.chosen(environment(tmp_path / "cache", "plain"))
+    assert (choice.level, choice.passed) == ("plain", {})
+    assert runs(quick_compiler) == 0
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_word_that_means_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="HOLDFAST_KERNEL"):
+        choose.chosen(environment(tmp_path, "fastest"))
+
+
+def test_two_programs_may_build_at_once(tmp_path: Path, quick_compiler: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from holdfast.kernel import build;"
+        "print(build.library(Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "kernel")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = {process.communicate()[0] for process in both}
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(said) == 1
