@@ -18,11 +18,12 @@ from typing import Any, NamedTuple, Protocol
 
 from ..core import faults
 from ..core.abilities import LocalFiles
-from ..core.backends import checker, is_verifiable
+from ..core.backends import check_hashed, checker, is_verifiable
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.system_errors import as_fault
 from .hands import Hands, are_many, are_small, open_hands
+from .side_by_side import Copied, Copy, End, SideBySide, are_worth_it, can_be
 
 _CHUNK = 1 << 20
 BATCH_FILES = 1024
@@ -120,6 +121,7 @@ def _bring_batch(
     size = max(1, min(32, len(batch) // jobs or 1))
     parts = [batch[start : start + size] for start in range(0, len(batch), size)]
     spread = sharing.choose(batch)
+    carrier.side_by_side = carrier.side_by_side or are_worth_it(item.key for item in batch)
     if any(list(spread(carrier.stage_all, enumerate(parts)))):
         sync(folder)
     for part, ends in zip(parts, spread(carrier.put_all, range(len(parts))), strict=True):
@@ -162,6 +164,7 @@ class _Carrier:
         self._local = threading.local()
         self._taken: set[Key] = set()
         self._staged: dict[int, list[_Staged]] = {}
+        self.side_by_side = False
 
     def do(self, task: tuple[str, Any]) -> Any:
         """One of the two below, by name: for a hand, to which no method can be sent."""
@@ -172,26 +175,39 @@ class _Carrier:
     def stage_all(self, part: tuple[int, Sequence[Wanted]]) -> bool:
         """Write and check a part of a batch; whether there is something to be put."""
         number, batch = part
-        self._staged[number] = staged = [self._stage(item) for item in batch]
+        copied = self._copy_side_by_side(batch)
+        self._staged[number] = staged = [self._stage(item, copied) for item in batch]
         return any(item.temporary for item in staged)
 
     def put_all(self, number: int) -> list[_End]:
         """Give the part of a batch with this number its final names."""
         return [self._put(item) for item in self._staged.pop(number)]
 
-    def _stage(self, item: Wanted) -> _Staged:
-        if item.key in self._taken:
+    def _stage(self, item: Wanted, copied: dict[Key, End]) -> _Staged:
+        end: End | None = copied.pop(item.key, None)
+        if end is None and item.key in self._taken:
             return _Staged(item.key, item.path, b"", 0, None)
         self._taken.add(item.key)
         try:
-            path = self._source.content_path(item.key)
-            if path is None:
-                raise faults.NOT_PRESENT(path=f"{item.path} in {self._name}")
-            temporary, size = self._copy(item.key, path)
+            if end is None:
+                end = self._copy(self._begin(item))
+            if isinstance(end, Exception):
+                raise end
         except (HoldError, OSError) as error:
             self._taken.discard(item.key)
             return _Staged(item.key, item.path, b"", 0, self._as_ours(error, item.path))
-        return _Staged(item.key, item.path, temporary, size, None)
+        return _Staged(item.key, item.path, end.temporary, end.size, None)
+
+    def _copy_side_by_side(self, batch: Sequence[Wanted]) -> dict[Key, End]:
+        """Copy large files whose hash is slow alone, where there are several."""
+        items = [item for item in batch if can_be(item.key) and item.key not in self._taken]
+        if not self.side_by_side or len(items) < 2:
+            return {}
+        from ..kernel.lanes import md5_lanes  # late: most calls have no use for the kernel
+
+        ends = SideBySide(md5_lanes(), self._begin, self._name).copy(items)
+        self._taken.update(item.key for item in items)
+        return {item.key: end for item, end in ends.items()}
 
     def _as_ours(self, error: HoldError | OSError, path: str) -> HoldError:
         if isinstance(error, HoldError):
@@ -204,41 +220,33 @@ class _Carrier:
         """Whether what failed is a file of ours, not of the source."""
         return isinstance(name, bytes | str) and os.fsencode(name).startswith(self._folder)
 
-    def _copy(self, key: Key, path: bytes) -> tuple[bytes, int]:
-        check = checker(key, self._name) if is_verifiable(key.backend) else None
-        temporary = self._folder + b"/%d-%d-%d" % (os.getpid(), threading.get_ident(), self._next())
-        buffer = self._buffer()
+    def _begin(self, item: Wanted) -> Copy:
+        path = self._source.content_path(item.key)
+        if path is None:
+            raise faults.NOT_PRESENT(path=f"{item.path} in {self._name}")
+        name = b"/%d-%d-%d" % (os.getpid(), threading.get_ident(), self._next())
+        return Copy(item.key, path, self._folder + name)
+
+    def _copy(self, copy: Copy) -> Copied:
+        key, buffer = copy.key, self._buffer()
         view = memoryview(buffer)
-        reader = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            mode = 0o444 | os.fstat(reader).st_mode & 0o111
-            writer = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                size = 0
-                while count := os.readv(reader, [buffer]):
-                    chunk = view[:count]
-                    if check is not None:
-                        check.feed(chunk)  # type: ignore[arg-type]
-                    _write_all(writer, chunk)
-                    size += count
-                    if count < len(buffer) and size == key.size:
-                        break
+            check = checker(key, self._name) if is_verifiable(key.backend) else None
+            while count := os.readv(copy.reader, [buffer]):
+                chunk = view[:count]
                 if check is not None:
-                    check.finish()
-                elif key.size is not None and size != key.size:
-                    raise faults.WRONG_CONTENT(
-                        source=self._name, key=key.text, next="hold get it from another place",
-                        detail=f"it has {size} bytes",
-                    )  # fmt: skip
-                os.fchmod(writer, mode)
-            except BaseException:
-                os.unlink(temporary)
-                raise
-            finally:
-                os.close(writer)
-        finally:
-            os.close(reader)
-        return temporary, size
+                    check.feed(chunk)  # type: ignore[arg-type]
+                copy.write(chunk)
+                if count < len(buffer) and copy.size == key.size:
+                    break
+            if check is not None:
+                check.finish()
+            else:
+                check_hashed(key, copy.size, "", self._name)
+            return copy.finish()
+        except BaseException:
+            copy.abandon()
+            raise
 
     def _next(self) -> int:
         self._local.number = number = getattr(self._local, "number", 0) + 1
@@ -258,8 +266,3 @@ class _Carrier:
         except OSError as error:
             return 0, as_fault(error, item.path)
         return item.size, None
-
-
-def _write_all(descriptor: int, chunk: memoryview) -> None:
-    while chunk:
-        chunk = chunk[os.write(descriptor, chunk) :]
