@@ -199,11 +199,10 @@ class Getter:
         return secure_hashes.refusal(name, key.backend) if self._secure_only else None
 
     def _bring(self, missing: Mapping[Key, list[TrackedFile]]) -> Iterator[Outcome]:
-        places = self._dataset.ledger.locations(missing)
         left = {key: os.fsdecode(files[0].path) for key, files in missing.items()}
         for reader in self._sources.readers:
             if hasattr(reader, "content_path") and left:
-                for outcome in self._bring_local(reader, left, places):
+                for outcome in self._bring_local(reader, left):
                     del left[outcome.key]  # type: ignore[arg-type]
                     yield outcome
         if self._may_ask_web:
@@ -215,17 +214,15 @@ class Getter:
                     self._dataset, named, jobs=self._jobs, progress=self._progress
                 )
         if left:
-            yield from self._bring_remote(left, places)
+            # Asked this late: for what is brought from nearby the ledger is not read at all.
+            yield from self._bring_remote(left, self._dataset.ledger.locations(left))
 
     @property
     def _may_ask_web(self) -> bool:
         return any(reader.place.id == WEB for reader in self._sources.readers)
 
-    def _bring_local(
-        self, reader: Readable, left: Mapping[Key, str], places: Mapping[Key, list[PlaceId]]
-    ) -> Iterator[Outcome]:
+    def _bring_local(self, reader: Readable, left: Mapping[Key, str]) -> Iterator[Outcome]:
         """From a place whose files we can open; it is looked at, whatever the ledger says."""
-        del places
         at_hand = [
             Wanted(path, key)
             for key, path in left.items()

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Protocol
 
 from . import faults
+from .errors import HoldError
 from .extensions import USUAL_LIMITS, ExtensionLimits, key_extension
 from .key import Key
 
@@ -125,21 +126,32 @@ class Checker:
         Raises:
             IntegrityError: They are not.
         """
-        if self._wanted_size is not None and self.size != self._wanted_size:
-            self._refuse(f"it should have {self._wanted_size} bytes and has {self.size}")
-        if self._hasher is None:
-            return
-        digest, wanted = self._hasher.hexdigest(), key_digest(self.key)
-        if digest != wanted:
-            self._refuse(f"its hash should be {wanted} and is {digest}")
+        digest = "" if self._hasher is None else self._hasher.hexdigest()
+        check_hashed(self.key, self.size, digest, self._source)
 
     def _refuse(self, detail: str) -> None:
-        raise faults.WRONG_CONTENT(
-            source=self._source,
-            key=self.key.text,
-            detail=detail,
-            next="run the same command again; if it stays so, the copy there is damaged",
-        )
+        raise _wrong(self.key, self._source, detail)
+
+
+def check_hashed(key: Key, size: int, hexdigest: str, source: str = "the source") -> None:
+    """Pass when content of that size and hash is what a key names; without a hash, by its size.
+
+    Raises:
+        IntegrityError: It is not.
+    """
+    if key.size is not None and size != key.size:
+        raise _wrong(key, source, f"it should have {key.size} bytes and has {size}")
+    if hexdigest and hexdigest != key_digest(key):
+        raise _wrong(key, source, f"its hash should be {key_digest(key)} and is {hexdigest}")
+
+
+def _wrong(key: Key, source: str, detail: str) -> HoldError:
+    return faults.WRONG_CONTENT(
+        source=source,
+        key=key.text,
+        detail=detail,
+        next="run the same command again; if it stays so, the copy there is damaged",
+    )
 
 
 def checker(key: Key, source: str = "the source") -> Checker:

@@ -48,6 +48,9 @@ class Hands(Generic[Task, Result]):
     def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Do these tasks, the first ones at once; what one raises is raised here, in its turn.
 
+        The first task goes to the first hand, and so on in turn: in each call the same numbers of
+        tasks meet in the same hand.
+
         Raises:
             PlaceUnavailableError: A hand was killed, by the system when memory is short, say.
         """

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple, Protocol
 
 from ..core import faults
 from ..core.abilities import LocalFiles
-from ..core.backends import checker, is_verifiable
+from ..core.backends import check_hashed, checker, is_verifiable
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.system_errors import as_fault
 from .hands import Hands, are_many, are_small, open_hands
+from .side_by_side import Copied, Copy, End, SideBySide, are_worth_it, can_be
 from .throttle import Throttle
 
 _CHUNK = 1 << 20
@@ -54,15 +55,23 @@ class Brought(NamedTuple):
     error: HoldError | None
 
 
-Spread = Callable[[Callable[[Any], Sequence[Any]], Iterable[Any]], Iterator[Sequence[Any]]]
-"""Does one kind of work for parts of a batch side by side; results in order."""
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""Does one kind of work for parts of a batch side by side; results in order.
+
+What is done second for a part is done where the first was, so that what lies between stays there.
+"""
 
 
 class _Staged(NamedTuple):
-    wanted: Wanted
+    key: Key
+    path: str
     temporary: bytes
     size: int
     error: HoldError | None
+
+
+_End = tuple[int, HoldError | None]
+"""How many bytes were brought of one content, or why not."""
 
 
 def iter_bring(
@@ -119,12 +128,12 @@ def _bring_batch(
     size = max(1, min(32, len(batch) // jobs or 1))
     parts = [batch[start : start + size] for start in range(0, len(batch), size)]
     spread = sharing.choose(batch)
-    staged = [item for part in spread(carrier.stage_all, parts) for item in part]
-    if any(item.temporary for item in staged):
+    carrier.side_by_side = carrier.side_by_side or are_worth_it(item.key for item in batch)
+    if any(list(spread(carrier.stage_all, enumerate(parts)))):
         sync(folder)
-    parts_done = [staged[start : start + size] for start in range(0, len(staged), size)]
-    for part in spread(carrier.put_all, parts_done):
-        yield from part
+    for part, ends in zip(parts, spread(carrier.put_all, range(len(parts))), strict=True):
+        for wanted, (brought, error) in zip(part, ends, strict=True):
+            yield Brought(wanted, brought, error)
 
 
 class _Sharing:
@@ -147,9 +156,7 @@ class _Sharing:
                 return self._by_hands
         return self._pool.map
 
-    def _by_hands(
-        self, work: Callable[[Any], Sequence[Any]], parts: Iterable[Any]
-    ) -> Iterator[Sequence[Any]]:
+    def _by_hands(self, work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
         assert self._hands is not None
         return self._hands.map((work.__name__, part) for part in parts)
 
@@ -175,6 +182,8 @@ class _Carrier:
         self._name = source_name
         self._local = threading.local()
         self._taken: set[Key] = set()
+        self._staged: dict[int, list[_Staged]] = {}
+        self.side_by_side = False
 
     def stop(self) -> None:
         """Let threads that wait go on to where they find out that all has ended."""
@@ -182,33 +191,48 @@ class _Carrier:
         if self.throttle is not None:
             self.throttle.stop()
 
-    def do(self, task: tuple[str, Any]) -> Sequence[Any]:
+    def do(self, task: tuple[str, Any]) -> Any:
         """One of the two below, by name: for a hand, to which no method can be sent."""
         name, part = task
-        work: Callable[[Any], Sequence[Any]] = getattr(self, name)
+        work: Callable[[Any], Any] = getattr(self, name)
         return work(part)
 
-    def stage_all(self, batch: Sequence[Wanted]) -> list[_Staged]:
-        """Write and check a part of a batch."""
-        return [self._stage(item) for item in batch]
+    def stage_all(self, part: tuple[int, Sequence[Wanted]]) -> bool:
+        """Write and check a part of a batch; whether there is something to be put."""
+        number, batch = part
+        copied = self._copy_side_by_side(batch)
+        self._staged[number] = staged = [self._stage(item, copied) for item in batch]
+        return any(item.temporary for item in staged)
 
-    def put_all(self, batch: Sequence[_Staged]) -> list[Brought]:
-        """Give a part of a batch its final names."""
-        return [self._put(item) for item in batch]
+    def put_all(self, number: int) -> list[_End]:
+        """Give the part of a batch with this number its final names."""
+        return [self._put(item) for item in self._staged.pop(number)]
 
-    def _stage(self, item: Wanted) -> _Staged:
-        if item.key in self._taken:
-            return _Staged(item, b"", 0, None)
+    def _stage(self, item: Wanted, copied: dict[Key, End]) -> _Staged:
+        end: End | None = copied.pop(item.key, None)
+        if end is None and item.key in self._taken:
+            return _Staged(item.key, item.path, b"", 0, None)
         self._taken.add(item.key)
         try:
-            path = self._source.content_path(item.key)
-            if path is None:
-                raise faults.NOT_PRESENT(path=f"{item.path} in {self._name}")
-            temporary, size = self._copy(item.key, path)
+            if end is None:
+                end = self._copy(self._begin(item))
+            if isinstance(end, Exception):
+                raise end
         except (HoldError, OSError) as error:
             self._taken.discard(item.key)
-            return _Staged(item, b"", 0, self._as_ours(error, item.path))
-        return _Staged(item, temporary, size, None)
+            return _Staged(item.key, item.path, b"", 0, self._as_ours(error, item.path))
+        return _Staged(item.key, item.path, end.temporary, end.size, None)
+
+    def _copy_side_by_side(self, batch: Sequence[Wanted]) -> dict[Key, End]:
+        """Copy large files whose hash is slow alone, where there are several."""
+        items = [item for item in batch if can_be(item.key) and item.key not in self._taken]
+        if not self.side_by_side or len(items) < 2 or self.throttle is not None:
+            return {}
+        from ..kernel.lanes import md5_lanes  # late: most calls have no use for the kernel
+
+        ends = SideBySide(md5_lanes(), self._begin, self._name).copy(items)
+        self._taken.update(item.key for item in items)
+        return {item.key: end for item, end in ends.items()}
 
     def _as_ours(self, error: HoldError | OSError, path: str) -> HoldError:
         if isinstance(error, HoldError):
@@ -221,43 +245,35 @@ class _Carrier:
         """Whether what failed is a file of ours, not of the source."""
         return isinstance(name, bytes | str) and os.fsencode(name).startswith(self._folder)
 
-    def _copy(self, key: Key, path: bytes) -> tuple[bytes, int]:
-        check = checker(key, self._name) if is_verifiable(key.backend) else None
-        temporary = self._folder + b"/%d-%d-%d" % (os.getpid(), threading.get_ident(), self._next())
-        buffer = self._buffer()
+    def _begin(self, item: Wanted) -> Copy:
+        path = self._source.content_path(item.key)
+        if path is None:
+            raise faults.NOT_PRESENT(path=f"{item.path} in {self._name}")
+        name = b"/%d-%d-%d" % (os.getpid(), threading.get_ident(), self._next())
+        return Copy(item.key, path, self._folder + name)
+
+    def _copy(self, copy: Copy) -> Copied:
+        key, buffer = copy.key, self._buffer()
         view = memoryview(buffer)
-        reader = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            mode = 0o444 | os.fstat(reader).st_mode & 0o111
-            writer = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                size = 0
-                while count := os.readv(reader, [buffer]):
-                    chunk = view[:count]
-                    if self.throttle is not None:
-                        self._wait(count)
-                    if check is not None:
-                        check.feed(chunk)  # type: ignore[arg-type]
-                    _write_all(writer, chunk)
-                    size += count
-                    if count < len(buffer) and size == key.size:
-                        break
+            check = checker(key, self._name) if is_verifiable(key.backend) else None
+            while count := os.readv(copy.reader, [buffer]):
+                chunk = view[:count]
+                if self.throttle is not None:
+                    self._wait(count)
                 if check is not None:
-                    check.finish()
-                elif key.size is not None and size != key.size:
-                    raise faults.WRONG_CONTENT(
-                        source=self._name, key=key.text, next="hold get it from another place",
-                        detail=f"it has {size} bytes",
-                    )  # fmt: skip
-                os.fchmod(writer, mode)
-            except BaseException:
-                os.unlink(temporary)
-                raise
-            finally:
-                os.close(writer)
-        finally:
-            os.close(reader)
-        return temporary, size
+                    check.feed(chunk)  # type: ignore[arg-type]
+                copy.write(chunk)
+                if count < len(buffer) and copy.size == key.size:
+                    break
+            if check is not None:
+                check.finish()
+            else:
+                check_hashed(key, copy.size, "", self._name)
+            return copy.finish()
+        except BaseException:
+            copy.abandon()
+            raise
 
     def _wait(self, size: int) -> None:
         assert self.throttle is not None
@@ -275,16 +291,11 @@ class _Carrier:
             buffer = self._local.buffer = bytearray(_CHUNK)
         return buffer
 
-    def _put(self, item: _Staged) -> Brought:
+    def _put(self, item: _Staged) -> _End:
         if not item.temporary:
-            return Brought(item.wanted, 0, item.error)
+            return 0, item.error
         try:
-            self._target.put(item.wanted.key, item.temporary)
+            self._target.put(item.key, item.temporary)
         except OSError as error:
-            return Brought(item.wanted, 0, as_fault(error, item.wanted.path))
-        return Brought(item.wanted, item.size, None)
-
-
-def _write_all(descriptor: int, chunk: memoryview) -> None:
-    while chunk:
-        chunk = chunk[os.write(descriptor, chunk) :]
+            return 0, as_fault(error, item.path)
+        return item.size, None

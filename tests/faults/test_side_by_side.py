@@ -1,0 +1,163 @@
+"""Large files copied side by side: every copy right and protected, every fault its own file's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from holdfast.core.errors import HoldError, IntegrityError
+from holdfast.core.key import Key
+from holdfast.core.place import Place, PlaceId
+from holdfast.kernel.lanes import Lanes, PlainMd5Lanes, md5_lanes
+from holdfast.transfer.local import Brought, Wanted, iter_bring
+from holdfast.transfer.side_by_side import LANES, Copied, Copy, SideBySide, are_worth_it, can_be
+
+MANY = 3 * LANES + 1
+
+
+class Item(NamedTuple):
+    key: Key
+    source: bytes
+
+
+def make_file(folder: Path, number: int, size: int) -> Item:
+    data = os.urandom(size)
+    path = folder / f"{number}.dat"
+    path.write_bytes(data)
+    key = Key(b"MD5E-s%d--%b.dat" % (size, hashlib.md5(data).hexdigest().encode()))
+    return Item(key, os.fsencode(path))
+
+
+def copier(folder: Path, lanes: Lanes) -> SideBySide[Item]:
+    numbers = iter(range(10_000))
+
+    def begin(item: Item) -> Copy:
+        return Copy(item.key, item.source, os.fsencode(folder / f"copy-{next(numbers)}"))
+
+    return SideBySide(lanes, begin, "there")
+
+
+@pytest.fixture(params=["kernel", "plain"])
+def lanes(request: pytest.FixtureRequest) -> Lanes:
+    return md5_lanes() if request.param == "kernel" else PlainMd5Lanes()
+
+
+def test_files_of_all_sizes_arrive_as_they_are_and_protected(tmp_path: Path, lanes: Lanes) -> None:
+    sizes = [0, 1, 63, 64, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 1 << 20, 3_000_001]
+    items = [make_file(tmp_path, n, sizes[n % len(sizes)]) for n in range(MANY)]
+    ends = copier(tmp_path, lanes).copy(items)
+    assert set(ends) == set(items)
+    for item, end in ends.items():
+        assert isinstance(end, Copied)
+        assert (
+            Path(os.fsdecode(end.temporary)).read_bytes()
+            == Path(os.fsdecode(item.source)).read_bytes()
+        )
+        assert os.stat(end.temporary).st_mode & 0o777 == 0o444
+        assert end.size == item.key.size
+
+
+def spoil(item: Item, how: str) -> None:
+    path = Path(os.fsdecode(item.source))
+    data = bytearray(path.read_bytes())
+    if how == "gone":
+        path.unlink()
+    elif how == "short":
+        path.write_bytes(data[:-1])
+    elif how == "long":
+        path.write_bytes(data + b"!")
+    else:
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["flipped", "short", "long", "gone"])
+def test_a_file_that_is_wrong_is_refused_and_no_other_one(
+    tmp_path: Path, lanes: Lanes, how: str
+) -> None:
+    items = [make_file(tmp_path, n, 700_000 + n) for n in range(MANY)]
+    wrong = set(items[2::5])
+    for item in wrong:
+        spoil(item, how)
+    ends = copier(tmp_path, lanes).copy(items)
+    kind = FileNotFoundError if how == "gone" else IntegrityError
+    assert {item for item, end in ends.items() if isinstance(end, kind)} == wrong
+    assert {item for item, end in ends.items() if isinstance(end, Copied)} == set(items) - wrong
+    kept = {os.fsdecode(end.temporary) for end in ends.values() if isinstance(end, Copied)}
+    assert {str(path) for path in tmp_path.glob("copy-*")} == kept, "nothing unfinished stays"
+
+
+class Breaking(PlainMd5Lanes):
+    def update(self, parts: list[bytes]) -> None:  # type: ignore[override]
+        raise MemoryError
+
+
+def test_what_breaks_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
+    items = [make_file(tmp_path, n, 1 << 20) for n in range(MANY)]
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(MemoryError):
+        copier(tmp_path, Breaking()).copy(items)
+    assert not list(tmp_path.glob("copy-*"))
+    assert len(os.listdir("/dev/fd")) == before, "every file is closed"
+
+
+def test_only_large_content_with_an_md5_is_worth_the_kernel() -> None:
+    large, small = b"MD5E-s268435456--%032d.nii", b"MD5E-s4096--%032d.nii"
+    assert can_be(Key(large % 1))
+    assert can_be(Key(b"MD5-s1048576--%032d" % 1))
+    assert not can_be(Key(small % 1))
+    assert not can_be(Key(b"SHA256E-s268435456--%064d.nii" % 1))
+    assert are_worth_it([Key(large % 1)])
+    assert not are_worth_it([Key(small % n) for n in range(1000)])
+
+
+class Source:
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.place = Place(PlaceId("there"), "there")
+        self._paths = {item.key: item.source for item in items}
+
+    def content_path(self, key: Key) -> bytes | None:
+        path = self._paths[key]
+        return path if os.path.exists(path) else None
+
+
+class Target:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, key: Key, path: bytes) -> None:
+        os.rename(path, os.fsencode(self.folder) + b"/" + key)
+
+
+def test_a_get_brings_many_large_files_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.transfer.side_by_side.WORTH_IT", 1)
+    monkeypatch.setattr("holdfast.transfer.side_by_side.LARGE", 1)
+    items = [make_file(tmp_path, n, 300_000) for n in range(MANY)]
+    spoil(items[4], "flipped")
+    spoil(items[9], "gone")
+    target = Target(tmp_path / "here")
+    target.folder.mkdir()
+    ends: list[Brought] = list(
+        iter_bring(
+            [Wanted(str(n), item.key) for n, item in enumerate(items)], Source(items), target,
+            scratch=os.fsencode(tmp_path / "scratch"), source_name="there", sync=lambda _: None,
+        )
+    )  # fmt: skip
+    assert [end.wanted.path for end in ends] == [str(n) for n in range(MANY)]
+    failed = {int(end.wanted.path): end.error for end in ends if end.error}
+    assert set(failed) == {4, 9}
+    assert all(isinstance(error, HoldError) for error in failed.values())
+    there = {name.encode() for name in os.listdir(target.folder)}
+    assert there == {bytes(item.key) for n, item in enumerate(items) if n not in failed}
+    for item in items:
+        if bytes(item.key) in there:
+            data = (target.folder / item.key.decode()).read_bytes()
+            assert hashlib.md5(data).hexdigest().encode() in item.key
+    assert not os.listdir(tmp_path / "scratch")
