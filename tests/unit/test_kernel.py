@@ -41,6 +41,17 @@ def library() -> Library:
     return found
 
 
+def test_nothing_is_ready_that_would_have_to_be_built_first(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    assert choose.is_ready({**environ, "HOLDFAST_KERNEL": "plain"})
+    if build.PACKAGED.is_file():
+        pytest.skip("this installation brought a library along")
+    assert not choose.is_ready(environ)
+    if compiled_library() is not None:
+        build.library(build.cache_folder(environ))
+        assert choose.is_ready(environ)
+
+
 def test_every_kernel_is_right(kernel: Kernel) -> None:
     choose.check(kernel)
 

@@ -62,6 +62,11 @@ def library(folder: Path) -> Path:
         raise NotBuiltError(f"{error.filename or folder}: {error.strerror or error}") from None
 
 
+def is_there(folder: Path) -> bool:
+    """Whether `library` would find one, without building it."""
+    return PACKAGED.is_file() or any(folder.glob(f"{_name()}-*.so"))
+
+
 def compile_to(target: Path) -> None:
     """Compile the library with the first compiler there is.
 

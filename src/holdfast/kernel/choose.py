@@ -56,6 +56,15 @@ def chosen(environ: Mapping[str, str] = os.environ) -> Choice:
     return _choose(kernel_wish(environ), build.cache_folder(environ))
 
 
+def is_ready(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the best kernel can be had at once: nothing is to be built first.
+
+    For work that a kernel makes quicker, but not by the seconds that building takes.
+    """
+    wanted = kernel_wish(environ)
+    return wanted != COMPILED or build.is_there(build.cache_folder(environ))
+
+
 def best() -> Kernel:
     """The best kernel here; see `chosen`."""
     return chosen().kernel

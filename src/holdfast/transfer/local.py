@@ -228,8 +228,11 @@ class _Carrier:
         items = [item for item in batch if can_be(item.key) and item.key not in self._taken]
         if not self.side_by_side or len(items) < 2 or self.throttle is not None:
             return {}
-        from ..kernel.lanes import md5_lanes  # late: most calls have no use for the kernel
+        from ..kernel.choose import is_ready  # late: most calls have no use for the kernel
+        from ..kernel.lanes import md5_lanes
 
+        if not is_ready():
+            return {}
         ends = SideBySide(md5_lanes(), self._begin, self._name).copy(items)
         self._taken.update(item.key for item in items)
         return {item.key: end for item, end in ends.items()}

@@ -1,7 +1,7 @@
 """Large files copied several at a time, their MD5 made side by side.
 
 One MD5 after the other is slower than copying, and leaves most of a core idle; the kernel makes
-eight at once in little more time. It needs files whose bytes are at hand: here they are.
+eight at once in little more time, where it was built (by `hold doctor`, say).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LARGE = 1 << 20
 """Smaller files cost more to open than to hash."""
 
 WORTH_IT = 256 << 20
-"""For fewer bytes the kernel is not loaded, and on a new machine not built."""
+"""For fewer bytes the kernel is not loaded."""
 
 LANES = 8
 _CHUNK = 256 << 10
