@@ -14,6 +14,9 @@ from typing import IO
 from ..core import faults
 from ..core.errors import HoldError, RemoteProtocolError
 
+SSH_FAILED = 255
+"""What ssh ends with when it is not the program there that failed."""
+
 READ_SIZE = 1 << 18
 _PIPE_SIZE = 1 << 20
 _TAIL = 600
