@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import find_program
 
 import holdfast
 from holdfast.core.place import Place, PlaceId
@@ -45,7 +45,8 @@ class Host:
     def login_shell(self, shell: str) -> None:
         ssh = self.folder / "ssh"
         ssh.write_text(
-            f"#!/bin/sh\necho login >>'{self.folder}/logins'\n"
+            '#!/bin/sh\n[ "$1" = -G ] && exit 1\n'
+            f"echo login >>'{self.folder}/logins'\n"
             f"PATH='{self._programs}:/usr/bin:/bin' exec {shell} \"$2\"\n"
         )
         ssh.chmod(0o755)
@@ -63,7 +64,7 @@ class Host:
 def host(tools: Tools, bench: Path) -> Iterator[Host]:
     there = tools.create("annex", bench / "there")
     host = Host(bench / "host", there, tools.uuid(there))
-    host.install("git-annex-shell", f'exec {shutil.which("git-annex-shell")} "$@"')
+    host.install("git-annex-shell", f'exec {find_program("git-annex-shell")} "$@"')
     yield host
     tools.annex(there, "fsck", "--all")
 

@@ -239,8 +239,8 @@ class SlowToStart(Protocol):
         """Content is going to be sent there: start meanwhile. Errors are told when it is sent."""
 
 
-FILE_WEIGHT = 1 << 16
-"""What a file costs beyond its bytes, counted in bytes."""
+FILE_WEIGHT = 1 << 18
+"""A small file counts as so many bytes where lanes are weighed."""
 
 
 def bytes_for_a_lane(place: object) -> int:

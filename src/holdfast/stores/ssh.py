@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from itertools import chain, islice
 
 from ..core import faults
@@ -35,7 +34,8 @@ from .p2p_reading import Ahead, Reading, iter_replies
 from .program import last_words, start_process, translated
 from .sftp import SftpAnnex
 from .ssh_bulk import iter_send_ahead, iter_send_in_turn, speaks_hold
-from .ssh_command import either_argv, parse_ssh_address, sftp_argv, ssh_argv
+from .ssh_calls import SshCalls
+from .ssh_command import parse_ssh_address
 from .ssh_connections import Argv, Connections
 from .ssh_sending import remove_one, send_one
 
@@ -44,8 +44,8 @@ NOBODY = PlaceId("00000000-0000-0000-0000-000000000000")
 
 USUAL_SHELL = "git-annex-shell"
 
-LANE_BYTES = 64 << 20
-"""A login, with a program's start on the other side, costs about as much as moving so much."""
+LANE_BYTES = 256 << 20
+"""One connection moves so much in a second or two; only then does a further login pay."""
 
 PROMISE_S = 600.0
 """How long a server keeps a copy that it promised to keep, when it hears no more of us."""
@@ -68,6 +68,7 @@ class SshAnnex:
         ssh_command: str | None = None,
         ssh_program: str = "ssh",
         ssh_options: Sequence[str] = (),
+        quick_cipher: bool = True,
         shell: str = USUAL_SHELL,
         cost: float = 200.0,
         command: Sequence[str] | None = None,
@@ -79,7 +80,7 @@ class SshAnnex:
         """Nothing is started yet.
 
         ``ssh_options`` are words for ssh that this place needs, ``shell`` what git-annex-shell is
-        called there.
+        called there; without ``quick_cipher`` ssh's own order of ciphers stays.
 
         ``command`` is what to call instead of ssh and git-annex-shell, with the ``path`` of the
         repository: ``["git-annex-shell"]`` for one on this machine. ``sftp_command`` then is what
@@ -89,26 +90,22 @@ class SshAnnex:
         self.cost = cost
         self._times = connect_s, stall_s
         quick: Argv | None = None
+        self._ssh: SshCalls | None = None
         if command is not None:
             assert path is not None, "a command needs a path"
             self._path = path
             self._argv: Argv = lambda words: [*command, *words]
-            self._sftp_argv = sftp_command
         else:
             address = parse_ssh_address(url)
             self._path = address.path
-            self._argv = lambda words: ssh_argv(
-                address, [shell, *words],
-                options=ssh_options, shell_command=ssh_command, program=ssh_program,
+            ssh = self._ssh = SshCalls(
+                address, ssh_options, shell_command=ssh_command, program=ssh_program,
+                quick_cipher=quick_cipher,
             )  # fmt: skip
+            self._argv = lambda words: ssh.usual([shell, *words])
             if shell == USUAL_SHELL:
-                quick = partial(
-                    either_argv, address,
-                    options=ssh_options, shell_command=ssh_command, program=ssh_program,
-                )  # fmt: skip
-            self._sftp_argv = sftp_argv(
-                address, options=ssh_options, shell_command=ssh_command, program=ssh_program
-            )
+                quick = ssh.either
+        self._sftp_command = sftp_command
         self._connections = Connections(self._path, here or NOBODY, self._argv, quick, self._times)
         self._lock = threading.Lock()
         self._sftp: SftpAnnex | None = None
@@ -220,10 +217,13 @@ class SshAnnex:
     def _quick_way(self) -> SftpAnnex | None:
         """The place by SFTP, where that leads to it; found out when content is first wanted."""
         with self._lock:
-            if self._sftp is None and self._sftp_argv is not None:
+            argv = self._sftp_command
+            if self._sftp is None and self._ssh is not None:
+                argv = self._ssh.sftp()
+            if self._sftp is None and argv is not None:
                 connect_s, stall_s = self._times
                 self._sftp = SftpAnnex(
-                    self.place, self._sftp_argv, self._path, connect_s=connect_s, stall_s=stall_s
+                    self.place, argv, self._path, connect_s=connect_s, stall_s=stall_s
                 )
             quick = self._sftp
         return quick if quick is not None and quick.can_read() else None

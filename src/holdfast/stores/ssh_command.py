@@ -127,6 +127,17 @@ def sftp_argv(
     return _called(call, shell_command, program)
 
 
+def settings_argv(
+    address: SshAddress,
+    *,
+    options: Sequence[str] = (),
+    shell_command: str | None = None,
+    program: str = "ssh",
+) -> list[str]:
+    """The call that prints what ssh would go by for that machine; it connects to nobody."""
+    return _called([*options, *_port(address), "-G", address.target], shell_command, program)
+
+
 def _port(address: SshAddress) -> list[str]:
     return ["-p", str(address.port)] if address.port is not None else []
 
