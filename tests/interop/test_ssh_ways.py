@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import find_program
 
 import holdfast
 from holdfast.core.place import Place, PlaceId
@@ -64,7 +64,8 @@ class Host:
 def host(tools: Tools, bench: Path) -> Iterator[Host]:
     there = tools.create("annex", bench / "there")
     host = Host(bench / "host", there, tools.uuid(there))
-    host.install("git-annex-shell", f'exec {find_program("git-annex-shell")} "$@"')
+    real = shutil.which("git-annex-shell", path=tools.environment["PATH"])
+    host.install("git-annex-shell", f'exec {real} "$@"')
     yield host
     tools.annex(there, "fsck", "--all")
 
