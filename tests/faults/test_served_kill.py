@@ -46,7 +46,7 @@ def test_what_was_answered_before_a_kill_is_whole_and_told_of_later(
         for key, content in items[:5]:
             store.send(key, content, ignore)
         contents = {key: contents[key] for key, _ in items[:5]}
-    (connection,) = store._all
+    (connection,) = store._connections._all
     connection.kill()
     store.close()
     with open_dataset(there) as dataset:
@@ -77,7 +77,7 @@ def test_a_server_that_is_killed_in_the_middle_keeps_what_came_out_of_sight(ther
         nonlocal sent
         sent += size
         if sent > 1_500_000:
-            (connection,) = store._all
+            (connection,) = store._connections._all
             connection.kill()
 
     with pytest.raises(Exception, match="does not answer"):

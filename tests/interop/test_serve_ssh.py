@@ -218,7 +218,7 @@ def test_removal_heeds_locks_and_the_end_of_promises(
     with pytest.raises(PolicyError, match="run out"):
         store.remove(key, proof(time.monotonic() + 5))
     with vanished.lock_content(key):
-        (connection,) = vanished._all
+        (connection,) = vanished._connections._all
         connection.kill()
     with pytest.raises(PolicyError, match="keeps"):
         store.remove(key, proof(time.monotonic() + 600))

@@ -189,7 +189,7 @@ def test_when_the_server_dies_every_key_that_was_taken_has_an_answer(store: SshA
     for key, found in store.iter_contents(keys()):
         answered.append(key)
         if len(answered) == 3:
-            (connection,) = store._all
+            (connection,) = store._connections._all
             connection.kill()
         try:
             assert isinstance(found, Stream) or not isinstance(found, NotFoundError)

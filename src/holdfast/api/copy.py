@@ -57,6 +57,7 @@ def iter_copy_to(
     dataset.repository.check_plain_content()
     listener = progress or Silence()
     with open_target(dataset, name, jobs) as target:
+        target.get_ready()
         yield from iter_unknown(dataset, paths, action)
         files = iter_versions(dataset, paths) if all_versions else iter_files(dataset, paths)
         if auto:
@@ -157,6 +158,7 @@ class Sender:
     def _bring(
         self, block: Sequence[TrackedFile]
     ) -> tuple[dict[Key | None, HoldError], dict[Key | None, int]]:
+        self._target.get_ready()
         missing = self._target.missing([file.key for file in block if file.key])
         wanted = [(os.fsdecode(f.path), f.key) for f in block if f.key in missing and f.key]
         errors: dict[Key | None, HoldError] = dict(self._refused(wanted))

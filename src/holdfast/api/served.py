@@ -179,10 +179,18 @@ class Served:
         """Content comes within the block, of keys that are named to what it gives."""
         return self._notes.changing()
 
-    @cached_property
-    def _check_writable(self) -> bool:
+    def check_servable(self) -> None:
+        """Refuse repositories whose content we must not bring or remove.
+
+        Raises:
+            ConflictError: It is one.
+        """
         self.dataset.repository.check_writable()
         self.dataset.repository.check_plain_content()
+
+    @cached_property
+    def _check_writable(self) -> bool:
+        self.check_servable()
         _have_identity(self.dataset.repository)
         return True
 

@@ -132,6 +132,7 @@ def _open_remote(
             place, url, here=dataset.here, ssh_command=command, cost=cost or 175.0,
             ssh_options=settings.get("annex-ssh-options", "").split(),
             shell=settings.get("annex-shell") or "git-annex-shell",
+            quick_cipher=dataset.repository.config.flag("hold.ssh-quick-cipher", default=True),
         )  # fmt: skip
         return _identified(dataset, name, store)
     raise faults.NO_WAY(place=name, kind=url.partition(":")[0])

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Protocol, cast
 
 from ..core import faults
-from ..core.abilities import Lockable, Readable, Store
+from ..core.abilities import Lockable, Readable, SlowToStart, Store
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, Presence, Trust
@@ -49,6 +49,9 @@ class Target(Protocol):
     @property
     def place(self) -> Place:
         """Which place it is."""
+
+    def get_ready(self) -> None:
+        """Content is going to be brought there: let what takes long begin."""
 
     def missing(self, keys: Sequence[Key]) -> set[Key]:
         """Those of some keys that have to be brought there."""
@@ -161,6 +164,9 @@ class Neighbour:
         self.objects: Objects = objects_of(repository, self.place)
         self._work = None if repository.bare else WorkFiles(repository, self.objects)
 
+    def get_ready(self) -> None:
+        """Nothing takes long."""
+
     def missing(self, keys: Sequence[Key]) -> set[Key]:
         """Those of some keys that are not there."""
         return set(self.objects.missing(keys))
@@ -236,6 +242,11 @@ class Distant:
     def place(self) -> Place:
         """Which place it is."""
         return self._store.place
+
+    def get_ready(self) -> None:
+        """Log in there, while the caller finds out what is to be sent."""
+        if isinstance(self._store, SlowToStart):
+            self._store.get_ready()
 
     def missing(self, keys: Sequence[Key]) -> set[Key]:
         """Those that it has not, when asked. Small ones it is not said to have are sent unasked."""

@@ -227,6 +227,32 @@ class ManyWays(Protocol):
         """The place by each of its ways to a key alone; close the place, not them."""
 
 
+@runtime_checkable
+class SlowToStart(Protocol):
+    """A place where each further lane costs a start: a login, a program on the other side."""
+
+    @property
+    def lane_bytes(self) -> int:
+        """So many bytes have to wait before one more lane is worth that."""
+
+    def get_ready(self) -> None:
+        """Content is going to be sent there: start meanwhile. Errors are told when it is sent."""
+
+
+FILE_WEIGHT = 1 << 18
+"""A small file counts as so many bytes where lanes are weighed."""
+
+
+def bytes_for_a_lane(place: object) -> int:
+    """How many bytes have to wait before one more lane to a place is worth its start."""
+    return place.lane_bytes if isinstance(place, SlowToStart) else 0
+
+
+def waiting_bytes(count: int, size: int | None) -> int:
+    """About how many bytes wait, when so many files do, of which the last has this size."""
+    return count * max(size or 0, FILE_WEIGHT)
+
+
 PathAndContent = tuple[bytes, Content]
 """A path below the top of a place that holds a tree, and what is to be there."""
 

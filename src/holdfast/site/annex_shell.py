@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from ..core import faults
-from ..core.errors import HoldError, UsageError
+from ..core.errors import ConflictError, HoldError, NotFoundError, UsageError
 from ..core.key import Key
 from ..core.place import PlaceId
 
 _GIT = ("git-upload-pack", "git-receive-pack", "git-upload-archive")
 _NAMES = ("hold-annex-shell", "git-annex-shell")
 _SET = "GIT_ANNEX_SHELL_"
+_OR_USUAL = "or-git-annex-shell"
+"""Said by our own clients: where we cannot serve a repository safely, git-annex-shell shall."""
 
 
 def run() -> int:
@@ -134,7 +138,6 @@ def _configlist(
 ) -> int:
     """Tell the UUID; a clone of a data set that has none yet gets one, where that is allowed."""
     from ..api.datasets import open_dataset
-    from ..core.errors import NotFoundError
     from ..dataset.repository import Repository
 
     uuid = Repository(path).uuid
@@ -167,14 +170,28 @@ def _p2pstdio(
     from ..api.served import Served
     from .stdio import Conversation
 
-    with _open(path, options) as dataset:
+    try:
+        dataset = _open(path, options)
         served = Served(dataset)
-        try:
-            client = PlaceId(words[0] if words else "")
-            Conversation(served, rights_of(environ), client, (0, 1)).run()
-        finally:
-            served.close()
+        if _OR_USUAL in options:
+            served.check_servable()
+    except (ConflictError, NotFoundError):
+        if _OR_USUAL not in options or shutil.which(_NAMES[1]) is None:
+            raise
+        _hand_over(path, words, options)
+    try:
+        client = PlaceId(words[0] if words else "")
+        Conversation(served, rights_of(environ), client, (0, 1)).run()
+    finally:
+        served.close()
     return 0
+
+
+def _hand_over(path: bytes, words: Sequence[str], options: Mapping[str, str]) -> NoReturn:
+    """Let git-annex-shell serve instead; it heeds the variables that say what a client may do."""
+    uuid = options.get("uuid")
+    expected = ["--uuid", uuid] if uuid else []
+    os.execvp(_NAMES[1], [_NAMES[1], "p2pstdio", os.fsdecode(path), *words, *expected])
 
 
 _ACTIONS = {"configlist": _configlist, "inannex": _inannex, "p2pstdio": _p2pstdio}

@@ -20,6 +20,7 @@ from ..core.errors import HoldError, IntegrityError
 from ..core.key import Key
 from ..core.place import Place, PlaceId
 from ..dataset.promises import Promise
+from ..stores.program import widen_pipe
 from ..wire import p2p
 from ..wire.p2p_server import (
     UNEXPECTED,
@@ -33,7 +34,7 @@ from ..wire.p2p_server import (
     ServerSession,
 )
 
-_READ = 1 << 18
+_READ = 1 << 20
 _SMALL = 1 << 16
 """Content up to this size is sent together with what is said around it."""
 
@@ -57,6 +58,7 @@ class Conversation:
         self._rights = rights
         self._client = Place(client, "the client")
         self._input, self._output = pipes
+        widen_pipe(self._input)
         self._session = ServerSession(served.uuid)
         self._out: list[bytes] = []
         self._out_size = 0

@@ -14,6 +14,9 @@ from typing import IO
 from ..core import faults
 from ..core.errors import HoldError, RemoteProtocolError
 
+SSH_FAILED = 255
+"""What ssh ends with when it is not the program there that failed."""
+
 READ_SIZE = 1 << 18
 _PIPE_SIZE = 1 << 20
 _TAIL = 600
@@ -49,7 +52,8 @@ class Program:
         self._input = self._process.stdin.fileno()
         self._output = self._process.stdout.fileno()
         os.set_blocking(self._input, False)
-        _widen(self._output)
+        widen_pipe(self._input)
+        widen_pipe(self._output)
         self._reading, self._writing, self._both = select.poll(), select.poll(), select.poll()
         for poll in (self._reading, self._both):
             poll.register(self._output, select.POLLIN)
@@ -152,7 +156,7 @@ class Program:
         return error
 
 
-def _widen(pipe: int) -> None:
+def widen_pipe(pipe: int) -> None:
     """Let a pipe hold more, where the system can: fewer and larger reads."""
     setting = getattr(fcntl, "F_SETPIPE_SZ", None)
     if setting is not None:

@@ -7,12 +7,9 @@ from collections.abc import Callable, Sequence
 from ..core import faults
 from ..core.errors import HoldError, RemoteProtocolError
 from ..wire import sftp
-from .program import Program
+from .program import SSH_FAILED, Program
 
 _NO_SUBSYSTEM = "subsystem request failed"
-_SSH_FAILED = 255
-"""What ssh ends with when it is not the program there that failed."""
-
 _READ_MAX = 255 << 10
 """OpenSSH's largest READ; larger ones make nothing quicker."""
 _HANDLES_MAX = 512
@@ -144,7 +141,7 @@ class SftpConnection(Program):
         """
         if error.code == faults.STALLED.code:
             return True
-        return self.code != _SSH_FAILED or _NO_SUBSYSTEM in self.last_words()
+        return self.code != SSH_FAILED or _NO_SUBSYSTEM in self.last_words()
 
     def _take_limits(self, answer: sftp.Answer) -> None:
         if isinstance(answer, sftp.Extended):

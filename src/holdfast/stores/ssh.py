@@ -17,37 +17,35 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from itertools import chain, islice
 
 from ..core import faults
 from ..core.abilities import Answer, Content, OnBytes, Stream
 from ..core.backends import is_verifiable
-from ..core.errors import HoldError, PlaceUnavailableError, RemoteProtocolError
+from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, PlaceId, Presence
 from ..core.policy import DropProof, Waiver
 from ..wire import p2p
-from .p2p_connection import P2pConnection
 from .p2p_reading import Ahead, Reading, iter_replies
 from .program import last_words, start_process, translated
 from .sftp import SftpAnnex
 from .ssh_bulk import iter_send_ahead, iter_send_in_turn, speaks_hold
-from .ssh_command import parse_ssh_address, sftp_argv, ssh_argv
+from .ssh_calls import SshCalls
+from .ssh_command import parse_ssh_address
+from .ssh_connections import Argv, Connections
 from .ssh_sending import remove_one, send_one
 
 NOBODY = PlaceId("00000000-0000-0000-0000-000000000000")
 """Who we say we are when this clone has no UUID."""
 
 USUAL_SHELL = "git-annex-shell"
-OUR_SHELL = "hold-annex-shell"
-"""What takes many small files quicker, where it is installed."""
 
-FEW = 16
-"""Fewer files than these are not worth looking for a better way."""
+LANE_BYTES = 256 << 20
+"""One connection moves so much in a second or two; only then does a further login pay."""
 
 PROMISE_S = 600.0
 """How long a server keeps a copy that it promised to keep, when it hears no more of us."""
@@ -55,6 +53,8 @@ PROMISE_S = 600.0
 
 class SshAnnex:
     """Content of a repository that git-annex-shell serves; as many connections as threads use."""
+
+    lane_bytes = LANE_BYTES
 
     sees_removal = False
     """Its CHECKPRESENT says yes while content is locked to be removed (checked by experiment)."""
@@ -68,6 +68,7 @@ class SshAnnex:
         ssh_command: str | None = None,
         ssh_program: str = "ssh",
         ssh_options: Sequence[str] = (),
+        quick_cipher: bool = True,
         shell: str = USUAL_SHELL,
         cost: float = 200.0,
         command: Sequence[str] | None = None,
@@ -79,7 +80,7 @@ class SshAnnex:
         """Nothing is started yet.
 
         ``ssh_options`` are words for ssh that this place needs, ``shell`` what git-annex-shell is
-        called there.
+        called there; without ``quick_cipher`` ssh's own order of ciphers stays.
 
         ``command`` is what to call instead of ssh and git-annex-shell, with the ``path`` of the
         repository: ``["git-annex-shell"]`` for one on this machine. ``sftp_command`` then is what
@@ -87,39 +88,26 @@ class SshAnnex:
         """
         self.place = place
         self.cost = cost
-        self._here = here or NOBODY
         self._times = connect_s, stall_s
-        self._idle: list[P2pConnection] = []
-        self._all: set[P2pConnection] = set()
-        self._lock = threading.Lock()
-        self._sent = 0
-        self._finding = threading.Lock()
-        self._reaches_hold = False
-        self._argv_of_hold: Callable[[list[str]], list[str]] | None = None
+        quick: Argv | None = None
+        self._ssh: SshCalls | None = None
         if command is not None:
             assert path is not None, "a command needs a path"
             self._path = path
-            self._argv: Callable[[list[str]], list[str]] = lambda words: [*command, *words]
-            self._sftp_argv = sftp_command
+            self._argv: Argv = lambda words: [*command, *words]
         else:
             address = parse_ssh_address(url)
             self._path = address.path
-
-            def argv(program: str, words: list[str]) -> list[str]:
-                return ssh_argv(
-                    address,
-                    [program, *words],
-                    options=ssh_options,
-                    shell_command=ssh_command,
-                    program=ssh_program,
-                )
-
-            self._argv = partial(argv, shell)
+            ssh = self._ssh = SshCalls(
+                address, ssh_options, shell_command=ssh_command, program=ssh_program,
+                quick_cipher=quick_cipher,
+            )  # fmt: skip
+            self._argv = lambda words: ssh.usual([shell, *words])
             if shell == USUAL_SHELL:
-                self._argv_of_hold = partial(argv, OUR_SHELL)
-            self._sftp_argv = sftp_argv(
-                address, options=ssh_options, shell_command=ssh_command, program=ssh_program
-            )
+                quick = ssh.either
+        self._sftp_command = sftp_command
+        self._connections = Connections(self._path, here or NOBODY, self._argv, quick, self._times)
+        self._lock = threading.Lock()
         self._sftp: SftpAnnex | None = None
 
     # finding out
@@ -130,6 +118,10 @@ class SshAnnex:
         Raises:
             PlaceUnavailableError: It cannot be reached, or has no git-annex-shell.
         """
+        # What greets us goes on to serve; one more call is needed only where there is no annex yet.
+        return self._connections.ask_uuid(self.place) or self._listed_uuid()
+
+    def _listed_uuid(self) -> str | None:
         with tempfile.TemporaryFile() as log:
             process = start_process(self.place.label, self._argv(["configlist", self._path]), log)
             try:
@@ -153,7 +145,7 @@ class SshAnnex:
         """Look, for each key, many in one round trip."""
         answers: list[Answer] = []
         try:
-            with self._connection() as connection:
+            with self._connections.one(self.place) as connection:
                 questions = (p2p.CheckPresent(key) for key in keys)
                 for reply in iter_replies(connection, questions):
                     answers.append(_presence(reply))
@@ -166,7 +158,7 @@ class SshAnnex:
     def lock_content(self, key: Key) -> Iterator[Answer]:
         """Hold a copy there until the block ends; the server keeps it ten minutes if we vanish."""
         try:
-            connection = self._take()
+            connection = self._connections.take(self.place)
         except HoldError as error:
             yield Answer(Presence.UNKNOWN, error.what)
             return
@@ -186,7 +178,7 @@ class SshAnnex:
             if answer.presence is Presence.PRESENT and not connection.broken:
                 with suppress(HoldError):
                     connection.send(p2p.encode(p2p.UnlockContent()))
-            self._give_back(connection)
+            self._connections.give_back(connection)
 
     # reading
 
@@ -225,17 +217,20 @@ class SshAnnex:
     def _quick_way(self) -> SftpAnnex | None:
         """The place by SFTP, where that leads to it; found out when content is first wanted."""
         with self._lock:
-            if self._sftp is None and self._sftp_argv is not None:
+            argv = self._sftp_command
+            if self._sftp is None and self._ssh is not None:
+                argv = self._ssh.sftp()
+            if self._sftp is None and argv is not None:
                 connect_s, stall_s = self._times
                 self._sftp = SftpAnnex(
-                    self.place, self._sftp_argv, self._path, connect_s=connect_s, stall_s=stall_s
+                    self.place, argv, self._path, connect_s=connect_s, stall_s=stall_s
                 )
             quick = self._sftp
         return quick if quick is not None and quick.can_read() else None
 
     @contextmanager
     def _open_by_p2p(self, key: Key, offset: int = 0) -> Iterator[Stream]:
-        with self._connection() as connection:
+        with self._connections.one(self.place) as connection:
             connection.send(connection.session.ask(p2p.Get(offset, b"", key)))
             reading = Reading(self.place, connection, key)
             yield Stream(offset, reading.begin(offset), reading.chunks())
@@ -256,7 +251,7 @@ class SshAnnex:
 
     def _iter_by_p2p(self, source: Iterator[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
         try:
-            connection = self._take()
+            connection = self._connections.take(self.place)
         except HoldError as error:
             yield from ((key, error) for key in islice(source, 1))
             return
@@ -274,9 +269,13 @@ class SshAnnex:
         finally:
             if ahead.waiting:
                 connection.broken = True
-            self._give_back(connection)
+            self._connections.give_back(connection)
 
     # sending and removing
+
+    def get_ready(self) -> None:
+        """Log in while the caller finds out what is to be sent; errors are told when it is."""
+        self._connections.begin(self.place)
 
     def send(self, key: Key, content: Content, progress: OnBytes) -> None:
         """Put content there; what an earlier try left there is gone on with.
@@ -286,7 +285,7 @@ class SshAnnex:
             PlaceUnavailableError: It did not take it, or went away.
             AccessError: It refuses.
         """
-        with self._connection() as connection:
+        with self._connections.one(self.place, sending=True) as connection:
             send_one(self.place, connection, key, content, progress)
 
     def iter_send(
@@ -297,10 +296,9 @@ class SshAnnex:
         Where hold's own program answers, small ones go without waiting for each other.
         """
         source = iter(items)
-        first = list(islice(source, FEW))
-        self._sent += len(first)
+        first = list(islice(source, 1))
         try:
-            connection = self._take_for_many() if self._sent >= FEW else self._take()
+            connection = self._connections.take(self.place, sending=True)
         except HoldError as error:
             yield from ((key, error) for key, _ in first)
             return
@@ -310,7 +308,7 @@ class SshAnnex:
         except HoldError as error:
             yield from ((key, error) for key, _ in first)
         finally:
-            self._give_back(connection)
+            self._connections.give_back(connection)
 
     def remove(self, key: Key, leave: DropProof | Waiver) -> None:
         """Remove a copy there; before promises of other places, that it rests on, run out.
@@ -320,103 +318,14 @@ class SshAnnex:
             AccessError: It refuses.
         """
         assert leave.key == key and leave.place == self.place.id, "leave is for one copy"
-        with self._connection() as connection:
+        with self._connections.one(self.place) as connection:
             remove_one(self.place, connection, leave)
 
     def close(self) -> None:
         """End all processes; what they were sending ends with an error."""
         if self._sftp is not None:
             self._sftp.close()
-        with self._lock:
-            idle, self._idle = self._idle, []
-            busy = self._all - set(idle)
-            self._all -= set(idle)
-        for connection in busy:
-            connection.kill()
-        for connection in idle:
-            connection.close()
-            connection.release()
-
-    # connections
-
-    @contextmanager
-    def _connection(self) -> Iterator[P2pConnection]:
-        connection = self._take()
-        try:
-            yield connection
-        except BaseException:
-            connection.broken = True
-            raise
-        finally:
-            self._give_back(connection)
-
-    def _take(self) -> P2pConnection:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self._connect(self._argv)
-
-    def _take_for_many(self) -> P2pConnection:
-        """A connection to send many files by: to hold's own program there, if it can be had."""
-        connection = self._take()
-        if speaks_hold(connection):
-            return connection
-        with self._finding:
-            way, self._argv_of_hold = self._argv_of_hold, None
-            if way is not None:
-                self._try(way)
-        if not self._reaches_hold:
-            return connection
-        self._let_go(connection)
-        return self._take()
-
-    def _try(self, way: Callable[[list[str]], list[str]]) -> None:
-        """Use another program there from now on, if it can be started and is the right one."""
-        # Where it is not installed, or a forced command stands before it, that is no fault.
-        with suppress(PlaceUnavailableError, RemoteProtocolError):
-            connection = self._connect(way)
-            self._reaches_hold = speaks_hold(connection)
-            if not self._reaches_hold:
-                self._let_go(connection)
-                return
-            with self._lock:
-                self._argv = way
-                idle, self._idle = self._idle, [connection]
-            for old in idle:
-                self._let_go(old)
-
-    def _let_go(self, connection: P2pConnection) -> None:
-        with self._lock:
-            self._all.discard(connection)
-        connection.close()
-        connection.release()
-
-    def _connect(self, argv: Callable[[list[str]], list[str]]) -> P2pConnection:
-        words = ["p2pstdio", self._path, self._here]
-        if self.place.id:
-            words += ["--uuid", self.place.id]
-        connect_s, stall_s = self._times
-        connection = P2pConnection(
-            self.place.label, argv(words), connect_s=connect_s, stall_s=stall_s
-        )
-        if self.place.id not in ("", connection.uuid):
-            connection.kill()
-            connection.release()
-            detail = f"it is another repository now, {connection.uuid}"
-            next_step = "look whether the remote's address is right"
-            raise faults.REFUSED(place=self.place.label, detail=detail, next=next_step)
-        with self._lock:
-            self._all.add(connection)
-        return connection
-
-    def _give_back(self, connection: P2pConnection) -> None:
-        with self._lock:
-            if not connection.broken and connection in self._all:
-                self._idle.append(connection)
-                return
-            self._all.discard(connection)
-        connection.kill()
-        connection.release()
+        self._connections.close()
 
 
 def _presence(reply: p2p.Reply) -> Answer:

@@ -8,6 +8,12 @@ from urllib.parse import unquote, urlsplit
 
 from ..core import faults
 
+_EITHER = (
+    "command -v hold-annex-shell >/dev/null 2>&1"
+    ' && exec hold-annex-shell --or-git-annex-shell "$@"; exec git-annex-shell "$@"'
+)
+"""Nothing in it but quotes has a meaning of its own in any login shell, and those are ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class SshAddress:
@@ -91,6 +97,24 @@ def ssh_argv(
     return _called([*options, *_port(address), address.target, remote], shell_command, program)
 
 
+def either_argv(
+    address: SshAddress,
+    words: list[str],
+    *,
+    options: Sequence[str] = (),
+    shell_command: str | None = None,
+    program: str = "ssh",
+) -> list[str]:
+    """The call that has hold's own program there carry out words, or git-annex-shell without it.
+
+    `sh` chooses, since the login shell may be any. ``words`` are without the program's name.
+    """
+    return ssh_argv(
+        address, ["sh", "-c", _EITHER, "sh", *words],
+        options=options, shell_command=shell_command, program=program,
+    )  # fmt: skip
+
+
 def sftp_argv(
     address: SshAddress,
     *,
@@ -101,6 +125,17 @@ def sftp_argv(
     """The call that talks SFTP with that machine; other words as for `ssh_argv`."""
     call = [*options, *_port(address), "-s", address.target, "sftp"]
     return _called(call, shell_command, program)
+
+
+def settings_argv(
+    address: SshAddress,
+    *,
+    options: Sequence[str] = (),
+    shell_command: str | None = None,
+    program: str = "ssh",
+) -> list[str]:
+    """The call that prints what ssh would go by for that machine; it connects to nobody."""
+    return _called([*options, *_port(address), "-G", address.target], shell_command, program)
 
 
 def _port(address: SshAddress) -> list[str]:

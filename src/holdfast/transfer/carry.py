@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from ..core import faults
-from ..core.abilities import BulkReadable, Readable, Stream, Writable
+from ..core.abilities import (
+    BulkReadable,
+    Readable,
+    Stream,
+    Writable,
+    bytes_for_a_lane,
+    waiting_bytes,
+)
 from ..core.errors import HoldError, PlaceFullError, PlaceUnavailableError
 from ..core.key import Key
 from ..core.outcome import Outcome, Status
@@ -218,6 +225,7 @@ class _Lane:
         self._failures = 0
         self._last: HoldError | None = None
         self._jobs = jobs
+        self._lane_bytes = bytes_for_a_lane(source)
         self._threads: list[threading.Thread] = []
 
     def put(self, task: _Task) -> None:
@@ -225,7 +233,8 @@ class _Lane:
         with self._ready:
             self._tasks.append(task)
             self._ready.notify()
-            if len(self._threads) < self._jobs:
+            lanes, waiting = len(self._threads), waiting_bytes(len(self._tasks), task.key.size)
+            if not lanes or (lanes < self._jobs and waiting >= self._lane_bytes):
                 name = f"lane-{self.source.place.label}"
                 thread = threading.Thread(target=self._run, name=name, daemon=True)
                 self._threads.append(thread)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from ..core.abilities import BulkSendable, Content, Sendable
+from ..core.abilities import BulkSendable, Content, Sendable, bytes_for_a_lane, waiting_bytes
 from ..core.errors import HoldError, PlaceFullError, PlaceUnavailableError
 from ..core.key import Key
 from ..core.progress import Progress, Silence
@@ -86,6 +86,7 @@ class _Sender:
         self._target = target
         self._bulk = target if isinstance(target, BulkSendable) else None
         self._jobs = jobs
+        self._lane_bytes = bytes_for_a_lane(target)
         self._progress = progress
         self._waiting: deque[_Task] = deque()
         self._again: deque[_Task] = deque()
@@ -104,7 +105,9 @@ class _Sender:
         with self._ready:
             self._waiting.append(task)
             self._ready.notify()
-        if len(self._threads) < self._jobs:
+            waiting = waiting_bytes(len(self._waiting), task.content.size)
+        lanes = len(self._threads)
+        if not lanes or (lanes < self._jobs and waiting >= self._lane_bytes):
             thread = threading.Thread(target=self._run, name="send", daemon=True)
             self._threads.append(thread)
             thread.start()

@@ -10,72 +10,63 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
 from typing import cast
 
 from ..core.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from ..core.key import Key
+from ..core.records import Record
 
 VERSION_MAX = 4
 LINE_MAX = 1 << 16
 """No line of the protocol is longer; one that is would fill our memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Auth:
+class Auth(Record):
     """Who I am, and the secret that says so."""
 
     uuid: str
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class AuthSuccess:
+class AuthSuccess(Record):
     """You may speak; I am this repository."""
 
     uuid: str
 
 
-@dataclass(frozen=True, slots=True)
-class AuthFailure:
+class AuthFailure(Record):
     """You may not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Record):
     """The highest version I speak, or, as an answer, the one we both do."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Bypass:
+class Bypass(Record):
     """Do not go through these repositories; there is no answer."""
 
     uuids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckPresent:
+class CheckPresent(Record):
     """Is it there?"""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class LockContent:
+class LockContent(Record):
     """Keep it there."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class UnlockContent:
+class UnlockContent(Record):
     """It need not be kept any longer; there is no answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Get(Record):
     """Send content from an offset. The file name is for people."""
 
     offset: int
@@ -83,148 +74,125 @@ class Get:
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Record):
     """I have content for you."""
 
     file: bytes
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class PutFrom:
+class PutFrom(Record):
     """Send it from this offset."""
 
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyHave:
+class AlreadyHave(Record):
     """No need to send it."""
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyHavePlus:
+class AlreadyHavePlus(Record):
     """No need to send it; these repositories have it too."""
 
     uuids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Record):
     """So many raw bytes follow the line."""
 
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class DataPresent:
+class DataPresent(Record):
     """The bytes came to you in another way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Valid:
+class Valid(Record):
     """What I sent is the content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invalid:
+class Invalid(Record):
     """What I sent is not the content: it is not here, or it changed meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Record):
     """Remove it."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveBefore:
+class RemoveBefore(Record):
     """Remove it, unless your clock has passed this."""
 
     timestamp: int
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class GetTimestamp:
+class GetTimestamp(Record):
     """What does your clock say?"""
 
 
-@dataclass(frozen=True, slots=True)
-class Timestamp:
+class Timestamp(Record):
     """Seconds of a clock that only goes forward."""
 
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(Record):
     """Yes; done."""
 
 
-@dataclass(frozen=True, slots=True)
-class SuccessPlus:
+class SuccessPlus(Record):
     """Done, and in these repositories too."""
 
     uuids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Record):
     """No."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailurePlus:
+class FailurePlus(Record):
     """No; but done in these repositories."""
 
     uuids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(Record):
     """Let me talk to this git service."""
 
     service: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectDone:
+class ConnectDone(Record):
     """The git service ended with this exit code."""
 
     code: int
 
 
-@dataclass(frozen=True, slots=True)
-class NotifyChange:
+class NotifyChange(Record):
     """Tell me when refs change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Record):
     """These refs changed."""
 
     refs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Error:
+class Error(Record):
     """Something is wrong; for people."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Record):
     """I speak this version of our own words too; see docs/formats/hold-p2p.md."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class HoldPut:
+class HoldPut(Record):
     """Content for you; its bytes and a word on them follow at once, unasked."""
 
     size: int
@@ -275,7 +243,7 @@ _WORDS: dict[bytes, type[Message]] = {
 }
 _WORD_OF = {kind: word for word, kind in _WORDS.items()}
 _MAKERS: dict[bytes, Callable[..., Message]] = dict(_WORDS)
-_FIELDS = {kind: [field.name for field in fields(kind)] for kind in _WORD_OF}
+_FIELDS = {kind: kind.__match_args__ for kind in _WORD_OF}
 _NUMBERS = frozenset(("number", "offset", "size", "timestamp", "seconds", "code"))
 _REST = frozenset(("key", "text"))
 """Fields that go on to the end of the line, spaces and all; always the last of their message."""
@@ -366,8 +334,7 @@ def _nonsense(line: bytes) -> RemoteProtocolError:
 # the client's side of a conversation
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Record):
     """Content was sent, so many bytes of it; is it there now? No line of its own."""
 
     size: int
@@ -379,39 +346,34 @@ Request = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Record):
     """The server let us in; from now on this version is spoken."""
 
     uuid: str
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Record):
     """The whole answer to a request other than `Get`."""
 
     request: Request
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class ContentBegins:
+class ContentBegins(Record):
     """The answer to a `Get` begins: how many bytes will come."""
 
     request: Get
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class ContentBytes:
+class ContentBytes(Record):
     """Some of them."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ContentEnds:
+class ContentEnds(Record):
     """All of them came; ``valid`` is the server's own word on them (always true in version 0)."""
 
     request: Get

@@ -8,10 +8,10 @@ only we know, docs/formats/hold-p2p.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from ..core.errors import LocalProtocolError, RemoteProtocolError
+from ..core.records import Record
 from . import p2p
 from .p2p import LINE_MAX, VERSION_MAX, decode, encode
 
@@ -25,36 +25,31 @@ Question = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Record):
     """The client wants something; a `HoldPut` is followed by its content."""
 
     question: Question
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Record):
     """Send this; it concerns nobody else."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Record):
     """So many bytes of content follow; None when they came in another way, and nothing follows."""
 
     size: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingBytes:
+class IncomingBytes(Record):
     """Some of them."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingEnds:
+class IncomingEnds(Record):
     """All of them came; ``valid`` is the client's own word on them (always true in version 0)."""
 
     valid: bool
@@ -154,7 +149,7 @@ class ServerSession:
         if not self._left:
             self._state = _State.WORD if self._wants_word else _State.ASKED
             return self.next() if self._wants_word else IncomingEnds(valid=True)
-        data = bytes(self._buffer[self._at : self._at + self._left])
+        data = bytes(memoryview(self._buffer)[self._at : self._at + self._left])
         if not data:
             return None
         self._at += len(data)
