@@ -147,6 +147,14 @@ class Content(Protocol):
         """
 
 
+@runtime_checkable
+class KnownDigests(Protocol):
+    """Content whose key is a hash of it: who has read it all need not hash it again."""
+
+    def digest(self, algorithm: str) -> bytes | None:
+        """Its hash, by hashlib's name for it, if all bytes were given and that was checked."""
+
+
 OnBytes = Callable[[int], None]
 """Told how many more bytes have gone; negative when bytes have to go again."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ..core import faults
-from ..core.abilities import OnBytes, PathAndContent
+from ..core.abilities import Content, OnBytes, PathAndContent
 from ..core.errors import HoldError
 from ..core.place import Place
 from .lanes import LANES, iter_done
@@ -33,9 +33,11 @@ class S3Tree:
         self, items: Iterable[PathAndContent], progress: OnBytes
     ) -> Iterator[tuple[bytes, HoldError | None]]:
         """Put several at a time; an object is seen when it is whole."""
-        return iter_done(
-            lambda path, content: self._store.put_object(path, content, progress), items
-        )
+
+        def put(path: bytes, content: Content) -> None:
+            self._store.put_object(path, content, progress)
+
+        return iter_done(put, items)
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Never asked for."""

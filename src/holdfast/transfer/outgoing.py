@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from ..core import faults
-from ..core.backends import Checker, checker, is_verifiable
+from ..core.backends import Checker, backend_of, checker, is_verifiable, key_digest
 from ..core.errors import HoldError, IntegrityError
 from ..core.key import Key
 
@@ -47,6 +47,12 @@ class LocalContent:
             for _ in self.chunks():
                 pass
         return self._path
+
+    def digest(self, algorithm: str) -> bytes | None:
+        """See `core.abilities.KnownDigests`."""
+        if self._checked and backend_of(self.key) == algorithm.upper().encode():
+            return bytes.fromhex(key_digest(self.key))
+        return None
 
     def _finish(self, check: Checker) -> None:
         try:

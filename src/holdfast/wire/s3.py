@@ -42,16 +42,19 @@ class Signer:
         ``20261121T231500Z``.
         """
         signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
-        signed |= {"x-amz-content-sha256": payload_sha256, "x-amz-date": moment}
+        signed["x-amz-content-sha256"] = payload_sha256
+        signed["x-amz-date"] = moment
         if self.token:
             signed["x-amz-security-token"] = self.token
-        names = ";".join(sorted(signed))
-        lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-        request = "\n".join((method, path, query_of(query), lines, names, payload_sha256))
+        ordered = sorted(signed.items())
+        names = ";".join([name for name, _ in ordered])
+        lines = "".join([f"{name}:{value}\n" for name, value in ordered])
+        asked = query_of(query) if query else ""
+        request = f"{method}\n{path}\n{asked}\n{lines}\n{names}\n{payload_sha256}"
         scope = f"{moment[:8]}/{self.region}/{_SERVICE}/{_REQUEST}"
         digest = hashlib.sha256(request.encode()).hexdigest()
         key = _signing_key(self.secret, moment[:8], self.region)
-        text = "\n".join((_ALGORITHM, moment, scope, digest))
+        text = f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}"
         signature = hmac.digest(key, text.encode(), "sha256").hex()
         signed["authorization"] = (
             f"{_ALGORITHM} Credential={self.access_key}/{scope}, "
