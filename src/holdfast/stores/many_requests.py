@@ -21,7 +21,7 @@ from ..wire.http1 import AnswerReader, UnusualError
 
 Tag = TypeVar("Tag")
 
-_RECEIVE = 1 << 18
+_RECEIVE = 1 << 16
 _LOOK_S = 1.0
 _ERRORS = (OSError, UnusualError)
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from ..core import faults
-from ..core.abilities import Answer, Content, KnownDigests, OnBytes, Readable, Stream
+from ..core.abilities import Answer, BulkLimits, Content, OnBytes, Readable, Stream, known_digests
 from ..core.errors import HoldError, NotFoundError
 from ..core.key import Key
 from ..core.place import Place, Presence
@@ -67,6 +67,9 @@ def prepare(remote: SpecialRemote) -> None:
 
 class S3:
     """One bucket, or a part of it, with credentials."""
+
+    bulk_sending = BulkLimits(lanes=1)
+    bulk_fetching = BulkLimits(lanes=1, size_max=s3_many.FETCH_MAX)
 
     def __init__(self, remote: SpecialRemote) -> None:
         """Nothing is connected yet."""
@@ -233,8 +236,8 @@ class S3:
     def put_call(self, name: bytes, content: Content) -> Call:
         """The call that sends a small content whole; it is checked for this."""
         data = whole(content)
-        digest_of = content.digest if isinstance(content, KnownDigests) else lambda _: None
-        return with_data("PUT", self._prefix + name, {}, data, self._headers, digest_of)
+        known = known_digests(content)
+        return with_data("PUT", self._prefix + name, {}, data, self._headers, known)
 
     def sent(self, key: Key, version: str) -> None:
         """Take note of the version that an object became."""
@@ -296,6 +299,8 @@ class S3:
 
 class PublicS3(S3Public):
     """A bucket that anybody may read; credentials are looked for when something is sent there."""
+
+    bulk_sending = S3.bulk_sending
 
     def __init__(self, remote: SpecialRemote) -> None:
         """Nothing is connected yet."""

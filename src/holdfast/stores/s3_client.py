@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from ..core import faults
@@ -36,6 +36,7 @@ CHUNK = 1 << 18
 ANSWER_MAX = 1 << 20
 """What is longer than that is no answer to one of many requests."""
 
+_USER_AGENT = f"holdfast/{__version__}"
 _IDLE_MAX = 64
 _RANGE = re.compile(r"bytes (?:([0-9]+)-([0-9]+)|\*)/([0-9]+|\*)")
 
@@ -315,13 +316,15 @@ class S3Client:
     def _headers(self, call: Call, path: str) -> dict[str, str]:
         common = {"host": self._bucket.host_header, **call.headers}
         if self._signer is not None:
-            moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            moment = _moment_of(int(time.time()))
             common = self._signer.headers(
                 call.method, path, call.query, common, call.sha256, moment
             )
         if call.method in ("PUT", "POST"):
             common["content-length"] = str(len(call.data))
-        return {**common, "user-agent": f"holdfast/{__version__}", "accept-encoding": "identity"}
+        common["user-agent"] = _USER_AGENT
+        common["accept-encoding"] = "identity"
+        return common
 
     def _move(self, response: http.client.HTTPResponse) -> bool:
         """Learn from an answer that the bucket is in another region; False when it says none."""
@@ -414,6 +417,11 @@ def _sent(
         response.close()
         raise
     return response
+
+
+@lru_cache(1)
+def _moment_of(second: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
 
 
 def _proxy_for(scheme: str, host: str) -> SplitResult | None:

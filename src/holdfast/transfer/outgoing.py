@@ -27,19 +27,30 @@ class LocalContent:
         check = checker(self.key)
         kept = b""
         position = 0
-        with open(self._path, "rb", buffering=0) as file:
-            while chunk := file.read(CHUNK):
-                try:
-                    check.feed(chunk)
-                except IntegrityError as error:
-                    raise self._damaged(error) from None
-                if kept:
-                    yield kept
-                kept = chunk[max(0, offset - position) :]
-                position += len(chunk)
+        for chunk in self._iter_read():
+            try:
+                check.feed(chunk)
+            except IntegrityError as error:
+                raise self._damaged(error) from None
+            if kept:
+                yield kept
+            kept = chunk[max(0, offset - position) :]
+            position += len(chunk)
         self._finish(check)
         if kept:
             yield kept
+
+    def _iter_read(self) -> Iterator[bytes]:
+        """The file in pieces; a small one by a single read, which may show that it has grown."""
+        wanted = min(CHUNK, self.size + 1)
+        file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while chunk := os.read(file, wanted):
+                yield chunk
+                if len(chunk) < wanted < CHUNK:
+                    break
+        finally:
+            os.close(file)
 
     def path(self) -> bytes:
         """The file itself, read once before."""
@@ -49,7 +60,7 @@ class LocalContent:
         return self._path
 
     def digest(self, algorithm: str) -> bytes | None:
-        """See `core.abilities.KnownDigests`."""
+        """See `core.abilities.known_digests`."""
         if self._checked and backend_of(self.key) == algorithm.upper().encode():
             return bytes.fromhex(key_digest(self.key))
         return None

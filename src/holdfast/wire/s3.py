@@ -10,7 +10,7 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from html import escape, unescape
 from urllib.parse import quote
 
@@ -118,7 +118,7 @@ class Bucket:
     name: str
     by_path: bool
 
-    @property
+    @cached_property
     def host_header(self) -> str:
         """Host and port as requests name them."""
         name = self.host if self.by_path else f"{self.name}.{self.host}"
