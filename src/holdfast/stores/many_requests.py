@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Generic, NamedTuple, TypeVar
 
 from ..core.errors import HoldError
-from ..wire.http1 import AnswerReader, UnusualError
+from ..wire.http1 import AnswerReader, UnusualError, headers_of
 
 Tag = TypeVar("Tag")
 
@@ -35,11 +35,16 @@ class Request(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A whole answer; names of headers are in lower case."""
+    """A whole answer."""
 
     status: int
-    headers: dict[str, str]
+    head: bytes
     body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By names in lower case."""
+        return headers_of(self.head)
 
 
 class ManyRequests:
@@ -148,26 +153,28 @@ class _Line:
         self.later = _later_errors(sock)
         self.reader = AnswerReader(body_max)
         self.tag: object = None
-        self.unsent: list[memoryview] = []
+        self.unsent: memoryview | None = None
         self.since = 0.0
 
     def begin(self, tag: object, request: Request) -> None:
         """Send as much of a request as goes at once: head and body as one piece."""
         self.tag = tag
         self.reader.begin(request.method)
-        self.unsent = [memoryview(request.head + request.body)]
-        self.push()
+        whole = request.head + request.body
+        try:
+            sent = self.sock.send(whole)
+        except self.later:
+            sent = 0
+        self.unsent = None if sent == len(whole) else memoryview(whole)[sent:]
 
     def push(self) -> None:
         """Go on sending."""
-        with suppress(*self.later):
+        try:
             while self.unsent:
-                piece = self.unsent[0]
-                sent = self.sock.send(piece)
-                if sent < len(piece):
-                    self.unsent[0] = piece[sent:]
-                else:
-                    del self.unsent[0]
+                self.unsent = self.unsent[self.sock.send(self.unsent) :]
+        except self.later:
+            return
+        self.unsent = None
 
     def pull(self) -> bool:
         """Read what is there; whether the answer is whole."""
@@ -363,7 +370,7 @@ class _Round(Generic[Tag]):
         reader = line.reader
         if line.unsent:  # it answers what it has not read: that is a refusal
             raise UnusualError("an answer before the end of the request")
-        done.append((line.tag, Answered(reader.status, reader.headers, reader.body)))  # type: ignore[arg-type]
+        done.append((line.tag, Answered(reader.status, reader.head, reader.body)))  # type: ignore[arg-type]
         self._busy.discard(line)
         line.tag = None
         reader.body = b""

@@ -78,7 +78,7 @@ class S3:
         self._remote = remote
         self._prefix = remote.config.get("fileprefix", "").encode("utf-8", "surrogateescape")
         self._holds_tree = flag(remote.config, "exporttree")
-        self._keeps_versions = flag(remote.config, "versioning")
+        self.keeps_versions = flag(remote.config, "versioning")
         self._sender: PartSender | None = None
         self._buffers = Buffers(_BUFFERS)
         self._lock = threading.Lock()
@@ -175,7 +175,7 @@ class S3:
 
     def objects_of(self, keys: Sequence[Key]) -> list[S3Version | None]:
         """The object, and if need be its version, that holds each key; None when none is known."""
-        if not (self._holds_tree or self._keeps_versions):
+        if not (self._holds_tree or self.keeps_versions):
             return [S3Version("", self._prefix + key) for key in keys]
         logs = self._remote.notes.read(place_metadata_log, keys)
         return [self._recorded(logs.get(key, b"")) or self._named(key) for key in keys]
@@ -241,7 +241,7 @@ class S3:
 
     def sent(self, key: Key, version: str) -> None:
         """Take note of the version that an object became."""
-        if not (self._keeps_versions and version):
+        if not (self.keeps_versions and version):
             return
         value = version.encode("utf-8", "surrogateescape") + b"#" + self._prefix + key
         change = Change(f"{self.place.id}:{VERSION_FIELD}", value, added=True)

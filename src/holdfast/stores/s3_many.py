@@ -44,6 +44,10 @@ class Objects(Readable, Protocol):
     def client(self) -> S3Client:
         """Requests to it."""
 
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether each object that is sent becomes a version, to be noted."""
+
     def objects_of(self, keys: Sequence[Key]) -> list[S3Version | None]:
         """The object that holds each key; None when none is known."""
 
@@ -93,7 +97,8 @@ def iter_send(
             if item.error is not None:
                 yield item.key, item.error
             elif answer is not None and answer.status == 200:
-                bucket.sent(item.key, answer.headers.get(VERSION_HEADER, ""))
+                if bucket.keeps_versions:
+                    bucket.sent(item.key, answer.headers.get(VERSION_HEADER, ""))
                 progress(item.content.size)
                 yield item.key, None
             else:
@@ -123,6 +128,7 @@ class _Wanted:
     """A key whose turn comes; ``found`` is there as soon as its turn may be."""
 
     key: Key
+    size: int | None
     object: S3Version | None
     found: bytes | HoldError | Future[bytes | HoldError] | None = None
     is_streamed: bool = False
@@ -177,7 +183,7 @@ class _Ahead:
                 continue
             wanted = self._taken.popleft()
             self._order.append(wanted)
-            self._bytes += wanted.key.stored_size or 0
+            self._bytes += wanted.size or 0
             if wanted.found is None and not wanted.is_streamed:
                 yield wanted, self._request(wanted)
 
@@ -185,19 +191,19 @@ class _Ahead:
         """Those whose turn it is."""
         while self._order and (self._order[0].is_streamed or self._order[0].found is not None):
             wanted = self._order.popleft()
-            self._bytes -= wanted.key.stored_size or 0
+            self._bytes -= wanted.size or 0
             yield from self._give(wanted)
 
     def _take(self) -> bool:
         """Make sure that a key is taken; False when there is none."""
         if not self._taken:
             block = list(islice(self._keys, _BLOCK))
-            self._taken.extend(map(_Wanted, block, self._bucket.objects_of(block)))
-            for wanted in self._taken:
-                size = wanted.key.stored_size
-                wanted.is_streamed = size is None or size > FETCH_MAX
-                if wanted.object is None:
-                    wanted.found = nothing_recorded(self._bucket, wanted.key)
+            for key, found in zip(block, self._bucket.objects_of(block), strict=True):
+                wanted = _Wanted(key, key.stored_size, found)
+                wanted.is_streamed = wanted.size is None or wanted.size > FETCH_MAX
+                if found is None:
+                    wanted.found = nothing_recorded(self._bucket, key)
+                self._taken.append(wanted)
         return bool(self._taken)
 
     def _request(self, wanted: _Wanted) -> Request | None:

@@ -11,6 +11,7 @@ from ..core.errors import HoldError, IntegrityError
 from ..core.key import Key
 
 CHUNK = 1 << 20
+_BACKENDS = {"md5": b"MD5", "sha256": b"SHA256"}
 
 
 class LocalContent:
@@ -61,9 +62,9 @@ class LocalContent:
 
     def digest(self, algorithm: str) -> bytes | None:
         """See `core.abilities.known_digests`."""
-        if self._checked and backend_of(self.key) == algorithm.upper().encode():
-            return bytes.fromhex(key_digest(self.key))
-        return None
+        if not self._checked or backend_of(self.key) != _BACKENDS[algorithm]:
+            return None
+        return bytes.fromhex(key_digest(self.key))
 
     def _finish(self, check: Checker) -> None:
         try:

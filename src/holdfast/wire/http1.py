@@ -17,7 +17,7 @@ _HEADER = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*"
 _HEAD = re.compile(rb"HTTP/1\.1 [2-5][0-9][0-9](?: [^\r\n\0]*)?(?:\r\n%b)*" % _HEADER)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[^\r\n\0]*)?")
 _BODILESS = frozenset((204, 304))
-_FRAMING = frozenset(("content-length", "transfer-encoding"))
+_DIGITS_MAX = 16
 
 
 class UnusualError(Exception):
@@ -33,6 +33,18 @@ def request_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -
     return head.encode("latin-1")
 
 
+def _values_of(head: bytes, name: bytes) -> list[bytes]:
+    """What a head, in lower case, says under a name, as often as it does."""
+    pieces = head.split(b"\r\n%b:" % name)
+    return [piece.partition(b"\r\n")[0].strip(b" \t") for piece in pieces[1:]]
+
+
+def headers_of(head: bytes) -> dict[str, str]:
+    """The headers of an answer, by names in lower case; of one that comes twice, the last."""
+    lines = (line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:])
+    return {name.lower(): value.strip(" \t") for name, _, value in lines}
+
+
 class AnswerReader:
     """Reads answers from one connection, one after the other: `begin`, then `feed` until True."""
 
@@ -44,8 +56,8 @@ class AnswerReader:
     def begin(self, method: str) -> None:
         """Expect the answer to a request."""
         self.status = 0
-        self.headers: dict[str, str] = {}
-        """By names in lower case; of one that comes twice, the last."""
+        self.head = b""
+        """Its first lines, without the empty one."""
         self.body = b""
         self.closes = False
         """Whether the connection is of no use after this answer."""
@@ -84,29 +96,28 @@ class AnswerReader:
         head, self._kept = self._kept[:end], self._kept[end + 4 :]
         if _HEAD.fullmatch(head) is None:
             raise UnusualError("no head of an answer of HTTP/1.1")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        for line in lines:
-            name, _, value = line.partition(":")
-            name = name.lower()
-            if name in _FRAMING and name in self.headers:
-                raise UnusualError(f"{name} comes twice")
-            self.headers[name] = value.strip(" \t")
-        self.status = int(first[9:12])
-        self.closes = self.headers.get("connection", "").lower() not in ("", "keep-alive")
-        self._stage = self._body_stage()
+        self.head = head
+        self.status = int(head[9:12])
+        self._stage = self._body_stage(head.lower())
         return True
 
-    def _body_stage(self) -> Callable[[], bool] | None:
-        length, coding = self.headers.get("content-length"), self.headers.get("transfer-encoding")
+    def _body_stage(self, head: bytes) -> Callable[[], bool] | None:
+        if b"\r\nconnection:" in head:
+            said = _values_of(head, b"connection")
+            self.closes = said != [b"keep-alive"]
+        lengths = _values_of(head, b"content-length")
+        codings = _values_of(head, b"transfer-encoding") if b"\r\ntransfer-" in head else []
+        if len(lengths) + len(codings) > 1:
+            raise UnusualError("two ways to tell where the answer ends")
         if not self._has_body or self.status in _BODILESS:
             return None
-        if coding is not None:
-            if coding.lower() != "chunked" or length is not None:
+        if codings:
+            if codings != [b"chunked"]:
                 raise UnusualError("a body in another coding")
             return self._read_chunk_line
-        if length is None or not re.fullmatch("[0-9]{1,15}", length):
+        if not lengths or not (lengths[0].isdigit() and len(lengths[0]) < _DIGITS_MAX):
             raise UnusualError("a body of no known length")
-        return self._expect(int(length), None)
+        return self._expect(int(lengths[0]), None)
 
     def _expect(self, size: int, following: Callable[[], bool] | None) -> Callable[[], bool] | None:
         self._size += size

@@ -41,14 +41,13 @@ class Signer:
         ``path`` is quoted, as it will be sent; ``headers`` has the host; ``moment`` is such as
         ``20261121T231500Z``.
         """
-        signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
+        signed = {name.lower(): value.strip() for name, value in headers.items()}
         signed["x-amz-content-sha256"] = payload_sha256
         signed["x-amz-date"] = moment
         if self.token:
             signed["x-amz-security-token"] = self.token
-        ordered = sorted(signed.items())
-        names = ";".join([name for name, _ in ordered])
-        lines = "".join([f"{name}:{value}\n" for name, value in ordered])
+        ordered, names = _in_order(tuple(signed))
+        lines = "".join([f"{name}:{_one_spaced(signed[name])}\n" for name in ordered])
         asked = query_of(query) if query else ""
         request = f"{method}\n{path}\n{asked}\n{lines}\n{names}\n{payload_sha256}"
         scope = f"{moment[:8]}/{self.region}/{_SERVICE}/{_REQUEST}"
@@ -61,6 +60,17 @@ class Signer:
             f"SignedHeaders={names}, Signature={signature}"
         )
         return signed
+
+
+@lru_cache(64)
+def _in_order(names: tuple[str, ...]) -> tuple[list[str], str]:
+    """Names of headers as they are signed, and the one word of all."""
+    ordered = sorted(names)
+    return ordered, ";".join(ordered)
+
+
+def _one_spaced(value: str) -> str:
+    return " ".join(value.split()) if "  " in value else value
 
 
 @lru_cache(16)
