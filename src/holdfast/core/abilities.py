@@ -311,3 +311,15 @@ class TreeStore(Protocol):
 
     def close(self) -> None:
         """Let go of connections. May be called twice."""
+
+
+@runtime_checkable
+class VersionedTree(TreeStore, Protocol):
+    """A tree whose place may keep every version of a file: none is lost when its path is."""
+
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether it does."""
+
+    def take_version(self, path: bytes) -> bytes | None:
+        """What names the version of the file that was just put at a path; told once."""

@@ -23,11 +23,10 @@ from ..core.policy import DropProof, Waiver
 from ..core.sizes import parse_size
 from ..wire import s3
 from ..wire.branch_paths import place_metadata_log
-from ..wire.metadata import Change, place_values, set_metadata
+from ..wire.metadata import place_values
 from ..wire.remote_urls import S3Version, parse_s3_version, s3_public_url
 from . import s3_many
 from .buffers import Buffers
-from .moments import now_moment
 from .s3_calls import Call, with_data
 from .s3_client import S3Client
 from .s3_parts import PartSender
@@ -78,7 +77,6 @@ class S3:
         self._remote = remote
         self._prefix = remote.config.get("fileprefix", "").encode("utf-8", "surrogateescape")
         self._holds_tree = flag(remote.config, "exporttree")
-        self.keeps_versions = flag(remote.config, "versioning")
         self._sender: PartSender | None = None
         self._buffers = Buffers(_BUFFERS)
         self._lock = threading.Lock()
@@ -175,18 +173,16 @@ class S3:
 
     def objects_of(self, keys: Sequence[Key]) -> list[S3Version | None]:
         """The object, and if need be its version, that holds each key; None when none is known."""
-        if not (self._holds_tree or self.keeps_versions):
+        if not self._holds_tree:
             return [S3Version("", self._prefix + key) for key in keys]
         logs = self._remote.notes.read(place_metadata_log, keys)
-        return [self._recorded(logs.get(key, b"")) or self._named(key) for key in keys]
+        return [self._recorded(logs.get(key, b"")) or self._exported(key) for key in keys]
 
     def _recorded(self, log: bytes) -> S3Version | None:
         values = place_values(log, VERSION_FIELD).get(self.place.id, [])
         return next(filter(None, map(parse_s3_version, values)), None)
 
-    def _named(self, key: Key) -> S3Version | None:
-        if not self._holds_tree:
-            return S3Version("", self._prefix + key)
+    def _exported(self, key: Key) -> S3Version | None:
         paths = self._remote.paths_of(key) if self._remote.paths_of else ()
         return S3Version("", self._prefix + paths[0]) if paths else None
 
@@ -218,12 +214,12 @@ class S3:
         The server is told the hash of all it is sent.
         """
         self._need_keys()
-        self.sent(key, self.put_object(key, content, progress))
+        self.put_object(key, content, progress)
 
     def put_object(self, name: bytes, content: Content, progress: OnBytes) -> str:
         """Put content there under a name (below ``fileprefix``), in place of what has it.
 
-        Gives its version, where the bucket keeps them.
+        Gives the version that it became, empty where the bucket keeps none.
         """
         size, part = content.size, self._part_size(content.size, name)
         if size > part:
@@ -238,17 +234,6 @@ class S3:
         data = whole(content)
         known = known_digests(content)
         return with_data("PUT", self._prefix + name, {}, data, self._headers, known)
-
-    def sent(self, key: Key, version: str) -> None:
-        """Take note of the version that an object became."""
-        if not (self.keeps_versions and version):
-            return
-        value = version.encode("utf-8", "surrogateescape") + b"#" + self._prefix + key
-        change = Change(f"{self.place.id}:{VERSION_FIELD}", value, added=True)
-        now = now_moment()
-        self._remote.notes.edit(
-            place_metadata_log, key, lambda old: set_metadata(old, [change], now)
-        )
 
     def object_size(self, name: bytes) -> int | None:
         """How many bytes the object of a name has; None when there is none."""

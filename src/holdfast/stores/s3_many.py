@@ -21,7 +21,7 @@ from ..core.key import Key
 from ..wire.remote_urls import S3Version
 from .lanes import AHEAD, Leftovers
 from .many_requests import Answered, Request
-from .s3_calls import VERSION_HEADER, Call, get, head
+from .s3_calls import Call, get, head
 from .s3_client import S3Client
 from .s3_reply import size_told
 
@@ -44,10 +44,6 @@ class Objects(Readable, Protocol):
     def client(self) -> S3Client:
         """Requests to it."""
 
-    @property
-    def keeps_versions(self) -> bool:
-        """Whether each object that is sent becomes a version, to be noted."""
-
     def objects_of(self, keys: Sequence[Key]) -> list[S3Version | None]:
         """The object that holds each key; None when none is known."""
 
@@ -56,9 +52,6 @@ class Objects(Readable, Protocol):
 
     def send(self, key: Key, content: Content, progress: OnBytes) -> None:
         """Send a single content, with patience."""
-
-    def sent(self, key: Key, version: str) -> None:
-        """Take note of the version that an object became."""
 
     def answer_of(self, key: Key, size: int | None) -> Answer:
         """What it means that an object of such a size is there, or none."""
@@ -97,8 +90,6 @@ def iter_send(
             if item.error is not None:
                 yield item.key, item.error
             elif answer is not None and answer.status == 200:
-                if bucket.keeps_versions:
-                    bucket.sent(item.key, answer.headers.get(VERSION_HEADER, ""))
                 progress(item.content.size)
                 yield item.key, None
             else:
