@@ -124,6 +124,11 @@ class Leftovers(Generic[Item, Result]):
         for future in [future for future in self._on_way if future.done()]:
             yield self._on_way.pop(future), future.result()
 
+    def forget_ended(self) -> None:
+        """For those who wait for each future in its turn."""
+        for _ in self.ended():
+            pass
+
     def rest(self) -> Iterator[tuple[Item, Result]]:
         """All that is on its way, as it ends."""
         while self._on_way:

@@ -40,7 +40,7 @@ PART = 8 * MIB
 """What is larger goes in parts, so many bytes each, unless ``partsize`` says otherwise."""
 
 PARTS_MAX = 10_000
-_BUFFERS = 40 * MIB
+_BUFFERS = 32 * MIB
 """How much of contents is held in memory at a time, by all threads."""
 
 _UUID_NAME = b"annex-uuid"

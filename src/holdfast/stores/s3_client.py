@@ -28,7 +28,7 @@ from ..wire.http1 import request_head
 from .addresses import AddressRule
 from .http_connection import USUAL_LIMITS, Connection, Dial, Limits
 from .lanes import LANES
-from .many_requests import ManyRequests, Request
+from .many_requests import Answered, ManyRequests, Request
 from .s3_calls import VERSION_HEADER, Call, Data, get, head, with_data
 from .s3_reply import BUSY, Reply, Where, check, read_reply, size_told, translated
 
@@ -93,6 +93,15 @@ class S3Client:
                     self._dial_one, lanes=LANES, stall_s=stall_s, body_max=ANSWER_MAX
                 )
             return self._many
+
+    def heed(self, answer: Answered | None) -> None:
+        """Wait, if that is what one of many answers asks for, before it is asked again.
+
+        Raises:
+            PlaceUnavailableError: It asks for too long.
+        """
+        if answer is not None and answer.status in BUSY:
+            self._wait(answer.headers.get("retry-after", ""), 1)
 
     def request_of(self, call: Call) -> Request:
         """A request as it goes over a connection, signed now."""
@@ -282,12 +291,9 @@ class S3Client:
                 continue
             if response.status not in BUSY or is_last:
                 break
-            wait_s = self._wanted_pause(response, attempt)
+            wanted = response.getheader("Retry-After") or ""
             self._give_back(connection, response, used_up=False)
-            if wait_s > self._patience.wait_max_s:
-                detail = f"it is busy and asks to wait {wait_s:g} s"
-                raise faults.UNREACHABLE(place=self._place, detail=detail)
-            self._sleep(wait_s)
+            self._wait(wanted, attempt)
         return connection, response
 
     def _once(self, call: Call) -> tuple[Connection, http.client.HTTPResponse]:
@@ -343,9 +349,15 @@ class S3Client:
         usual = self._patience.wait_s * float(2 ** (attempt - 1))
         return min(self._patience.wait_max_s, usual * random.uniform(0.5, 1.5))
 
-    def _wanted_pause(self, response: http.client.HTTPResponse, attempt: int) -> float:
-        given = (response.getheader("Retry-After") or "").strip()
-        return float(given) if re.fullmatch(r"[0-9]{1,6}", given) else self._pause(attempt)
+    def _wait(self, wanted: str, attempt: int) -> None:
+        """Wait as long as a busy server wants us to, or as is usual when it does not say."""
+        wanted = wanted.strip()
+        told = re.fullmatch(r"[0-9]{1,6}", wanted) is not None
+        wait_s = float(wanted) if told else self._pause(attempt)
+        if wait_s > self._patience.wait_max_s:
+            detail = f"it is busy and asks to wait {wait_s:g} s"
+            raise faults.UNREACHABLE(place=self._place, detail=detail)
+        self._sleep(wait_s)
 
     # connections
 

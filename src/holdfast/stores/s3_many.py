@@ -18,12 +18,14 @@ from ..core import faults
 from ..core.abilities import Answer, Content, OnBytes, Readable, Stream
 from ..core.errors import HoldError
 from ..core.key import Key
+from ..core.place import Presence
 from ..wire.remote_urls import S3Version
 from .lanes import AHEAD, Leftovers
 from .many_requests import Answered, Request
 from .s3_calls import Call, get, head
 from .s3_client import S3Client
 from .s3_reply import size_told
+from .url_store import tell
 
 SEND_MAX = 1 << 18
 """What is larger is sent by threads: hashing it lets others run."""
@@ -65,6 +67,7 @@ class _Outgoing:
     key: Key
     content: Content
     error: HoldError | None = None
+    answer: Answered | None = None
 
 
 def iter_send(
@@ -75,6 +78,7 @@ def iter_send(
     def send(item: _Outgoing) -> HoldError | None:
         try:
             _need_open(client, bucket)
+            client.heed(item.answer)
             bucket.send(item.key, item.content, progress)
         except HoldError as error:
             return error
@@ -93,6 +97,7 @@ def iter_send(
                 progress(item.content.size)
                 yield item.key, None
             else:
+                item.answer = answer
                 left.put(item)
             yield from ((done.key, error) for done, error in left.ended())
         yield from ((done.key, error) for done, error in left.rest())
@@ -121,6 +126,7 @@ class _Wanted:
     key: Key
     size: int | None
     object: S3Version | None
+    answer: Answered | None = None
     found: bytes | HoldError | Future[bytes | HoldError] | None = None
     is_streamed: bool = False
 
@@ -136,6 +142,7 @@ def iter_contents(bucket: Objects, keys: Iterable[Key]) -> Iterator[tuple[Key, S
     def fetch(wanted: _Wanted) -> bytes | HoldError:
         try:
             _need_open(client, bucket)
+            client.heed(wanted.answer)
             with bucket.open_content(wanted.key) as stream:
                 return b"".join(stream.chunks)
         except HoldError as error:
@@ -145,8 +152,12 @@ def iter_contents(bucket: Objects, keys: Iterable[Key]) -> Iterator[tuple[Key, S
     with Leftovers(fetch) as left:
         while ahead.has_more():
             for wanted, answer in _iter_answers(client, ahead.iter_requests()):
-                plain = answer is not None and answer.status == 200
-                wanted.found = answer.body if answer and plain else left.put(wanted)
+                if answer is not None and answer.status == 200:
+                    wanted.found = answer.body
+                else:
+                    wanted.answer = answer
+                    wanted.found = left.put(wanted)
+                left.forget_ended()
                 yield from ahead.iter_ready()
             yield from ahead.iter_ready()
 
@@ -242,14 +253,22 @@ def ask(
                 call = head(found.object_name, found.id or None)
                 yield (key, found), _request_of(client, call)
 
-    with Leftovers(ask_one) as left:
+    def ask_again(item: tuple[tuple[Key, S3Version], Answered | None]) -> Answer:
+        asked, answer = item
+        try:
+            client.heed(answer)
+        except HoldError as error:
+            return Answer(Presence.UNKNOWN, tell(error))
+        return ask_one(asked)
+
+    with Leftovers(ask_again) as left:
         for asked, answer in _iter_answers(client, requests()):
             if answer is not None and answer.status in (200, 404):
                 there = size_told(answer.headers) if answer.status == 200 else None
                 yield asked[0], bucket.answer_of(asked[0], there)
             else:
-                left.put(asked)
-        yield from ((key, answer) for (key, _), answer in left.rest())
+                left.put((asked, answer))
+        yield from ((asked[0], told) for (asked, _), told in left.rest())
 
 
 # ---------------------------------------------------------------- of all
