@@ -340,14 +340,16 @@ def _signer(remote: SpecialRemote) -> s3.Signer | None:
 def whole(content: Content) -> bytes | bytearray:
     """All bytes of a content, once in memory."""
     chunks = content.chunks()
-    first, second = next(chunks, b""), next(chunks, None)
-    if second is None:
-        return first
-    data = bytearray(first)
-    data += second
-    del first, second
-    for chunk in chunks:
-        data += chunk
+    first = next(chunks, b"")
+    if len(first) == content.size:
+        rest = b"".join(chunks)
+        return first + rest if rest else first
+    data, at = bytearray(content.size), 0
+    while first:
+        data[at : at + len(first)] = first
+        at += len(first)
+        first = next(chunks, b"")
+    del data[at:]
     return data
 
 

@@ -33,6 +33,9 @@ SEND_MAX = 1 << 18
 FETCH_MAX = 1 << 20
 """What is larger is not fetched ahead: it is streamed when its turn comes."""
 
+_SEND_LANES = 8
+"""So many of those threads: each holds a content in memory."""
+
 _AHEAD_BYTES = 16 << 20
 _BLOCK = 32
 
@@ -89,7 +92,7 @@ def iter_send(
     except HoldError as error:
         yield from ((key, error) for key, _ in items)
         return
-    with Leftovers(send) as left:
+    with Leftovers(send, lanes=_SEND_LANES) as left:
         for item, answer in _iter_answers(client, _put_requests(bucket, client, items)):
             if item.error is not None:
                 yield item.key, item.error
