@@ -158,6 +158,13 @@ def test_where_nobody_listens_each_request_comes_back() -> None:
     assert set(ask(many(dialled(port)), 20).values()) == {None}
 
 
+def test_whatever_goes_wrong_with_dialling_nobody_waits_for_ever() -> None:
+    def dial() -> socket.socket:
+        raise ValueError("a proxy of no sound name")
+
+    assert set(ask(many(dial), 20).values()) == {None}
+
+
 def test_where_a_server_takes_few_connections_they_are_enough() -> None:
     left = [2]
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Generic, NamedTuple, TypeVar
 
-from ..core.errors import HoldError
 from ..wire.http1 import AnswerReader, UnusualError, headers_of
 
 Tag = TypeVar("Tag")
@@ -309,8 +308,8 @@ class _Round(Generic[Tag]):
 
     def _dial(self) -> None:
         sock: socket.socket | None = None
-        # Whoever makes the request again will meet the same, and tell it.
-        with suppress(HoldError, OSError):
+        # Whatever it is, whoever makes the request again will meet the same, and tell it.
+        with suppress(Exception):
             sock = self._many.dial()
         with self._lock:
             if self._is_open:
