@@ -13,7 +13,9 @@ from holdfast.core.errors import (
     AccessError,
     HoldError,
     IntegrityError,
+    NotFoundError,
     PlaceUnavailableError,
+    PolicyError,
     RemoteProtocolError,
 )
 from holdfast.core.key import Key
@@ -322,3 +324,74 @@ def test_nonsense_is_told_as_such(server: Server, store: S3) -> None:
 
 def told(error: HoldError) -> str:
     return " ".join(error.as_record().values()) + repr(error) + repr(error.__cause__)
+
+
+MANY = [b"content %d" % number for number in range(80)]
+
+
+def test_of_many_each_is_there_though_some_were_put_off_or_cut(
+    server: Server, store: S3, waits: list[float]
+) -> None:
+    server.trouble = [fine] * 9 + [busy(429, Retry_After="7"), hang_up, fine, busy(503), hang_up]
+    items = [(key_of(data), content_of(key_of(data), data)) for data in MANY]
+    assert dict(store.iter_send(items, ignore)) == {key_of(data): None for data in MANY}
+    assert server.objects == {name_of(key_of(data)): data for data in MANY}
+    assert 7 in waits, "who is asked to wait does"
+
+
+def test_of_many_only_the_damaged_one_is_not_sent(server: Server, store: S3) -> None:
+    items = [(key_of(data), content_of(key_of(data), data)) for data in MANY]
+    items[30] = (items[30][0], content_of(items[30][0], b"content 3X"))
+    ended = dict(store.iter_send(items, ignore))
+    assert [key for key, error in ended.items() if error] == [items[30][0]]
+    assert isinstance(ended[items[30][0]], IntegrityError)
+    assert len(server.objects) == len(MANY) - 1
+
+
+def test_many_are_read_in_order_whatever_happens_to_some(
+    server: Server, store: S3, waits: list[float]
+) -> None:
+    contents = [*MANY, bytes(2 << 20), b"last"]
+    gone = key_of(b"not there")
+    server.objects = {name_of(key_of(data)): data for data in contents}
+    server.trouble = [fine] * 20 + [hang_up, busy(429, Retry_After="7"), busy(500)]
+    keys = [key_of(data) for data in contents]
+    keys.insert(40, gone)
+    found = []
+    for key, stream in store.iter_contents(iter(keys)):
+        found.append((key, stream if isinstance(stream, HoldError) else b"".join(stream.chunks)))
+    assert [key for key, _ in found] == keys
+    assert isinstance(found.pop(40)[1], NotFoundError)
+    assert [data for _, data in found] == contents
+    assert 7 in waits
+
+
+def test_many_are_looked_for_at_once(server: Server, store: S3) -> None:
+    server.objects = {name_of(key_of(data)): data for data in MANY[::2]}
+    server.objects[name_of(key_of(MANY[1]))] = b"of another size"
+    server.trouble = [fine, hang_up, fine, busy(503)]
+    answers = store.ask([key_of(data) for data in MANY])
+    assert [a.presence for a in answers] == [Presence.PRESENT, Presence.ABSENT] * (len(MANY) // 2)
+
+
+def test_credentials_that_are_refused_are_told_of_for_each_of_many(
+    server: Server, store: S3
+) -> None:
+    def refuse(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        handler.reply(403, f"<Error><Code>AccessDenied</Code>{CREDENTIALS}</Error>".encode())  # type: ignore[attr-defined]
+        return True
+
+    server.trouble = [refuse] * 100
+    items = [(key_of(data), content_of(key_of(data), data)) for data in MANY[:20]]
+    for _, error in store.iter_send(items, ignore):
+        assert isinstance(error, AccessError)
+        assert not any(secret in told(error) for secret in CREDENTIALS)
+
+
+def test_a_private_address_is_not_connected_to_for_many_either(server: Server) -> None:
+    config = {"host": "127.0.0.1", "port": str(server.port), "protocol": "http", "bucket": "b"}
+    closed = S3(SpecialRemote(PLACE, config, {}, b"", NoNotes(), lambda: CREDENTIALS))
+    items = [(key_of(data), content_of(key_of(data), data)) for data in MANY[:20]]
+    assert all(isinstance(error, PolicyError) for _, error in closed.iter_send(items, ignore))
+    assert server.asked == []
+    closed.close()

@@ -15,6 +15,7 @@ import pytest
 from conftest import Tools
 
 from holdfast.testing.rclone_server import PASSWORD, USER, WebDavServer, find_rclone
+from holdfast.wire.metadata import place_values
 
 pytestmark = pytest.mark.interop
 
@@ -418,3 +419,72 @@ def test_an_export_to_a_bucket_is_got_and_checked_by_git_annex_and_gone_on_with(
     bench.annex("drop", "--force", ".")
     bench.annex("get", "--from", "x", ".")
     assert (bench.folder / "z.bin").read_bytes() == b"one\n"
+
+
+def test_a_bucket_that_keeps_versions_is_exported_to_in_turn_and_no_version_is_lost(
+    make_bench: Callable[[str], Bench], s3_port: int
+) -> None:
+    bench = make_bench("directory")
+    words = [
+        "type=S3", "host=127.0.0.1", f"port={s3_port}", "protocol=http", "requeststyle=path",
+        "bucket=versions", "fileprefix=top/", "exporttree=yes", "versioning=yes",
+        "encryption=none",
+    ]  # fmt: skip
+    bench.git("config", "annex.security.allowed-ip-addresses", "127.0.0.1")
+    bench.hold("siblings", "add", "x", *words)
+    assert set(bench.export()) == set(ALL)
+    recorded = versions_recorded(bench)
+    assert len(recorded) == len(ALL)
+    assert sum(name.startswith("GIT--") for name in recorded.values()) == 1
+
+    bench.git("rm", "-q", "b.bin")
+    bench.save({"new.bin": b"three\n"})
+    assert bench.export() == {"b.bin": "removed from x", "new.bin": "ok"}
+    assert len(versions_recorded(bench)) == len(ALL) + 1
+    bench.annex("export", "main", "--to", "x")
+    assert len(versions_recorded(bench)) == len(ALL) + 1, "git-annex finds nothing to do"
+
+    bench.annex("drop", "--force", ".")
+    bench.annex("get", "--from", "x", ".")
+    assert (bench.folder / "new.bin").read_bytes() == b"three\n"
+    assert "failed" not in bench.annex("fsck", "--from", "x")
+    for get in (["annex", "get", "b.bin"], ["hold", "get", "b.bin"]):
+        bench.git("checkout", "-q", "HEAD~1")
+        getattr(bench, get[0])(*get[1:])
+        assert (bench.folder / "b.bin").read_bytes() == b"two\n", "though no path leads to it"
+        bench.annex("drop", "--force", "b.bin")
+        bench.git("checkout", "-q", "main")
+
+
+def test_versions_that_git_annex_recorded_are_gone_on_with(
+    make_bench: Callable[[str], Bench], s3_port: int
+) -> None:
+    bench = make_bench("directory")
+    words = [
+        "type=S3", "host=127.0.0.1", f"port={s3_port}", "protocol=http", "requeststyle=path",
+        "bucket=theirs", "exporttree=yes", "versioning=yes", "encryption=none",
+    ]  # fmt: skip
+    bench.git("config", "annex.security.allowed-ip-addresses", "127.0.0.1")
+    bench.annex("initremote", "x", *words)
+    bench.annex("export", "main", "--to", "x")
+    before = versions_recorded(bench)
+    assert bench.export() == {"": "x holds this tree"}
+    bench.git("mv", "a.bin", "z.bin")
+    bench.git("commit", "-qm", "moved")
+    assert bench.export() == {"z.bin": "ok", "a.bin": "removed from x"}
+    assert set(before) < set(versions_recorded(bench))
+    bench.annex("drop", "--force", ".")
+    bench.hold("get", ".")
+    assert (bench.folder / "z.bin").read_bytes() == b"one\n"
+
+
+def versions_recorded(bench: Bench) -> dict[bytes, str]:
+    """Each version that the ledger tells of, and the key it is of."""
+    listed = bench.git("ls-tree", "-r", "--name-only", "git-annex").splitlines()
+    names = [name for name in listed if name.endswith(".log.rmet")]
+    return {
+        value: name.rpartition("/")[2]
+        for name in names
+        for values in place_values(bench.git("show", f"git-annex:{name}").encode(), "V").values()
+        for value in values
+    }

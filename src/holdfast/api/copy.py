@@ -188,9 +188,9 @@ class Sender:
         )
 
     def _refused(self, wanted: Sequence[tuple[str, Key]]) -> Iterator[tuple[Key, HoldError]]:
-        for path, key in wanted:
+        for path, key in wanted if self._secure_only else ():
             refusal = secure_hashes.refusal(path, key.backend)
-            if refusal is not None and self._secure_only:
+            if refusal is not None:
                 yield key, refusal
 
     @cached_property

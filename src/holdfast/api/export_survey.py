@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
-from ..core.abilities import TreeStore
+from ..core.abilities import TreeStore, VersionedTree
 from ..core.key import Key
 from ..core.place import PlaceId, Trust
 from ..dataset.export_tree import (
@@ -15,9 +15,11 @@ from ..dataset.export_tree import (
     iter_exported,
     sizes_of,
 )
+from ..stores.s3_public import VERSION_FIELD
 from ..transfer.plan_export import Claims, Rename, plan_renames
-from ..wire.branch_paths import EXPORT_LOG
+from ..wire.branch_paths import EXPORT_LOG, place_metadata_log
 from ..wire.exports import Exported, parse_exported
+from ..wire.metadata import place_values
 from .datasets import Dataset
 
 _BLOCK = 4096
@@ -98,8 +100,11 @@ class Survey:
         """Those that a look does not find; what was found and not recorded will be."""
         self.sizes.update(sizes_of(self._repository, files))
         there = self._store.sizes([f.path for f in files]) if files else []
+        # A file whose version nobody knows would never be read: it is put once more.
+        known = self.versioned({f.key for f in files}) if self._keeps_versions else None
         for file, size in zip(files, there, strict=True):
-            if not self.claims.is_seen(file, size, self.sizes):
+            unknown = known is not None and file.key not in known
+            if unknown or not self.claims.is_seen(file, size, self.sizes):
                 yield file
             else:
                 self.kept.add(file.key)
@@ -136,6 +141,21 @@ class Survey:
                 self.claims.there[path] = [file]
                 self.claims.wanted[path] = None
 
+    @property
+    def _keeps_versions(self) -> bool:
+        return isinstance(self._store, VersionedTree) and self._store.keeps_versions
+
+    def versioned(self, keys: Collection[Key]) -> set[Key]:
+        """Keys that stay there as versions of files, whatever becomes of their paths."""
+        if not self._keeps_versions:
+            return set()
+        paths = {key: place_metadata_log(key) for key in keys}
+        logs = self._dataset.ledger.read_many(list(paths.values()))
+        said = {
+            key: place_values(logs.get(path, b""), VERSION_FIELD) for key, path in paths.items()
+        }
+        return {key for key, values in said.items() if values.get(self._place.id)}
+
     def is_missing(self, file: ExportedFile) -> bool:
         """Whether its content is not here."""
         return not file.in_git and self._dataset.objects.content_path(file.key) is None
@@ -147,6 +167,7 @@ class Survey:
             f.key for files in claimed.values() for f in files
             if not f.in_git and f.key in self.has and f.key not in self.kept
         }  # fmt: skip
+        keys -= self.versioned(keys)
         elsewhere = self._dataset.ledger.locations(keys)
         lost = {key for key in keys if not self._is_elsewhere(key, elsewhere.get(key, ()))}
         return {path for path, files in claimed.items() if any(f.key in lost for f in files)}

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from ..core import faults
-from ..core.abilities import Content, TreeStore
+from ..core.abilities import Content, TreeStore, VersionedTree
 from ..core.errors import HoldError, NotFoundError
 from ..core.key import Key
 from ..core.names import way_out
@@ -33,12 +33,16 @@ from ..dataset.export_tree import (
     write_locations,
 )
 from ..dataset.key_notes import KeyNotes
+from ..dataset.ledger_write import now
 from ..dataset.versions import commit_of
 from ..dataset.wanting import Wanting
+from ..stores.s3_public import VERSION_FIELD
 from ..stores.special import open_tree
 from ..transfer.outgoing import LocalContent
 from ..transfer.plan_export import Rename, in_the_way
+from ..wire.branch_paths import place_metadata_log
 from ..wire.exports import Exported
+from ..wire.metadata import Change, set_metadata
 from .datasets import Dataset
 from .export_survey import Survey
 from .special import config_of, special_remote
@@ -63,10 +67,10 @@ def iter_export_tree(
     """
     dataset.repository.check_writable()
     commit = commit_of(dataset.repository, version)
-    with _opened(dataset, place) as store, _alone(dataset, store.place):
+    with _opened(dataset, place) as (store, notes), _alone(dataset, store.place):
         dataset.forget()
         tree = make_tree(dataset.repository, commit, _keep(dataset, store.place))
-        run = _Export(dataset, store, tree, progress or Silence())
+        run = _Export(dataset, store, notes, tree, progress or Silence())
         yield from run.iter_outcomes()
     branch = _branch_of(dataset, version)
     if run.is_whole and branch is not None:
@@ -76,8 +80,16 @@ def iter_export_tree(
 class _Export:
     """One export of a tree to a place."""
 
-    def __init__(self, dataset: Dataset, store: TreeStore, tree: bytes, progress: Progress) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        store: TreeStore,
+        notes: KeyNotes,
+        tree: bytes,
+        progress: Progress,
+    ) -> None:
         self._dataset = dataset
+        self._notes = notes
         self._repository = dataset.repository
         self._store = store
         self._place = store.place
@@ -143,7 +155,8 @@ class _Export:
 
     def _leaving(self, refused: set[bytes]) -> list[Key]:
         held = {f.key for path in refused for f in self._survey.claims.there.get(path, ())}
-        return sorted(self._survey.has - self._survey.staying - held)
+        leaving = self._survey.has - self._survey.staying - held
+        return sorted(leaving - self._survey.versioned(leaving))
 
     def _rename(self, renames: Sequence[Rename]) -> Iterator[Outcome]:
         lost: list[ExportedFile] = []
@@ -212,6 +225,8 @@ class _Export:
                     yield Outcome(_ACTION, Status.OK, name, note=note)
 
     def _record(self, *, is_new: bool) -> None:
+        # Which version it is has to be known before that it is there.
+        self._notes.finish()
         if is_new and self._may_finish:
             write_finished(
                 self._repository, self._place.id, self._tree, self._survey.before, self._survey.came
@@ -223,8 +238,17 @@ class _Export:
     # parts
 
     def _arrived(self, file: ExportedFile) -> None:
+        if isinstance(self._store, VersionedTree):
+            version = self._store.take_version(file.path)
+            if version is not None:
+                self._note_version(file.key, version)
         if not file.in_git:
             self._survey.came.append(file.key)
+
+    def _note_version(self, key: Key, version: bytes) -> None:
+        change = Change(f"{self._place.id}:{VERSION_FIELD}", version, added=True)
+        moment = now()
+        self._notes.edit(place_metadata_log, key, lambda old: set_metadata(old, [change], moment))
 
     def _moved(self, size: int) -> None:
         self._progress.advance(0, size)
@@ -282,8 +306,8 @@ def _check_name(file: ExportedFile) -> None:
 
 
 @contextmanager
-def _opened(dataset: Dataset, name: str) -> Iterator[TreeStore]:
-    """The place that is called so, by remote name or UUID, ready to be changed."""
+def _opened(dataset: Dataset, name: str) -> Iterator[tuple[TreeStore, KeyNotes]]:
+    """The place that is called so, by remote name or UUID, ready to be changed; what it notes."""
     remotes = dataset.repository.config.sections("remote")
     called = {s["annex-uuid"]: n for n, s in remotes.items() if s.get("annex-uuid")}
     found = name if name in called.values() else called.get(name)
@@ -300,7 +324,7 @@ def _opened(dataset: Dataset, name: str) -> Iterator[TreeStore]:
     config = config_of(dataset, local, place)
     store = open_tree(special_remote(dataset, place, config, local, notes))
     try:
-        yield store
+        yield store, notes
     finally:
         store.close()
 

@@ -147,6 +147,19 @@ class Content(Protocol):
         """
 
 
+def known_digests(content: Content) -> Callable[[str], bytes | None]:
+    """Gives the hash of a content, by hashlib's name for it, where its key tells it.
+
+    That is what the method ``digest`` of a content is for, if it has one. Ask it when all bytes
+    were given, and so were found right: they need not be hashed again.
+    """
+    return getattr(content, "digest", _unknown)
+
+
+def _unknown(_: str) -> None:
+    """No hash is known."""
+
+
 OnBytes = Callable[[int], None]
 """Told how many more bytes have gone; negative when bytes have to go again."""
 
@@ -217,6 +230,27 @@ class RemarkedStream(Stream):
     """A stream whose source has something to tell, should the bytes turn out to be wrong."""
 
     remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkLimits:
+    """How a place likes many contents: in so many lanes at most, up to so many bytes each.
+
+    None leaves it to who asks.
+    """
+
+    lanes: int | None = None
+    size_max: int | None = None
+
+
+def limits_of_sending(store: object) -> BulkLimits:
+    """What the attribute ``bulk_sending`` of a store says, if it has one."""
+    return getattr(store, "bulk_sending", BulkLimits())
+
+
+def limits_of_fetching(store: object) -> BulkLimits:
+    """What the attribute ``bulk_fetching`` of a store says, if it has one."""
+    return getattr(store, "bulk_fetching", BulkLimits())
 
 
 @runtime_checkable
@@ -303,3 +337,15 @@ class TreeStore(Protocol):
 
     def close(self) -> None:
         """Let go of connections. May be called twice."""
+
+
+@runtime_checkable
+class VersionedTree(TreeStore, Protocol):
+    """A tree whose place may keep every version of a file: none is lost when its path is."""
+
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether it does."""
+
+    def take_version(self, path: bytes) -> bytes | None:
+        """What names the version of the file that was just put at a path; told once."""

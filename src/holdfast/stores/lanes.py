@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from types import TracebackType
+from typing import Generic, TypeVar
 
 from ..core.abilities import Content, Readable, Stream
 from ..core.errors import HoldError
@@ -25,6 +26,8 @@ AHEAD = 64
 
 Name = TypeVar("Name", bound=bytes)
 Sent = tuple[Name, HoldError | None]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def iter_sent(
@@ -95,6 +98,54 @@ def _ended(answer: Sent[Name] | BaseException) -> Sent[Name]:
     if isinstance(answer, BaseException):
         raise answer
     return answer
+
+
+class Leftovers(Generic[Item, Result]):
+    """Threads for what could not be done side by side in one; they are started when needed."""
+
+    def __init__(self, work: Callable[[Item], Result], *, lanes: int = LANES) -> None:
+        self._work = work
+        self._lanes = lanes
+        self._pool: ThreadPoolExecutor | None = None
+        self._on_way: dict[Future[Result], Item] = {}
+
+    def put(self, item: Item) -> Future[Result]:
+        """Let it be done; where enough is on its way already, wait until less is."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._lanes, thread_name_prefix="left")
+        if len(self._on_way) >= 2 * self._lanes:
+            wait(self._on_way, return_when=FIRST_COMPLETED)
+        future = self._pool.submit(self._work, item)
+        self._on_way[future] = item
+        return future
+
+    def ended(self) -> Iterator[tuple[Item, Result]]:
+        """What has ended since this was last asked; what one raised is raised here."""
+        for future in [future for future in self._on_way if future.done()]:
+            yield self._on_way.pop(future), future.result()
+
+    def forget_ended(self) -> None:
+        """For those who wait for each future in its turn."""
+        for _ in self.ended():
+            pass
+
+    def rest(self) -> Iterator[tuple[Item, Result]]:
+        """All that is on its way, as it ends."""
+        while self._on_way:
+            wait(self._on_way, return_when=FIRST_COMPLETED)
+            yield from self.ended()
+
+    def __enter__(self) -> Leftovers[Item, Result]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 Fetched = bytes | HoldError

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
 from ..core import faults
-from ..core.abilities import Answer, Content, OnBytes, Readable, Stream
+from ..core.abilities import Answer, BulkLimits, Content, OnBytes, Readable, Stream, known_digests
 from ..core.errors import HoldError, NotFoundError
 from ..core.key import Key
 from ..core.place import Place, Presence
@@ -26,67 +25,30 @@ from ..wire import s3
 from ..wire.branch_paths import place_metadata_log
 from ..wire.metadata import place_values
 from ..wire.remote_urls import S3Version, parse_s3_version, s3_public_url
+from . import s3_many
 from .buffers import Buffers
-from .lanes import LANES, iter_fetched, iter_sent
+from .s3_calls import Call, with_data
 from .s3_client import S3Client
+from .s3_parts import PartSender
 from .s3_public import VERSION_FIELD, S3Public
-from .special import Credentials, Setup, SpecialRemote
+from .s3_setup import MIB, PART_MAX, PART_MIN, flag
+from .s3_setup import plan_setup as plan_setup
+from .special import Credentials, SpecialRemote
 from .url_store import tell
 
-MIB = 1 << 20
 PART = 8 * MIB
 """What is larger goes in parts, so many bytes each, unless ``partsize`` says otherwise."""
 
-PART_MAX = 32 * MIB
 PARTS_MAX = 10_000
-_BUFFERS = 40 * MIB
+_BUFFERS = 32 * MIB
 """How much of contents is held in memory at a time, by all threads."""
 
 _UUID_NAME = b"annex-uuid"
-_WORDS = frozenset(
-    (
-        "annexobjects", "bucket", "datacenter", "exporttree", "fileprefix", "host", "importtree",
-        "partsize", "port", "protocol", "public", "publicurl", "region", "requeststyle",
-        "signature", "storageclass", "versioning",
-    )
-)  # fmt: skip
-_FLAGS = {"": False, "no": False, "false": False, "yes": True, "true": True}
 
 
 def open_store(remote: SpecialRemote) -> Readable:
     """A bucket; one that anybody may read is read without credentials."""
     return S3(remote) if s3_public_url(remote.config) is None else PublicS3(remote)
-
-
-def plan_setup(given: Mapping[str, str]) -> Setup:
-    """Check the words, and fill in what git-annex would write down.
-
-    Raises:
-        UsageError: One is not known or makes no sense.
-    """
-    unknown = sorted(set(given) - _WORDS)
-    if unknown:
-        raise _bad(given, f"S3 has no {unknown[0]}=", "known are: " + " ".join(sorted(_WORDS)))
-    config = dict(given)
-    if config.get("signature") == "v2":
-        raise _bad(given, "signature=v2 is not spoken", "leave it out: signatures are version 4")
-    size = parse_size(config.get("partsize", "8MiB"))
-    if size is None or not 5 * MIB <= size <= PART_MAX:
-        raise _bad(given, "partsize is between 5MiB and 32MiB", "leave it out")
-    config.setdefault("datacenter", "US")
-    config.setdefault("storageclass", "STANDARD")
-    config.setdefault("host", "s3.amazonaws.com")
-    config.setdefault("port", "80" if config.get("protocol") == "http" else "443")
-    config.setdefault("protocol", "http" if config["port"] == "80" else "https")
-    try:
-        s3.bucket_of({"bucket": "to-be-named", **config})
-    except ValueError as error:
-        raise _bad(given, str(error), "give a number as port, http or https as protocol") from None
-    return Setup(config, {"annex-s3": "true"})
-
-
-def _bad(given: Mapping[str, str], detail: str, following: str) -> HoldError:
-    return faults.BAD_SETUP(name=given.get("bucket", "the bucket"), detail=detail, next=following)
 
 
 def prepare(remote: SpecialRemote) -> None:
@@ -105,18 +67,28 @@ def prepare(remote: SpecialRemote) -> None:
 class S3:
     """One bucket, or a part of it, with credentials."""
 
+    bulk_sending = BulkLimits(lanes=1)
+    bulk_fetching = BulkLimits(lanes=1, size_max=s3_many.FETCH_MAX)
+
     def __init__(self, remote: SpecialRemote) -> None:
         """Nothing is connected yet."""
         self.place: Place = remote.place
         self.cost = remote.cost(200.0)
         self._remote = remote
         self._prefix = remote.config.get("fileprefix", "").encode("utf-8", "surrogateescape")
-        self._holds_tree = _flag(remote.config, "exporttree")
+        self._holds_tree = flag(remote.config, "exporttree")
+        self._sender: PartSender | None = None
         self._buffers = Buffers(_BUFFERS)
         self._lock = threading.Lock()
 
     @property
-    def _client(self) -> S3Client:
+    def client(self) -> S3Client:
+        """Requests to the bucket.
+
+        Raises:
+            AccessError: No credentials are known.
+            PlaceUnavailableError: Its configuration makes no sense.
+        """
         with self._lock:
             return self._opened
 
@@ -132,72 +104,74 @@ class S3:
             allowed_addresses=remote.allowed_addresses,
         )  # fmt: skip
 
-    @cached_property
-    def _part_pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(4, thread_name_prefix="part")
-
-    @cached_property
-    def _ask_pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(LANES, thread_name_prefix="ask")
+    @property
+    def _parts(self) -> PartSender:
+        with self._lock:
+            if self._sender is None:
+                self._sender = PartSender(self._opened, self._buffers)
+            return self._sender
 
     def close(self) -> None:
         """End connections; what is still sent or read over them ends with an error."""
         with self._lock:
             client = self.__dict__.pop("_opened", None)
-            pools = [self.__dict__.pop(name, None) for name in ("_part_pool", "_ask_pool")]
+            sender, self._sender = self._sender, None
         if client is not None:
             client.close()
-        for pool in filter(None, pools):
-            pool.shutdown(wait=False, cancel_futures=True)
+        if sender is not None:
+            sender.close()
 
     def prepare(self) -> None:
         """See `Kind.prepare`."""
-        config, client = self._remote.config, self._client
+        config, client = self._remote.config, self.client
         mark = self._prefix + _UUID_NAME
         if not client.bucket_exists():
-            acl = {"x-amz-acl": "public-read"} if _flag(config, "public") else {}
+            acl = {"x-amz-acl": "public-read"} if flag(config, "public") else {}
             client.create_bucket(s3.region_of(config), acl)
         # What was exported is somebody's tree: no file of ours belongs in it.
         if not self._holds_tree:
             found = client.read(mark)
             if found is None:
-                client.put(mark, self.place.id.encode(), {})
+                client.put(with_data("PUT", mark, {}, self.place.id.encode(), {}))
             elif found.strip() != self.place.id.encode():
                 raise faults.WRONG_OWNER(
                     where=f"bucket {config['bucket']}",
                     uuid=found[:60].decode("utf-8", "replace").strip(), wanted=self.place.id,
                 )  # fmt: skip
-        if _flag(config, "versioning"):
+        if flag(config, "versioning"):
             client.keep_versions()
 
     # reading
 
     def ask(self, keys: Sequence[Key]) -> list[Answer]:
         """Look for each key; the size has to be right too."""
-        if not keys:
-            return []
+        unknown = Answer(Presence.ABSENT, "no object is recorded for it")
         try:
-            objects = self._objects(keys)
+            if len(keys) == 1:
+                found = self.objects_of(keys)[0]
+                return [unknown if found is None else self._ask((keys[0], found))]
+            answers = dict(s3_many.ask(self, keys, self._ask)) if keys else {}
         except HoldError as error:
             return [Answer(Presence.UNKNOWN, tell(error)) for _ in keys]
-        if len(keys) == 1:
-            return [self._ask(keys[0], objects[0])]
-        return list(self._ask_pool.map(self._ask, keys, objects))
+        return [answers.get(key, unknown) for key in keys]
 
-    def _ask(self, key: Key, found: S3Version | None) -> Answer:
-        if found is None:
-            return Answer(Presence.ABSENT, "no object is recorded for it")
+    def _ask(self, asked: tuple[Key, S3Version]) -> Answer:
+        key, found = asked
         try:
-            size = self._client.size_of(found.object_name, found.id or None)
+            size = self.client.size_of(found.object_name, found.id or None)
         except HoldError as error:
             return Answer(Presence.UNKNOWN, tell(error))
+        return self.answer_of(key, size)
+
+    def answer_of(self, key: Key, size: int | None) -> Answer:
+        """What it means that an object of such a size is there, or none."""
         if size is None:
             return Answer(Presence.ABSENT)
         if key.chunk_size is None and key.size not in (None, size):
             return Answer(Presence.ABSENT, f"it has {size} bytes there instead of {key.size}")
         return Answer(Presence.PRESENT)
 
-    def _objects(self, keys: Sequence[Key]) -> list[S3Version | None]:
+    def objects_of(self, keys: Sequence[Key]) -> list[S3Version | None]:
         """The object, and if need be its version, that holds each key; None when none is known."""
         if not self._holds_tree:
             return [S3Version("", self._prefix + key) for key in keys]
@@ -215,14 +189,13 @@ class S3:
     @contextmanager
     def open_content(self, key: Key, offset: int = 0) -> Iterator[Stream]:
         """Stream an object from an offset, or from the start where the server knows no ranges."""
-        found = self._objects([key])[0]
+        found = self.objects_of([key])[0]
         if found is None:
-            detail = "no object is recorded for it"
-            raise faults.NOT_THERE(place=self.place.label, key=key.text, detail=detail)
+            raise s3_many.nothing_recorded(self, key)
         # Nothing follows the end, and a range of nothing is an error: the last byte tells as much.
         first = max(0, offset - 1) if offset and offset == key.size else offset
         try:
-            with self._client.open(found.object_name, first, found.id or None) as stream:
+            with self.client.open(found.object_name, first, found.id or None) as stream:
                 yield stream if stream.offset == first == offset else _moved(stream, offset)
         except NotFoundError as error:
             raise faults.NOT_THERE(
@@ -231,7 +204,7 @@ class S3:
 
     def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
         """Stream many, small ones fetched ahead."""
-        return iter_fetched(self, keys)
+        return s3_many.iter_contents(self, keys)
 
     # sending and removing
 
@@ -243,82 +216,44 @@ class S3:
         self._need_keys()
         self.put_object(key, content, progress)
 
-    def put_object(self, name: bytes, content: Content, progress: OnBytes) -> None:
-        """Put content there under a name (below ``fileprefix``), in place of what has it."""
+    def put_object(self, name: bytes, content: Content, progress: OnBytes) -> str:
+        """Put content there under a name (below ``fileprefix``), in place of what has it.
+
+        Gives the version that it became, empty where the bucket keeps none.
+        """
         size, part = content.size, self._part_size(content.size, name)
-        if size <= part:
-            with self._buffers.hold(size):
-                data = b"".join(content.chunks())
-                self._client.put(self._prefix + name, data, self._headers)
-            progress(len(data))
-            return
-        self._send_parts(self._prefix + name, content, part, progress)
+        if size > part:
+            return self._parts.send(self._prefix + name, content, part, self._headers, progress)
+        with self._buffers.hold(size):
+            version = self.client.put(self.put_call(name, content))
+        progress(size)
+        return version
+
+    def put_call(self, name: bytes, content: Content) -> Call:
+        """The call that sends a small content whole; it is checked for this."""
+        data = whole(content)
+        known = known_digests(content)
+        return with_data("PUT", self._prefix + name, {}, data, self._headers, known)
 
     def object_size(self, name: bytes) -> int | None:
         """How many bytes the object of a name has; None when there is none."""
-        return self._client.size_of(self._prefix + name)
+        return self.client.size_of(self._prefix + name)
 
     def delete_object(self, name: bytes) -> None:
         """Remove the object of a name; what is not there is success."""
-        self._client.delete(self._prefix + name)
-
-    def _send_parts(self, name: bytes, content: Content, part: int, progress: OnBytes) -> None:
-        client = self._client
-        upload = client.begin(name, self._headers)
-        on_way: list[Future[str]] = []
-        try:
-            for data in self._iter_parts(content, part):
-                number = len(on_way) + 1
-                sent = self._part_pool.submit(client.put_part, name, upload, number, data)
-                sent.add_done_callback(lambda done: self._buffers.give_back(part))
-                on_way.append(sent)
-                if number > LANES:
-                    on_way[-LANES].result()  # one that failed ends all
-                progress(len(data))
-            etags = [future.result() for future in on_way]
-            client.complete(name, upload, etags, content.size)
-        except BaseException:
-            for future in on_way:
-                future.cancel()
-            wait(on_way)
-            with suppress(HoldError):
-                client.abort(name, upload)
-            raise
-
-    def _iter_parts(self, content: Content, part: int) -> Iterator[bytes]:
-        """The parts; each comes with leave to hold it in memory, to be given back."""
-        kept = bytearray()
-        holding = False
-        try:
-            for chunk in content.chunks():
-                kept += chunk
-                while len(kept) >= part or (kept and not holding):
-                    if not holding:
-                        self._buffers.take(part)
-                        holding = True
-                        continue
-                    data = bytes(kept[:part])
-                    del kept[:part]
-                    holding = False
-                    yield data
-            if kept:
-                holding = False
-                yield bytes(kept)
-        finally:
-            if holding:
-                self._buffers.give_back(part)
+        self.client.delete(self._prefix + name)
 
     def iter_send(
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Put many there, several at a time."""
-        return iter_sent(lambda key, content: self.send(key, content, progress), items)
+        return s3_many.iter_send(self, items, progress)
 
     def remove(self, key: Key, leave: DropProof | Waiver) -> None:
         """Remove an object; a bucket that keeps versions keeps this one, too."""
         assert (leave.key, leave.place) == (key, self.place.id), "leave is for one key and place"
         self._need_keys()
-        self._client.delete(self._prefix + key)
+        self.client.delete(self._prefix + key)
 
     def _need_keys(self) -> None:
         if self._holds_tree:
@@ -326,7 +261,7 @@ class S3:
 
     def _part_size(self, size: int, name: bytes) -> int:
         wanted = parse_size(self._remote.config.get("partsize", "")) or PART
-        part = max(5 * MIB, min(PART_MAX, wanted))
+        part = max(PART_MIN, min(PART_MAX, wanted))
         while part * PARTS_MAX < size and part < PART_MAX:
             part = min(PART_MAX, part * 2)
         if part * PARTS_MAX < size:
@@ -342,13 +277,15 @@ class S3:
         headers = {"content-type": "application/octet-stream"}
         if config.get("storageclass", "STANDARD") != "STANDARD":
             headers["x-amz-storage-class"] = config["storageclass"]
-        if _flag(config, "public"):
+        if flag(config, "public"):
             headers["x-amz-acl"] = "public-read"
         return headers
 
 
 class PublicS3(S3Public):
     """A bucket that anybody may read; credentials are looked for when something is sent there."""
+
+    bulk_sending = S3.bulk_sending
 
     def __init__(self, remote: SpecialRemote) -> None:
         """Nothing is connected yet."""
@@ -400,6 +337,22 @@ def _signer(remote: SpecialRemote) -> s3.Signer | None:
     return s3.Signer(found[0], found[1], s3.region_of(remote.config), token)
 
 
+def whole(content: Content) -> bytes | bytearray:
+    """All bytes of a content, once in memory."""
+    chunks = content.chunks()
+    first = next(chunks, b"")
+    if len(first) == content.size:
+        rest = b"".join(chunks)
+        return first + rest if rest else first
+    data, at = bytearray(content.size), 0
+    while first:
+        data[at : at + len(first)] = first
+        at += len(first)
+        first = next(chunks, b"")
+    del data[at:]
+    return data
+
+
 def _moved(stream: Stream, offset: int) -> Stream:
     """The same stream, what lies before the offset passed over."""
     if stream.offset > offset:
@@ -412,7 +365,3 @@ def _moved(stream: Stream, offset: int) -> Stream:
             skip = max(0, skip - len(chunk))
 
     return Stream(offset, stream.size, chunks(offset - stream.offset))
-
-
-def _flag(config: Mapping[str, str], name: str) -> bool:
-    return _FLAGS.get(config.get(name, ""), False)

@@ -7,17 +7,16 @@ server calls the fault, never what was signed or sent.
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import random
 import re
+import socket
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from ..core import faults
@@ -25,11 +24,19 @@ from ..core.abilities import Stream
 from ..core.errors import HoldError
 from ..version import __version__
 from ..wire import s3
+from ..wire.http1 import request_head
 from .addresses import AddressRule
 from .http_connection import USUAL_LIMITS, Connection, Dial, Limits
-from .s3_reply import BUSY, Reply, Where, check, read_reply, translated
+from .lanes import LANES
+from .many_requests import Answered, ManyRequests, Request
+from .s3_calls import VERSION_HEADER, Call, Data, get, head, with_data
+from .s3_reply import BUSY, Reply, Where, check, read_reply, size_told, translated
 
 CHUNK = 1 << 18
+ANSWER_MAX = 1 << 20
+"""What is longer than that is no answer to one of many requests."""
+
+_USER_AGENT = f"holdfast/{__version__}"
 _IDLE_MAX = 64
 _RANGE = re.compile(r"bytes (?:([0-9]+)-([0-9]+)|\*)/([0-9]+|\*)")
 
@@ -42,17 +49,6 @@ class Patience:
     wait_s: float = 0.3
     wait_max_s: float = 30.0
     limits: Limits = USUAL_LIMITS
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request: of an object, or with an empty name of the bucket itself."""
-
-    method: str
-    name: bytes
-    query: Mapping[str, str] = field(default_factory=dict)
-    data: bytes = field(default=b"", repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class S3Client:
@@ -79,35 +75,75 @@ class S3Client:
         self._sleep = sleep
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
+        self._many: ManyRequests | None = None
+        self.is_closed = False
         self._lock = threading.Lock()
+
+    # many objects
+
+    def open_many(self) -> ManyRequests:
+        """The connections for many small requests side by side, which `request_of` makes.
+
+        What is not answered plainly there is to be asked by one of the functions below.
+        """
+        with self._lock:
+            if self._many is None or self._many.is_closed:
+                stall_s = self._patience.limits.stall_s
+                self._many = ManyRequests(
+                    self._dial_one, lanes=LANES, stall_s=stall_s, body_max=ANSWER_MAX
+                )
+            return self._many
+
+    def heed(self, answer: Answered | None) -> None:
+        """Wait, if that is what one of many answers asks for, before it is asked again.
+
+        Raises:
+            PlaceUnavailableError: It asks for too long.
+        """
+        if answer is not None and answer.status in BUSY:
+            self._wait(answer.headers.get("retry-after", ""), 1)
+
+    def request_of(self, call: Call) -> Request:
+        """A request as it goes over a connection, signed now."""
+        target, headers = self._signed(call, whole_url=self._wants_whole_url)
+        return Request(call.method, request_head(call.method, target, headers.items()), call.data)
+
+    @cached_property
+    def _wants_whole_url(self) -> bool:
+        return self._connect().wants_whole_url
+
+    def _dial_one(self) -> socket.socket:
+        connection = self._connect()
+        connection.connect()
+        return connection.sock
 
     # objects
 
     def size_of(self, name: bytes, version: str | None = None) -> int | None:
         """How many bytes an object has; None when there is none."""
-        reply = self._request("HEAD", name, _version(version))
+        reply = self._request(head(name, version))
         if reply.status in (404, 405):
             return None
         check(reply, self._where)
-        length = reply.headers.get("content-length", "")
-        return int(length) if length.isdecimal() else 0
+        return size_told(reply.headers)
 
     def read(self, name: bytes) -> bytes | None:
         """A small object, None when there is none."""
-        reply = self._request("GET", name)
+        reply = self._request(get(name, None, {}))
         if reply.status == 404:
             return None
         check(reply, self._where)
         return reply.body
 
-    def put(self, name: bytes, data: bytes, headers: Mapping[str, str]) -> None:
-        """Store an object; the server checks it against the hashes it is sent."""
-        reply = self._request("PUT", name, {}, data, {**headers, **_sum_of(data)})
+    def put(self, call: Call) -> str:
+        """Store an object; gives its version, empty where the bucket keeps none."""
+        reply = self._request(call)
         check(reply, self._where)
+        return reply.headers.get(VERSION_HEADER, "")
 
     def delete(self, name: bytes) -> None:
         """Remove an object; what is not there is success."""
-        reply = self._request("DELETE", name)
+        reply = self._request(Call("DELETE", name))
         if reply.status != 404:
             check(reply, self._where)
 
@@ -115,31 +151,35 @@ class S3Client:
 
     def begin(self, name: bytes, headers: Mapping[str, str]) -> str:
         """Begin an object in parts: nothing of it is seen before it is completed."""
-        reply = self._request("POST", name, {"uploads": ""}, b"", headers)
+        reply = self._request(Call("POST", name, {"uploads": ""}, b"", headers))
         check(reply, self._where)
         return s3.word_of(reply.body, "UploadId")
 
-    def put_part(self, name: bytes, upload: str, number: int, data: bytes) -> str:
+    def put_part(self, name: bytes, upload: str, number: int, data: Data) -> str:
         """Store one part; gives what names it when the object is completed."""
         query = {"partNumber": str(number), "uploadId": upload}
-        reply = self._request("PUT", name, query, data, _sum_of(data))
+        reply = self._request(with_data("PUT", name, query, data, {}))
         check(reply, self._where)
         return reply.headers.get("etag", "")
 
-    def complete(self, name: bytes, upload: str, etags: list[str], size: int) -> None:
-        """Make the object of its parts, so many bytes in all."""
-        reply = self._request("POST", name, {"uploadId": upload}, s3.parts_document(etags))
-        # Asked twice, as the first answer was lost: the parts are gone, the object is there.
-        if reply.status == 404 and self.size_of(name) == size:
-            return
+    def complete(self, name: bytes, upload: str, etags: list[str], size: int) -> str:
+        """Make the object of its parts, so many bytes in all; gives its version."""
+        parts = s3.parts_document(etags)
+        reply = self._request(with_data("POST", name, {"uploadId": upload}, parts, {}))
+        if reply.status == 404:
+            # Asked twice, as the first answer was lost: the parts are gone, the object is there.
+            found = self._request(head(name, None))
+            if found.status == 200 and size_told(found.headers) == size:
+                return found.headers.get(VERSION_HEADER, "")
         check(reply, self._where)
         if b"<Error" in reply.body:  # an answer that began with 200 may end badly
             detail = f"the server says {reply.code[:60]}"
             raise faults.UNREACHABLE(place=self._place, detail=detail)
+        return reply.headers.get(VERSION_HEADER, "")
 
     def abort(self, name: bytes, upload: str) -> None:
         """Throw the parts away."""
-        self._request("DELETE", name, {"uploadId": upload})
+        self._request(Call("DELETE", name, {"uploadId": upload}))
 
     # the bucket
 
@@ -149,7 +189,7 @@ class S3Client:
         Raises:
             AccessError: It is somebody else's.
         """
-        reply = self._request("GET", b"", {"location": ""})
+        reply = self._request(Call("GET", b"", {"location": ""}))
         if reply.status == 404:
             return False
         check(reply, self._where)
@@ -157,13 +197,15 @@ class S3Client:
 
     def create_bucket(self, region: str, headers: Mapping[str, str]) -> None:
         """Make the bucket."""
-        reply = self._request("PUT", b"", {}, s3.bucket_document(region), headers)
+        document = s3.bucket_document(region)
+        reply = self._request(with_data("PUT", b"", {}, document, headers))
         if reply.code != "BucketAlreadyOwnedByYou":
             check(reply, self._where)
 
     def keep_versions(self) -> None:
         """Let the bucket keep every version of its objects."""
-        check(self._request("PUT", b"", {"versioning": ""}, s3.VERSIONED), self._where)
+        reply = self._request(with_data("PUT", b"", {"versioning": ""}, s3.VERSIONED, {}))
+        check(reply, self._where)
 
     # reading
 
@@ -176,7 +218,7 @@ class S3Client:
             AccessError, PlaceUnavailableError, RemoteProtocolError: As for any place.
         """
         headers = {"range": f"bytes={offset}-"} if offset else {}
-        connection, response = self._ask(Call("GET", name, _version(version), b"", headers))
+        connection, response = self._ask(get(name, version, headers))
         used_up = False
         try:
             if response.status not in (200, 206):
@@ -218,8 +260,8 @@ class S3Client:
 
     # requests
 
-    def _request(self, method: str, name: bytes, *more: Any) -> Reply:
-        connection, response = self._ask(Call(method, name, *more))
+    def _request(self, call: Call) -> Reply:
+        connection, response = self._ask(call)
         reusable = False
         try:
             reply = read_reply(response)
@@ -249,22 +291,15 @@ class S3Client:
                 continue
             if response.status not in BUSY or is_last:
                 break
-            wait_s = self._wanted_pause(response, attempt)
+            wanted = response.getheader("Retry-After") or ""
             self._give_back(connection, response, used_up=False)
-            if wait_s > self._patience.wait_max_s:
-                detail = f"it is busy and asks to wait {wait_s:g} s"
-                raise faults.UNREACHABLE(place=self._place, detail=detail)
-            self._sleep(wait_s)
+            self._wait(wanted, attempt)
         return connection, response
 
     def _once(self, call: Call) -> tuple[Connection, http.client.HTTPResponse]:
-        path = self._bucket.path(call.name)
-        target = f"{path}?{s3.query_of(call.query)}" if call.query else path
-        sent = self._headers(call, path)
         connection, fresh = self._connection()
-        if connection.wants_whole_url:
-            target = f"{self._bucket.scheme}://{self._bucket.host_header}{target}"
         try:
+            target, sent = self._signed(call, whole_url=connection.wants_whole_url)
             return connection, _sent(connection, call, target, sent)
         except HoldError:
             self._forget(connection)
@@ -276,13 +311,26 @@ class S3Client:
         # The server had closed the connection that we kept; that is its right.
         return self._once(call)
 
+    def _signed(self, call: Call, *, whole_url: bool) -> tuple[str, dict[str, str]]:
+        """What a request asks for, and its headers."""
+        path = self._bucket.path(call.name)
+        target = f"{path}?{s3.query_of(call.query)}" if call.query else path
+        if whole_url:
+            target = f"{self._bucket.scheme}://{self._bucket.host_header}{target}"
+        return target, self._headers(call, path)
+
     def _headers(self, call: Call, path: str) -> dict[str, str]:
         common = {"host": self._bucket.host_header, **call.headers}
         if self._signer is not None:
-            digest = hashlib.sha256(call.data).hexdigest() if call.data else s3.EMPTY_SHA256
-            moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            common = self._signer.headers(call.method, path, call.query, common, digest, moment)
-        return {**common, "user-agent": f"holdfast/{__version__}", "accept-encoding": "identity"}
+            moment = _moment_of(int(time.time()))
+            common = self._signer.headers(
+                call.method, path, call.query, common, call.sha256, moment
+            )
+        if call.method in ("PUT", "POST"):
+            common["content-length"] = str(len(call.data))
+        common["user-agent"] = _USER_AGENT
+        common["accept-encoding"] = "identity"
+        return common
 
     def _move(self, response: http.client.HTTPResponse) -> bool:
         """Learn from an answer that the bucket is in another region; False when it says none."""
@@ -294,16 +342,22 @@ class S3Client:
         self._signer = replace(self._signer, region=region)
         if self._bucket.host.endswith(".amazonaws.com"):
             self._bucket = replace(self._bucket, host=f"s3.{region}.amazonaws.com")
-            self.close()
+            self._end_connections()
         return True
 
     def _pause(self, attempt: int) -> float:
         usual = self._patience.wait_s * float(2 ** (attempt - 1))
         return min(self._patience.wait_max_s, usual * random.uniform(0.5, 1.5))
 
-    def _wanted_pause(self, response: http.client.HTTPResponse, attempt: int) -> float:
-        given = (response.getheader("Retry-After") or "").strip()
-        return float(given) if re.fullmatch(r"[0-9]{1,6}", given) else self._pause(attempt)
+    def _wait(self, wanted: str, attempt: int) -> None:
+        """Wait as long as a busy server wants us to, or as is usual when it does not say."""
+        wanted = wanted.strip()
+        told = re.fullmatch(r"[0-9]{1,6}", wanted) is not None
+        wait_s = float(wanted) if told else self._pause(attempt)
+        if wait_s > self._patience.wait_max_s:
+            detail = f"it is busy and asks to wait {wait_s:g} s"
+            raise faults.UNREACHABLE(place=self._place, detail=detail)
+        self._sleep(wait_s)
 
     # connections
 
@@ -343,11 +397,18 @@ class S3Client:
 
     def close(self) -> None:
         """End all connections; what they were reading ends with an error."""
+        self.is_closed = True
+        self._end_connections()
+
+    def _end_connections(self) -> None:
         with self._lock:
             ended, self._all = self._all, set()
             self._idle.clear()
+            many = self._many
         for connection in ended:
             connection.abort()
+        if many is not None:
+            many.close()
 
 
 def _sent(
@@ -356,14 +417,9 @@ def _sent(
     """Send a request, a small one as one piece: two would be twice the work."""
     if connection.sock is None:
         connection.connect()
-    lines = [f"{call.method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if call.method in ("PUT", "POST"):
-        lines.append(f"content-length: {len(call.data)}")
-    head = "\r\n".join([*lines, "", ""])
-    assert head.count("\n") == len(lines) + 1, "no header can hold a line's end"
+    first = request_head(call.method, target, headers.items())
     small = call.data if len(call.data) <= CHUNK else b""
-    connection.sock.sendall(head.encode("latin-1") + small)
+    connection.sock.sendall(first + small)
     if call.data and not small:
         connection.sock.sendall(call.data)
     response = http.client.HTTPResponse(connection.sock, method=call.method)
@@ -375,6 +431,11 @@ def _sent(
     return response
 
 
+@lru_cache(1)
+def _moment_of(second: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+
+
 def _proxy_for(scheme: str, host: str) -> SplitResult | None:
     from urllib.request import getproxies, proxy_bypass  # slow to import
 
@@ -382,13 +443,3 @@ def _proxy_for(scheme: str, host: str) -> SplitResult | None:
     if not url or proxy_bypass(host):
         return None
     return urlsplit(url if "://" in url else f"http://{url}")
-
-
-def _version(version: str | None) -> dict[str, str]:
-    return {} if version is None else {"versionId": version}
-
-
-def _sum_of(data: bytes) -> dict[str, str]:
-    """Besides the signed hash: servers that do not look at that look at this."""
-    digest = hashlib.md5(data, usedforsecurity=False).digest()
-    return {"content-md5": b64encode(digest).decode()}

@@ -72,6 +72,12 @@ def read_reply(response: http.client.HTTPResponse) -> Reply:
     return Reply(response.status, headers, response.read(_BODY_MAX) or b"")
 
 
+def size_told(headers: Mapping[str, str]) -> int:
+    """How many bytes an object has, by the answer to HEAD."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
+
+
 def check(reply: Reply, where: Where) -> None:
     """Raise what an answer says went wrong; what the server was sent is never told."""
     status, code = reply.status, reply.code

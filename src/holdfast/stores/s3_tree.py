@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ..core import faults
-from ..core.abilities import OnBytes, PathAndContent
+from ..core.abilities import Content, OnBytes, PathAndContent
 from ..core.errors import HoldError
 from ..core.place import Place
 from .lanes import LANES, iter_done
 from .s3 import S3
+from .s3_setup import flag
 from .special import SpecialRemote
 
 
@@ -19,10 +20,17 @@ class S3Tree:
 
     can_rename = False
 
-    def __init__(self, store: S3) -> None:
+    def __init__(self, store: S3, *, prefix: bytes = b"", keeps_versions: bool = False) -> None:
         """Nothing is connected yet."""
         self.place: Place = store.place
+        self.keeps_versions = keeps_versions
         self._store = store
+        self._prefix = prefix
+        self._versions: dict[bytes, bytes] = {}
+
+    def take_version(self, path: bytes) -> bytes | None:
+        """What is to be written down of the file just put at a path, as `.log.rmet` has it."""
+        return self._versions.pop(path, None)
 
     def sizes(self, paths: Sequence[bytes]) -> list[int | None]:
         """See `TreeStore.sizes`."""
@@ -33,9 +41,14 @@ class S3Tree:
         self, items: Iterable[PathAndContent], progress: OnBytes
     ) -> Iterator[tuple[bytes, HoldError | None]]:
         """Put several at a time; an object is seen when it is whole."""
-        return iter_done(
-            lambda path, content: self._store.put_object(path, content, progress), items
-        )
+
+        def put(path: bytes, content: Content) -> None:
+            version = self._store.put_object(path, content, progress)
+            if self.keeps_versions and version:
+                name = self._prefix + path
+                self._versions[path] = version.encode("utf-8", "surrogateescape") + b"#" + name
+
+        return iter_done(put, items)
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Never asked for."""
@@ -53,12 +66,6 @@ class S3Tree:
 
 
 def open_tree(remote: SpecialRemote) -> S3Tree:
-    """The bucket of a special remote.
-
-    Raises:
-        PolicyError: It keeps versions, which would have to be written down for each file.
-    """
-    if remote.config.get("versioning") == "yes":
-        detail = "a bucket with versioning=yes is read by us, and written by git annex export"
-        raise faults.HOLDS_NO_TREE(place=remote.place.label, detail=detail)
-    return S3Tree(S3(remote))
+    """The bucket of a special remote."""
+    prefix = remote.config.get("fileprefix", "").encode("utf-8", "surrogateescape")
+    return S3Tree(S3(remote), prefix=prefix, keeps_versions=flag(remote.config, "versioning"))

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 
 from ..core import faults
 from ..core.abilities import (
@@ -20,6 +19,7 @@ from ..core.abilities import (
     Stream,
     Writable,
     bytes_for_a_lane,
+    limits_of_fetching,
     waiting_bytes,
 )
 from ..core.errors import HoldError, PlaceFullError, PlaceUnavailableError
@@ -27,6 +27,7 @@ from ..core.key import Key
 from ..core.outcome import Outcome, Status
 from ..core.place import Place, PlaceId
 from ..core.progress import Progress, Silence
+from .inbox import Inbox
 from .plan import Attempts
 from .receive import Received, may_take, no_source, receive
 from .staging import Door, Staging
@@ -121,7 +122,7 @@ class _Carrier:
         self._jobs = max(1, jobs)
         self._lanes: dict[PlaceId, _Lane] = {}
         self._lock = threading.Lock()
-        self._done: SimpleQueue[_Done] = SimpleQueue()
+        self._done: Inbox[_Done] = Inbox()
         self._said: list[Outcome] = []
 
     @property
@@ -147,12 +148,7 @@ class _Carrier:
         """What has ended since it was last asked."""
         said, self._said = self._said, []
         yield from said
-        while self.on_way:
-            try:
-                task, result = self._done.get(block=wait)
-            except Empty:
-                return
-            wait = False
+        for task, result in self._done.take(wait=wait and bool(self.on_way)):
             if task is None or not isinstance(result, Received | HoldError):
                 assert isinstance(result, BaseException)
                 raise result
@@ -174,6 +170,10 @@ class _Carrier:
     def report(self, task: _Task | None, result: Received | HoldError | BaseException) -> None:
         """Tell the caller's thread that a task has ended. For any thread."""
         self._done.put((task, result))
+
+    def ring(self) -> None:
+        """Let the caller's thread hear now what was reported. For any thread."""
+        self._done.ring()
 
     def stop(self) -> None:
         """End all lanes; those that hang in a source are woken by closing it."""
@@ -220,7 +220,12 @@ class _Lane:
         self.gone: HoldError | None = None
         self._carrier = carrier
         self._bulk = source if isinstance(source, BulkReadable) else None
-        self._tasks: deque[_Task] = deque()
+        limits = limits_of_fetching(source)
+        self._size_max = min(BULK_SIZE_MAX, limits.size_max or BULK_SIZE_MAX)
+        self._bulk_lanes = min(jobs, limits.lanes or jobs)
+        self._in_bulk = 0
+        self._small: deque[_Task] = deque()
+        self._large: deque[_Task] = deque()
         self._ready = threading.Condition()
         self._failures = 0
         self._last: HoldError | None = None
@@ -231,9 +236,10 @@ class _Lane:
     def put(self, task: _Task) -> None:
         """Queue a task; threads are started as there is work for them."""
         with self._ready:
-            self._tasks.append(task)
+            (self._small if self._is_bulk(task) else self._large).append(task)
             self._ready.notify()
-            lanes, waiting = len(self._threads), waiting_bytes(len(self._tasks), task.key.size)
+            count = len(self._small) + len(self._large)
+            lanes, waiting = len(self._threads), waiting_bytes(count, task.key.size)
             if not lanes or (lanes < self._jobs and waiting >= self._lane_bytes):
                 name = f"lane-{self.source.place.label}"
                 thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -258,35 +264,61 @@ class _Lane:
         try:
             while (task := self._next(door)) is not None:
                 try:
-                    if self._bulk is not None and _is_small(task.key):
+                    if self._bulk is not None and self._is_bulk(task):
                         self._take_many(self._bulk, task, door)
                     else:
                         if not _is_small(task.key):
                             # What is held back shall not wait for a large file.
                             door.flush()
                         self._take_one(task, door)
+                    self._done(task)
                 except _Stopped:
                     break
             door.flush()
         except BaseException as error:  # a bug: the caller's thread shall raise it
             carrier.report(task, error)
+        carrier.ring()
 
     def _next(self, door: Door[_Task]) -> _Task | None:
-        if not self._tasks:
+        task = self._take()
+        if task is None:
             # Nobody shall wait for what we hold back while we wait for others.
             door.flush()
+            self._carrier.ring()
+            with self._ready:
+                while (task := self._take()) is None and not self._carrier.stopping.is_set():
+                    self._ready.wait()
+        return task
+
+    def _take(self) -> _Task | None:
+        """A task that may be begun now."""
         with self._ready:
-            while not self._tasks and not self._carrier.stopping.is_set():
-                self._ready.wait()
-            return None if self._carrier.stopping.is_set() else self._tasks.popleft()
+            if self._carrier.stopping.is_set():
+                return None
+            if self._small and self._in_bulk < self._bulk_lanes:
+                self._in_bulk += 1
+                return self._small.popleft()
+            return self._large.popleft() if self._large else None
+
+    def _done(self, task: _Task) -> None:
+        """Some places serve many by one lane better than by several: let the next one be it."""
+        if self._is_bulk(task):
+            with self._ready:
+                self._in_bulk -= 1
+                self._ready.notify_all()
 
     def _next_small(self) -> _Task | None:
-        """The next task if there is one now and it is small; others stay queued."""
-        with self._ready:
-            stop = self._carrier.stopping.is_set() or not self._tasks
-            if stop or not _is_small(self._tasks[0].key):
-                return None
-            return self._tasks.popleft()
+        """The next task if there is one now that is small."""
+        if self._carrier.stopping.is_set():
+            return None
+        try:
+            return self._small.popleft()
+        except IndexError:
+            return None
+
+    def _is_bulk(self, task: _Task) -> bool:
+        size = task.key.size
+        return self._bulk is not None and size is not None and size <= self._size_max
 
     # one key
 
@@ -387,7 +419,9 @@ class _Lane:
 
     def _hand_over(self) -> None:
         with self._ready:
-            tasks, self._tasks = list(self._tasks), deque()
+            tasks = [*self._small, *self._large]
+            self._small.clear()
+            self._large.clear()
         for task in tasks:
             assert self.gone is not None
             task.answers.append((self.source.place, self.gone))

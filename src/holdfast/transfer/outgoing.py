@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator
 
 from ..core import faults
-from ..core.backends import Checker, checker, is_verifiable
+from ..core.backends import Checker, backend_of, checker, is_verifiable, key_digest
 from ..core.errors import HoldError, IntegrityError
 from ..core.key import Key
 
 CHUNK = 1 << 20
+_BACKENDS = {"md5": b"MD5", "sha256": b"SHA256"}
 
 
 class LocalContent:
@@ -27,19 +28,30 @@ class LocalContent:
         check = checker(self.key)
         kept = b""
         position = 0
-        with open(self._path, "rb", buffering=0) as file:
-            while chunk := file.read(CHUNK):
-                try:
-                    check.feed(chunk)
-                except IntegrityError as error:
-                    raise self._damaged(error) from None
-                if kept:
-                    yield kept
-                kept = chunk[max(0, offset - position) :]
-                position += len(chunk)
+        for chunk in self._iter_read():
+            try:
+                check.feed(chunk)
+            except IntegrityError as error:
+                raise self._damaged(error) from None
+            if kept:
+                yield kept
+            kept = chunk[max(0, offset - position) :]
+            position += len(chunk)
         self._finish(check)
         if kept:
             yield kept
+
+    def _iter_read(self) -> Iterator[bytes]:
+        """The file in pieces; a small one by a single read, which may show that it has grown."""
+        wanted = min(CHUNK, self.size + 1)
+        file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while chunk := os.read(file, wanted):
+                yield chunk
+                if len(chunk) < wanted < CHUNK:
+                    break
+        finally:
+            os.close(file)
 
     def path(self) -> bytes:
         """The file itself, read once before."""
@@ -47,6 +59,12 @@ class LocalContent:
             for _ in self.chunks():
                 pass
         return self._path
+
+    def digest(self, algorithm: str) -> bytes | None:
+        """See `core.abilities.known_digests`."""
+        if not self._checked or backend_of(self.key) != _BACKENDS[algorithm]:
+            return None
+        return bytes.fromhex(key_digest(self.key))
 
     def _finish(self, check: Checker) -> None:
         try:

@@ -10,14 +10,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from ..core.abilities import BulkSendable, Content, Sendable, bytes_for_a_lane, waiting_bytes
+from ..core.abilities import (
+    BulkSendable,
+    Content,
+    Sendable,
+    bytes_for_a_lane,
+    limits_of_sending,
+    waiting_bytes,
+)
 from ..core.errors import HoldError, PlaceFullError, PlaceUnavailableError
 from ..core.key import Key
 from ..core.progress import Progress, Silence
 from .carry import BULK_SIZE_MAX, FAILURES_MAX
+from .inbox import Inbox
 
 ON_WAY_MAX = 2000
 _GOOD_BYE_S = 5.0
@@ -88,10 +95,15 @@ class _Sender:
         self._jobs = jobs
         self._lane_bytes = bytes_for_a_lane(target)
         self._progress = progress
-        self._waiting: deque[_Task] = deque()
+        limits = limits_of_sending(target)
+        self._size_max = min(BULK_SIZE_MAX, limits.size_max or BULK_SIZE_MAX)
+        self._bulk_lanes = min(jobs, limits.lanes or jobs)
+        self._in_bulk = 0
+        self._small: deque[_Task] = deque()
+        self._large: deque[_Task] = deque()
         self._again: deque[_Task] = deque()
         self._ready = threading.Condition()
-        self._ended: SimpleQueue[Sent | BaseException] = SimpleQueue()
+        self._ended: Inbox[Sent | BaseException] = Inbox()
         self._threads: list[threading.Thread] = []
         self._stopping = False
         self._failures = 0
@@ -103,9 +115,10 @@ class _Sender:
         """Queue a task; threads are started as there is work for them."""
         self.on_way += 1
         with self._ready:
-            self._waiting.append(task)
+            (self._small if self._is_small(task) else self._large).append(task)
             self._ready.notify()
-            waiting = waiting_bytes(len(self._waiting), task.content.size)
+            count = len(self._small) + len(self._large)
+            waiting = waiting_bytes(count, task.content.size)
         lanes = len(self._threads)
         if not lanes or (lanes < self._jobs and waiting >= self._lane_bytes):
             thread = threading.Thread(target=self._run, name="send", daemon=True)
@@ -114,12 +127,7 @@ class _Sender:
 
     def ended(self, *, wait: bool) -> Iterator[Sent]:
         """What has ended since it was last asked."""
-        while self.on_way:
-            try:
-                sent = self._ended.get(block=wait)
-            except Empty:
-                return
-            wait = False
+        for sent in self._ended.take(wait=wait and self.on_way > 0):
             if isinstance(sent, BaseException):
                 raise sent
             self.on_way -= 1
@@ -141,31 +149,48 @@ class _Sender:
             while (task := self._next()) is not None:
                 if self._gone is not None:
                     self._tell(task, self._gone)
-                elif self._bulk is not None and _is_small(task):
+                elif self._bulk is not None and self._is_small(task):
                     self._send_many(self._bulk, task)
                 else:
                     self._send_one(task)
+                self._done(task)
         except _Stopped:
             pass
         except BaseException as error:  # a bug: the caller's thread shall raise it
             self._ended.put(error)
+            self._ended.ring()
 
     def _next(self) -> _Task | None:
+        self._ended.ring()
         with self._ready:
             while not self._stopping:
-                if self._waiting:
-                    return self._waiting.popleft()
-                if self._again:
-                    return self._again.popleft()
+                if self._small and self._in_bulk < self._bulk_lanes:
+                    self._in_bulk += 1
+                    return self._small.popleft()
+                if self._large:
+                    return self._large.popleft()
+                if self._again and not self._in_bulk:
+                    task = self._again.popleft()
+                    self._in_bulk += self._is_small(task)
+                    return task
                 self._ready.wait()
             return None
 
+    def _done(self, task: _Task) -> None:
+        """Some places serve many by one lane better than by several: let the next one be it."""
+        if self._is_small(task):
+            with self._ready:
+                self._in_bulk -= 1
+                self._ready.notify_all()
+
     def _next_small(self) -> _Task | None:
         """Never waits: what is on its way already shall not wait for what is not there yet."""
-        with self._ready:
-            if self._stopping or self._gone is not None or not self._waiting:
-                return None
-            return self._waiting.popleft() if _is_small(self._waiting[0]) else None
+        if self._stopping or self._gone is not None:
+            return None
+        try:
+            return self._small.popleft()
+        except IndexError:
+            return None
 
     def _send_one(self, task: _Task) -> None:
         try:
@@ -212,11 +237,10 @@ class _Sender:
             self._progress.advance(1, 0)
         self._ended.put(Sent(task.path, task.key, task.content.size, error))
 
+    def _is_small(self, task: _Task) -> bool:
+        return self._bulk is not None and task.content.size <= self._size_max
+
     def _advance(self, size: int) -> None:
         if self._stopping:
             raise _Stopped
         self._progress.advance(0, size)
-
-
-def _is_small(task: _Task) -> bool:
-    return task.content.size <= BULK_SIZE_MAX

@@ -10,7 +10,7 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from html import escape, unescape
 from urllib.parse import quote
 
@@ -41,23 +41,36 @@ class Signer:
         ``path`` is quoted, as it will be sent; ``headers`` has the host; ``moment`` is such as
         ``20261121T231500Z``.
         """
-        signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
-        signed |= {"x-amz-content-sha256": payload_sha256, "x-amz-date": moment}
+        signed = {name.lower(): value.strip() for name, value in headers.items()}
+        signed["x-amz-content-sha256"] = payload_sha256
+        signed["x-amz-date"] = moment
         if self.token:
             signed["x-amz-security-token"] = self.token
-        names = ";".join(sorted(signed))
-        lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-        request = "\n".join((method, path, query_of(query), lines, names, payload_sha256))
+        ordered, names = _in_order(tuple(signed))
+        lines = "".join([f"{name}:{_one_spaced(signed[name])}\n" for name in ordered])
+        asked = query_of(query) if query else ""
+        request = f"{method}\n{path}\n{asked}\n{lines}\n{names}\n{payload_sha256}"
         scope = f"{moment[:8]}/{self.region}/{_SERVICE}/{_REQUEST}"
         digest = hashlib.sha256(request.encode()).hexdigest()
         key = _signing_key(self.secret, moment[:8], self.region)
-        text = "\n".join((_ALGORITHM, moment, scope, digest))
+        text = f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}"
         signature = hmac.digest(key, text.encode(), "sha256").hex()
         signed["authorization"] = (
             f"{_ALGORITHM} Credential={self.access_key}/{scope}, "
             f"SignedHeaders={names}, Signature={signature}"
         )
         return signed
+
+
+@lru_cache(64)
+def _in_order(names: tuple[str, ...]) -> tuple[list[str], str]:
+    """Names of headers as they are signed, and the one word of all."""
+    ordered = sorted(names)
+    return ordered, ";".join(ordered)
+
+
+def _one_spaced(value: str) -> str:
+    return " ".join(value.split()) if "  " in value else value
 
 
 @lru_cache(16)
@@ -115,7 +128,7 @@ class Bucket:
     name: str
     by_path: bool
 
-    @property
+    @cached_property
     def host_header(self) -> str:
         """Host and port as requests name them."""
         name = self.host if self.by_path else f"{self.name}.{self.host}"
