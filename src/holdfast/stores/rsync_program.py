@@ -85,8 +85,10 @@ class Rsync:
         if ended.code:
             raise self._failure(ended)
 
-    def send_tree(self, folder: bytes) -> None:
+    def send_tree(self, folder: bytes, *, anew: bool = False) -> None:
         """Send what a folder's symlinks lead to; each file appears there whole or not at all.
+
+        ``anew`` also sends what is there with the same size and time, which may be another.
 
         Raises:
             PlaceUnavailableError: The place went away; some may be there.
@@ -95,7 +97,8 @@ class Rsync:
         """
         ended = self._run(
             ["--recursive", "--copy-links", "--chmod=D755,F444", "--partial",
-             "--partial-dir=.rsync-partial", *self._up, "--", os.fsdecode(folder) + "/", self.url],
+             "--partial-dir=.rsync-partial", *(["--ignore-times"] if anew else []), *self._up, "--",
+             os.fsdecode(folder) + "/", self.url],
         )  # fmt: skip
         if ended.code:
             raise self._failure(ended)
@@ -109,7 +112,19 @@ class Rsync:
             PlaceUnavailableError: The place went away.
             AccessError: It refuses.
         """
-        rules = dict.fromkeys(rule for folder in folders for rule in deletion_rules(folder))
+        self._delete(rule for folder in folders for rule in deletion_rules(folder))
+
+    def delete_files(self, paths: Iterable[bytes]) -> None:
+        """Delete these files, with what an unfinished call left of them, and folders then empty.
+
+        Raises:
+            PlaceUnavailableError: The place went away.
+            AccessError: It refuses.
+        """
+        self._delete(rule for path in paths for rule in _file_deletion_rules(path))
+
+    def _delete(self, wanted: Iterable[bytes]) -> None:
+        rules = dict.fromkeys(wanted)
         words = ["--recursive", "--delete", "--from0", "--include-from=-", "--exclude=*"]
         with tempfile.TemporaryDirectory(prefix="hold-rsync-") as empty:
             ended = self._run([*words, *self._up, "--", empty + "/", self.url], b"\0".join(rules))
@@ -159,6 +174,12 @@ def deletion_rules(folder: bytes) -> list[bytes]:
     """The include rules that lead rsync to one folder, for deleting it with all that is in it."""
     above = _folders_to(folder + b"/")
     return [*map(_plain_rule, above), _escaped(above[-1]) + b"***"]
+
+
+def _file_deletion_rules(path: bytes) -> list[bytes]:
+    folder, _, name = path.rpartition(b"/")
+    unfinished = (folder + b"/" if folder else b"") + b".rsync-partial/" + name
+    return [*_rules_to(path), *_rules_to(unfinished)]
 
 
 def _rules_to(path: bytes) -> list[bytes]:
