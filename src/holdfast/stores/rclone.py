@@ -21,7 +21,7 @@ from ..core.place import Place, Presence
 from ..core.policy import DropProof, Waiver
 from .lanes import iter_fetched, iter_sent
 from .placing import Placing, is_plain
-from .rclone_program import Rclone
+from .rclone_program import LARGE, Rclone
 from .special import PathsOf, Setup, SpecialRemote
 from .words import check_one_of, check_words
 
@@ -181,7 +181,8 @@ class RcloneStore:
             source_name = source.lstrip(b"/").decode()
         except UnicodeDecodeError:
             raise faults.NO_WAY(place=self.place.label, kind="rclone, from such a path") from None
-        self._rclone.call(
+        copy = self._rclone.call if content.size < LARGE else self._rclone.call_long
+        copy(
             "operations/copyfile", srcFs="/", srcRemote=source_name, dstFs=self._fs,
             dstRemote=name, _config=how or {},
         )  # fmt: skip

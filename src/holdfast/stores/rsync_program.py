@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from ..core import faults
 from ..core.errors import HoldError
 
-_SILENT_S = 120
+SILENT_S = 120
 """How long the other side may say nothing."""
+
+_TIMEOUTS = (30, 35)
+"""The exit codes of a connection with no bytes on it, and of none at all."""
 
 _LISTED = re.compile(rb"-\S+ +([0-9]+) \S+ \S+ (.*)", re.DOTALL)
 _OCTAL = re.compile(rb"\\#([0-7]{3})")
@@ -26,11 +29,18 @@ _REFUSALS = ("auth failed", "permission denied", "access denied", "host key veri
 
 @dataclass(frozen=True)
 class Ended:
-    """How a call ended: its exit code, what it wrote, what it complained of last."""
+    """How a call ended: its exit code, what it wrote, what it complained of."""
 
     code: int
     output: bytes
-    complaint: str
+    said: str
+
+    @property
+    def complaint(self) -> str:
+        """The line that says most: of a refusal, that; else the first that is no frame of ssh's."""
+        lines = [line for line in self.said.splitlines() if line.strip("@ ")]
+        telling = [line for line in lines if any(word in line.lower() for word in _REFUSALS)]
+        return next(iter(telling or lines), "")
 
 
 class Rsync:
@@ -145,7 +155,7 @@ class Rsync:
             raise self._failure(ended)
 
     def _run(self, words: Sequence[str], said: bytes = b"") -> Ended:
-        call = ["rsync", f"--timeout={_SILENT_S}", *self._options, *words]
+        call = ["rsync", f"--timeout={SILENT_S}", *self._options, *words]
         environment = {**os.environ, "LC_ALL": "C"}
         try:
             # In a session of its own it has no terminal to ask for a password at.
@@ -157,11 +167,12 @@ class Rsync:
             raise faults.NEEDS(
                 place=self.label, what="the program rsync", how="install rsync"
             ) from error
-        lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-        return Ended(ended.returncode, ended.stdout, lines[0] if lines else "")
+        return Ended(ended.returncode, ended.stdout, ended.stderr.decode("utf-8", "replace"))
 
     def _failure(self, ended: Ended) -> HoldError:
         said = ended.complaint or f"rsync ended with {ended.code}"
+        if ended.code in _TIMEOUTS:
+            return faults.STALLED(place=self.label, waited_s=f"{SILENT_S:g}")
         if "no space left" in said.lower() or "disk quota" in said.lower():
             return faults.PLACE_FULL(place=self.label, detail=said)
         if any(words in said.lower() for words in _REFUSALS):
