@@ -149,8 +149,8 @@ In every case:
   program that runs, in settings or in a version.
 
 This page is printed by `python -m holdfast.testing.fault_table`. A test makes each of these faults
-between a command and a real server (`rclone serve` for S3 and WebDAV, `hold serve`, sshd, rsync's daemon, and
-a web server of our own), by a proxy that speaks TLS, and compares what it sees with this page.
+between a command and a real server (`rclone serve` for S3 and WebDAV, `hold serve`, sshd, rsync's
+daemon, and a web server of our own), by a proxy that speaks TLS, and compares it with this page.
 """
 
 _TAIL = """\
