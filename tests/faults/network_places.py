@@ -71,6 +71,35 @@ def wait_for(port: int) -> None:
 
 
 @contextmanager
+def rsync_daemon(folder: Path) -> Iterator[int]:
+    """rsync's own daemon, with a module ``there`` for one who has a password."""
+    program = shutil.which("rsync")
+    if program is None:
+        pytest.skip("rsync is not installed")
+    folder.mkdir()
+    port = free_port()
+    secrets, settings = folder.with_name("secrets"), folder.with_name("rsyncd.conf")
+    secrets.write_text(f"{USER}:{SECRET}\n")
+    secrets.chmod(0o600)
+    who = f"uid = {os.getuid()}\ngid = {os.getgid()}\n" if os.geteuid() == 0 else ""
+    settings.write_text(
+        f"use chroot = no\n{who}[there]\npath = {folder}\nread only = no\n"
+        f"auth users = {USER}\nsecrets file = {secrets}\n"
+    )
+    words = ["--daemon", "--no-detach", "--address=127.0.0.1", f"--port={port}"]
+    process = subprocess.Popen(
+        [program, *words, f"--config={settings}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(5)
+
+
+@contextmanager
 def served(folder: Path) -> Iterator[HttpServer]:
     """`hold serve` of a new data set, to one with a login."""
     assert run(["-q", "create", str(folder)]) == 0

@@ -172,10 +172,11 @@ def sending(trouble: Trouble) -> str:
 
 
 INNER = {
-    re.sub(r"{\w+}", ".+", fault.what): fault.code
+    re.sub(r"{\w+}", "[^:;(]+", fault.what): fault.code
     for fault in (
         faults.UNREACHABLE, faults.REFUSED, faults.BAD_ANSWER, faults.STALLED, faults.UNTRUSTED,
-        faults.WRONG_CONTENT,
+        faults.WRONG_CONTENT, faults.EXTERNAL_FAILED, faults.EXTERNAL_HANGS,
+        faults.EXTERNAL_DIED, faults.EXTERNAL_GAVE_UP, faults.NOT_THERE,
     )
 }  # fmt: skip
 

@@ -8,29 +8,33 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from network_places import ByName, Sshd, below, rclone, run_sshd, served, whole
+from network_places import ByName, Sshd, below, rclone, rsync_daemon, run_sshd, served, whole
 from network_scene import SECRET, USER, Scene, git, outcome, reading, sending, watched
 
 from holdfast.api.datasets import open_dataset
 from holdfast.core.place import PlaceId
 from holdfast.dataset.ledger_write import set_locations
-from holdfast.stores import http_connection, program
+from holdfast.stores import http_connection, program, rclone_program, rsync_program
 from holdfast.stores.http import HttpClient
 from holdfast.stores.http_connection import Limits
 from holdfast.stores.p2p_http import P2pHttp
 from holdfast.stores.p2p_http_calls import HttpCalls
 from holdfast.stores.s3_client import Patience, S3Client
+from holdfast.stores.sftp import SftpAnnex
 from holdfast.stores.ssh import SshAnnex
 from holdfast.stores.webdav_client import DavClient
 from holdfast.testing.fault_proxy import FaultProxy, Tls, Trouble, make_tls
 from holdfast.testing.fault_table import OF_ANY_STREAM, READING, SENDING, page
 from holdfast.testing.lying_server import LyingServer
+from holdfast.testing.rclone_server import find_rclone
 
 TROUBLES = [trouble for trouble in Trouble if trouble is not Trouble.NONE]
 
@@ -56,7 +60,8 @@ def be_patient(monkeypatch: pytest.MonkeyPatch, trouble: Trouble) -> None:
     for made in (HttpClient, DavClient, P2pHttp):
         monkeypatch.setitem(made.__init__.__kwdefaults__, "limits", limits)
     monkeypatch.setitem(S3Client.__init__.__kwdefaults__, "patience", patience)
-    monkeypatch.setitem(SshAnnex.__init__.__kwdefaults__, "stall_s", stall_s)
+    for made in (SshAnnex, SftpAnnex):
+        monkeypatch.setitem(made.__init__.__kwdefaults__, "stall_s", stall_s)
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +105,8 @@ def open_scene(
 
 
 def go_through(
-    scene: Scene, waits: Sequence[float], *, both: bool = True,
-    troubles: Sequence[Trouble] = TROUBLES,
+    scene: Scene, waits: Sequence[float] | None, *, both: bool = True,
+    troubles: Sequence[Trouble] = TROUBLES, not_sent: Sequence[Trouble] = (),
 ) -> Told:  # fmt: skip
     """Read and send once in each trouble, and again when it is over; gives what was told."""
     scene.text = ""
@@ -109,12 +114,12 @@ def go_through(
     with watched() as seen:
         for trouble in troubles:
             told["reading"][trouble] = read(scene, trouble)
-            if both:
+            if both and trouble not in not_sent:
                 told["sending"][trouble] = send(scene, trouble)
         if Trouble.FORBIDDEN in troubles:
             talk(scene, both=both)
         finish(scene, troubles, both=both)
-    if Trouble.BUSY_ONCE in troubles:
+    if Trouble.BUSY_ONCE in troubles and waits is not None:
         assert 1.0 in waits, "Retry-After was not heeded"
     assert any("git" in words for words in seen.words)
     look_for_secrets(scene, seen.words)
@@ -229,6 +234,44 @@ def test_a_repository_on_a_web_server(open_scene: OpenScene, waits: list[float])
         check("web server", go_through(scene, waits, both=False))
 
 
+def test_a_mirror_on_a_web_server(open_scene: OpenScene, waits: list[float]) -> None:
+    with LyingServer({}) as server:
+        scene = open_scene(server.port)
+        scene.write(*(names := [reading(trouble) for trouble in TROUBLES]))
+        objects = {scene.key(name).text: scene.contents[name] for name in names}
+        server.contents = ByName(objects)
+        scene.behind = objects.get
+        url = f"https://127.0.0.1:{scene.proxy.port}/mirror"
+        scene.hold("siblings", "add", "there", "type=httpalso", f"url={url}", "encryption=none")
+        tell_of(scene, names)
+        check("httpalso", go_through(scene, waits, both=False))
+
+
+def test_a_ria_store_on_a_web_server(open_scene: OpenScene, waits: list[float]) -> None:
+    identity = str(uuid.uuid4())
+    with LyingServer({}) as server:
+        scene = open_scene(server.port)
+        scene.write(*(names := [reading(trouble) for trouble in TROUBLES]))
+        objects = {scene.key(name).text: scene.contents[name] for name in names}
+        server.contents = ByName({"ria-layout-version": b"2\n", **objects})
+        scene.behind = objects.get
+        url = f"ria+https://127.0.0.1:{scene.proxy.port}/store"
+        scene.hold(
+            "siblings", "add", "there", "type=external", "externaltype=ora", f"url={url}",
+            f"archive-id={identity}", "encryption=none",
+        )  # fmt: skip
+        tell_of(scene, names)
+        check("ora, http", go_through(scene, waits, both=False))
+
+
+def tell_of(scene: Scene, names: Sequence[str]) -> None:
+    """The ledger says that the place has these, which are here no more."""
+    place = PlaceId(git(scene.folder, "config", "remote.there.annex-uuid"))
+    with open_dataset(scene.folder) as dataset:
+        set_locations(dataset.repository, map(scene.key, names), place, present=True)
+    scene.hold("drop", "-q", "--force", "it is there", *names)
+
+
 # the places that are also sent to
 
 
@@ -316,3 +359,116 @@ def test_ssh(
     scene.behind = whole(there)
     fill(scene, OF_ANY_STREAM)
     check("ssh", go_through(scene, waits, troubles=OF_ANY_STREAM))
+
+
+@pytest.fixture
+def rclone_remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scene], None]:
+    """Lets rclone know a remote of its own: a WebDAV server behind the proxy."""
+
+    def know(scene: Scene) -> None:
+        program = find_rclone()
+        assert program is not None
+        hidden = subprocess.run(
+            [program, "obscure", "-"], input=SECRET, check=True, capture_output=True, text=True
+        ).stdout.strip()
+        (tmp_path / "rclone.conf").write_text(
+            f"[cloud]\ntype = webdav\nurl = https://127.0.0.1:{scene.proxy.port}\n"
+            f"vendor = other\nuser = {USER}\npass = {hidden}\n"
+        )
+        monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "rclone.conf"))
+        monkeypatch.setenv("PATH", f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}")
+
+    return know
+
+
+def test_rclone(
+    open_scene: OpenScene, waits: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    rclone_remote: Callable[[Scene], None],
+) -> None:  # fmt: skip
+    there = tmp_path / "there"
+    with rclone("webdav", there, RCLONE_USER=USER, RCLONE_PASS=SECRET) as port:
+        scene = open_scene(port)
+        rclone_remote(scene)
+        monkeypatch.setenv("RCLONE_LOW_LEVEL_RETRIES", "2")
+        monkeypatch.setenv("RCLONE_TIMEOUT", "2s")
+        scene.prepare.append(lambda trouble: monkeypatch.setattr(
+            rclone_program, "STALL_S", 1 if trouble is Trouble.STALL else 10
+        ))  # fmt: skip
+        scene.hold(
+            "siblings", "add", "there", "type=rclone", "rcloneremotename=cloud",
+            "rcloneprefix=set", "encryption=none",
+        )  # fmt: skip
+        scene.behind = below(there)
+        fill(scene)
+        # TLS would tell of a changed bit, and a WebDAV server has no checksums to ask for.
+        check("rclone", go_through(scene, None, not_sent=[Trouble.FLIP]))
+
+
+def test_rsync(
+    open_scene: OpenScene, waits: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    with rsync_daemon(there) as port:
+        scene = open_scene(port, raw=True)
+        be_patient_with_rsync(scene, monkeypatch)
+        monkeypatch.setenv("RSYNC_PASSWORD", SECRET)
+        url = f"rsync://{USER}@127.0.0.1:{scene.proxy.port}/there"
+        scene.hold("siblings", "add", "there", "type=rsync", f"rsyncurl={url}", "encryption=none")
+        scene.behind = below(there)
+        troubles = [t for t in OF_ANY_STREAM if t in READING["rsync"]]
+        fill(scene, troubles)
+        scene.prepare.append(lambda trouble: change_password(scene, monkeypatch, trouble))
+        check("rsync", go_through(scene, waits, troubles=troubles))
+
+
+def test_rsync_by_ssh(
+    open_scene: OpenScene, waits: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    sshd: Sshd,
+) -> None:  # fmt: skip
+    if shutil.which("rsync") is None:
+        pytest.skip("rsync is not installed")
+    there = tmp_path / "there"
+    scene = open_scene(sshd.port, raw=True)
+    be_patient_with_rsync(scene, monkeypatch)
+    monkeypatch.setenv("RSYNC_RSH", sshd.command(scene.proxy.port))
+    scene.prepare.append(lambda trouble: sshd.prepare(trouble, scene.proxy))
+    scene.hold(
+        "siblings", "add", "there", "type=rsync", f"rsyncurl=127.0.0.1:{there}", "encryption=none"
+    )
+    scene.behind = below(there)
+    fill(scene, OF_ANY_STREAM)
+    check("rsync, ssh", go_through(scene, waits, troubles=OF_ANY_STREAM))
+
+
+def be_patient_with_rsync(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.prepare.append(lambda trouble: monkeypatch.setattr(
+        rsync_program, "SILENT_S", 1 if trouble is Trouble.STALL else 20
+    ))  # fmt: skip
+
+
+def change_password(scene: Scene, monkeypatch: pytest.MonkeyPatch, trouble: Trouble) -> None:
+    """The daemon knows another one than we do, where that is the trouble."""
+    is_old = trouble is Trouble.EXPIRED
+    monkeypatch.setenv("RSYNC_PASSWORD", f"{SECRET}-of-old" if is_old else SECRET)
+    scene.proxy.harmed += is_old
+
+
+def test_a_ria_store_by_ssh(
+    open_scene: OpenScene, waits: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    sshd: Sshd,
+) -> None:  # fmt: skip
+    scene = open_scene(sshd.port, raw=True)
+    monkeypatch.setenv("GIT_SSH_COMMAND", sshd.command(scene.proxy.port))
+    scene.prepare.append(lambda trouble: sshd.prepare(trouble, scene.proxy))
+    identity = str(uuid.uuid4())
+    folder = tmp_path / "store" / identity[:3] / identity[3:]
+    (folder / "annex/objects").mkdir(parents=True)
+    (tmp_path / "store/ria-layout-version").write_text("1\n")
+    (folder / "ria-layout-version").write_text("2\n")
+    scene.hold(
+        "siblings", "add", "there", "type=external", "externaltype=ora",
+        f"url=ria+ssh://127.0.0.1{tmp_path}/store", f"archive-id={identity}", "encryption=none",
+    )  # fmt: skip
+    scene.behind = below(folder / "annex")
+    fill(scene, OF_ANY_STREAM)
+    check("ora, ssh", go_through(scene, waits, troubles=OF_ANY_STREAM))

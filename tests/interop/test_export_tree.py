@@ -1,7 +1,8 @@
-"""Exports of a version's tree, ours and git-annex's in turn, to folders, WebDAV and buckets."""
+"""Exports of a version's tree, ours and git-annex's in turn: folders, WebDAV, rsync, rclone, S3."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -101,7 +102,11 @@ def make_set(tools: Tools, template: Path, folder: Path) -> None:
 
 @pytest.fixture
 def make_bench(
-    tools: Tools, tmp_path: Path, template: Path, request: pytest.FixtureRequest
+    tools: Tools,
+    tmp_path: Path,
+    template: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[str], Bench]:
     def make(kind: str) -> Bench:
         folder = tmp_path / "set"
@@ -111,6 +116,19 @@ def make_bench(
             server: WebDavServer = request.getfixturevalue("dav")
             there = server.folder / tmp_path.name
             words = ["type=webdav", f"url={server.url}/{tmp_path.name}"]
+        elif kind == "rsync":
+            there.mkdir()
+            words = ["type=rsync", f"rsyncurl={there}"]
+        elif kind == "rclone":
+            if find_rclone() is None:
+                pytest.skip("rclone is neither beside python nor on PATH")
+            there.mkdir()
+            settings = tmp_path / "rclone.conf"
+            settings.write_text(f"[drive]\ntype = alias\nremote = {tmp_path}\n")
+            monkeypatch.setitem(tools.environment, "RCLONE_CONFIG", str(settings))
+            # git-annex exports to nothing that rclone reaches but by our program.
+            words = ["type=external", "externaltype=holdfast", "store=rclone"]
+            words += ["rcloneremotename=drive", "rcloneprefix=there"]
         else:
             there.mkdir()
             words = ["type=directory", f"directory={there}"]
@@ -123,7 +141,7 @@ def make_bench(
 ALL = {**FILES, "notes.txt": b"in git\n"}
 
 
-@pytest.mark.parametrize("kind", ["directory", "webdav"])
+@pytest.mark.parametrize("kind", ["directory", "webdav", "rsync", "rclone"])
 def test_an_export_of_ours_is_got_and_checked_by_git_annex(
     make_bench: Callable[[str], Bench], kind: str
 ) -> None:
@@ -142,7 +160,10 @@ def test_an_export_of_ours_is_got_and_checked_by_git_annex(
     assert bench.hold("export-tree", "x")[0]["status"] == "notneeded"
 
 
-@pytest.mark.parametrize(("kind", "first"), [("directory", "annex"), ("webdav", "hold")])
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [("directory", "annex"), ("webdav", "hold"), ("rsync", "annex"), ("rclone", "annex")],
+)
 def test_the_next_version_is_exported_by_what_differs_whoever_exported_the_last(
     make_bench: Callable[[str], Bench], kind: str, first: str
 ) -> None:
@@ -157,8 +178,11 @@ def test_the_next_version_is_exported_by_what_differs_whoever_exported_the_last(
     bench.git("mv", "a.bin", "z.bin")
     bench.git("rm", "-q", "sub/ü & deep/c [1].bin", "b.bin")
     bench.save({"b.bin": b"other\n", "new/d.bin": b"four\n"})
+    moved = {"z.bin": "renamed from a.bin"}
+    if kind == "rsync":
+        moved = {"z.bin": "ok", "a.bin": "removed from x"}
     assert bench.export() == {
-        "z.bin": "renamed from a.bin",
+        **moved,
         "b.bin": "ok",
         "new/d.bin": "ok",
         "sub/ü & deep/c [1].bin": "removed from x",
@@ -174,10 +198,11 @@ def test_the_next_version_is_exported_by_what_differs_whoever_exported_the_last(
     assert len(bench.export_log()) == 1
 
 
+@pytest.mark.parametrize("kind", ["directory", "rsync", "rclone"])
 def test_files_take_the_places_of_each_other_and_of_folders(
-    make_bench: Callable[[str], Bench],
+    make_bench: Callable[[str], Bench], kind: str
 ) -> None:
-    bench = make_bench("directory")
+    bench = make_bench(kind)
     bench.hold("siblings", "add", "x", *bench.words)
     bench.export()
     bench.git("rm", "-rq", "sub")
@@ -299,6 +324,40 @@ def test_a_link_in_an_exported_folder_leads_nobody_out_of_it(
     bench.save({"sub/new.bin": b"new\n"})
     assert "H384" in str(bench.hold("export-tree", "x", exits=4))
     assert sorted(outside.rglob("*")) == before
+
+
+def test_rsync_follows_no_link_in_an_exported_folder(make_bench: Callable[[str], Bench]) -> None:
+    bench = make_bench("rsync")
+    bench.hold("siblings", "add", "x", *bench.words)
+    bench.export()
+    outside = bench.there.parent / "outside"
+    (bench.there / "sub").rename(outside)
+    (bench.there / "sub").symlink_to(outside)
+    before = sorted(outside.rglob("*"))
+    bench.git("mv", "sub/same.bin", "same.bin")
+    bench.save({"sub/new.bin": b"new\n"})
+    bench.export()
+    assert sorted(outside.rglob("*")) == before
+    assert (bench.there / "sub/new.bin").read_bytes() == b"new\n"
+    assert not (bench.there / "sub").is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["rsync", "rclone"])
+def test_a_file_of_the_same_size_and_time_is_replaced(
+    make_bench: Callable[[str], Bench], kind: str
+) -> None:
+    bench = make_bench(kind)
+    bench.hold("siblings", "add", "x", *bench.words)
+    for data in (b"old\n", b"new\n"):
+        (bench.folder / "c.bin").unlink(missing_ok=True)
+        bench.save({"c.bin": data})
+        path = (bench.folder / "c.bin").resolve()
+        path.chmod(0o644)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        path.chmod(0o444)
+        bench.export()
+        os.utime(bench.there / "c.bin", (1_000_000_000, 1_000_000_000))
+        assert bench.files()["c.bin"] == data
 
 
 def test_damaged_content_is_not_exported_and_git_annex_ends_what_we_began(

@@ -25,7 +25,8 @@ def create_special_sibling(dataset: Dataset, kind: str, options: SiblingOptions)
     The ledger is pushed at once: what git has there begins with it.
 
     Raises:
-        NotFoundError: git-annex's helper for git is not here.
+        PlaceUnavailableError: git-annex's helper for git is not here.
+        PolicyError: It would have chunks, in which git cannot be kept.
         ConflictError: There is another remote of this name.
     """
     words = {**({"type": "S3"} if kind == "s3" else {}), **options.words}
@@ -36,6 +37,8 @@ def create_special_sibling(dataset: Dataset, kind: str, options: SiblingOptions)
         if any(secret in word.lower() for secret in _SECRET):
             what = f"{word}= is not said in a call, where others see it: give it by environment"
             raise faults.BAD_USAGE(what=what, command="create-sibling")
+    if "chunk" in words or "chunksize" in words:
+        raise faults.GIT_IN_CHUNKS(place=options.name or kind)
     if shutil.which(HELPER) is None or shutil.which("git-annex") is None:
         detail = f"it needs git-annex and its {HELPER}, by which git pushes to {words['type']}"
         raise faults.SIBLING_FAILED(target=f"a sibling of type {words['type']}", detail=detail)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -284,14 +286,21 @@ class _Blob:
     def __init__(self, data: bytes) -> None:
         self.size = len(data)
         self._data = data
+        self._path = b""
 
     def chunks(self, offset: int = 0) -> Iterator[bytes]:
         """All of it, from an offset."""
         yield self._data[offset:]
 
     def path(self) -> bytes:
-        """Not asked for by what holds trees."""
-        raise NotImplementedError
+        """A file with it, as long as this is kept."""
+        if not self._path:
+            descriptor, name = tempfile.mkstemp(prefix="hold-export-")
+            self._path = os.fsencode(name)
+            weakref.finalize(self, os.unlink, name)
+            with open(descriptor, "wb") as file:
+                file.write(self._data)
+        return self._path
 
 
 def _check_name(file: ExportedFile) -> None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..core import faults
+from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
-from ..core.place import PlaceId
+from ..core.place import Place, PlaceId
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile
 from ..dataset.changed_keys import Mark, iter_changed_since, mark_now, read_mark, write_mark
@@ -27,6 +28,7 @@ from .copy import Sender, iter_blocks, iter_files
 from .datasets import Dataset
 from .nesting import Order, Walk, iter_in_each
 from .sources import local_folder, open_sources, remember_uuid
+from .special import config_of
 from .targets import Neighbour, Target, open_target, remote_named
 from .unknown import iter_unknown
 
@@ -270,6 +272,10 @@ class _Pusher:
 
     def _push_refs(self, name: str) -> Iterator[Outcome]:
         repository = self._dataset.repository
+        if self._keeps_git_in_chunks(name):
+            error: HoldError = faults.GIT_IN_CHUNKS(place=name)
+            yield Outcome("push", Status.IMPOSSIBLE, name, note=error.why, error=error)
+            return
         specs = repository.config.get_all(f"remote.{name}.push")
         head = repository.head_ref
         if not specs and head is None:
@@ -285,6 +291,14 @@ class _Pusher:
                 yield from (_told(name, one) for one in found)
             else:
                 yield _told(name, pushed)
+
+    def _keeps_git_in_chunks(self, name: str) -> bool:
+        settings = remotes_of(self._dataset.repository)[name]
+        if not settings["url"].startswith("annex::"):
+            return False
+        place = Place(PlaceId(settings.get("annex-uuid", "")), name)
+        config = config_of(self._dataset, settings, place)
+        return "chunk" in config or "chunksize" in config
 
     def _withheld(self, name: str) -> Outcome:
         error = faults.VERSIONS_WITHHELD(place=name)

@@ -6,8 +6,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
 
 from ..core import faults
 from ..core.abilities import Readable, Store
@@ -15,27 +15,18 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, PlaceId, Presence
 from ..core.policy import Waiver
-from ..core.system_errors import as_fault
 from ..stores import holdfast_kind
 from ..stores.special import Credentials, LogOf, SpecialRemote
 from ..stores.url_store import UrlStore
 from ..transfer.to_file import bring_to_file, content_at
 from ..wire.external_remote import Message, one_line, say
+from .program_exports import ExportedPlace
+from .program_talk import Talk, reason
 
 TELL_EVERY_S = 0.1
 """How often progress is told, at most."""
 
 _LEAVE = "it asked its program to remove a copy, having proven that it may"
-
-
-class Talk(Protocol):
-    """The conversation that a request belongs to."""
-
-    def say(self, message: Message) -> None:
-        """Say something to the host."""
-
-    def ask(self, question: Message) -> Message:
-        """Ask the host; its answer."""
 
 
 class Service:
@@ -50,6 +41,7 @@ class Service:
         self._settings_of = settings_of
         self._store: Readable | None = None
         self._config: dict[str, str] = {}
+        self._exports = ExportedPlace()
         self._lock = threading.Lock()
 
     def carry_out(self, request: Message, talk: Talk) -> None:
@@ -66,6 +58,7 @@ class Service:
             store, self._store = self._store, None
         if store is not None:
             store.close()
+        self._exports.close()
 
     @cached_property
     def _requests(self) -> dict[str, Callable[[Message, Talk], None]]:
@@ -80,7 +73,12 @@ class Service:
             "GETAVAILABILITY": self._availability,
             "WHEREIS": self._whereis,
             "GETINFO": self._info,
-            "EXPORTSUPPORTED": lambda _, talk: talk.say(say("EXPORTSUPPORTED-FAILURE")),
+            "EXPORTSUPPORTED": lambda _, talk: talk.say(say("EXPORTSUPPORTED-SUCCESS")),
+            "EXPORT": self._exports.take_name,
+            "TRANSFEREXPORT": self._transfer_export,
+            "CHECKPRESENTEXPORT": self._exports.check_present,
+            "REMOVEEXPORT": self._exports.remove,
+            "RENAMEEXPORT": self._exports.rename,
             "IMPORTSUPPORTED": lambda _, talk: talk.say(say("IMPORTSUPPORTED-FAILURE")),
             "CLAIMURL": lambda _, talk: talk.say(say("CLAIMURL-FAILURE")),
         }
@@ -99,7 +97,7 @@ class Service:
             credentials = self._credentials(given, talk)
             holdfast_kind.prepare_inner(self._remote(config, credentials, talk))
         except (HoldError, OSError) as error:
-            talk.say(say("INITREMOTE-FAILURE", _reason(error)))
+            talk.say(say("INITREMOTE-FAILURE", reason(error)))
             return
         for word in sorted(config):
             if config[word] != given.get(word) and word in holdfast_kind.ALL_WORDS:
@@ -116,9 +114,12 @@ class Service:
                     self._config = _config(talk)
                     credentials = self._credentials(self._config, talk)
                     remote = self._remote(self._config, credentials, talk)
+                    if self._config.get(holdfast_kind.EXPORTS) == "yes":
+                        remote = replace(remote, paths_of=self._exports.paths_of)
+                        self._exports.tree = holdfast_kind.open_inner_tree(remote)
                     self._store = holdfast_kind.open_inner(remote)
         except (HoldError, OSError) as error:
-            talk.say(say("PREPARE-FAILURE", _reason(error)))
+            talk.say(say("PREPARE-FAILURE", reason(error)))
             return
         talk.say(say("PREPARE-SUCCESS"))
 
@@ -161,7 +162,21 @@ class Service:
             else:
                 bring_to_file(self._opened, key, request.last, _Progress(talk).add)
         except (HoldError, OSError) as error:
-            talk.say(say("TRANSFER-FAILURE", way, key, _reason(error)))
+            talk.say(say("TRANSFER-FAILURE", way, key, reason(error)))
+            return
+        talk.say(say("TRANSFER-SUCCESS", way, key))
+
+    def _transfer_export(self, request: Message, talk: Talk) -> None:
+        way, key = request.parts[0], Key(request.parts[1])
+        path, progress = os.path.abspath(request.last), _Progress(talk)
+        try:
+            if way == b"STORE":
+                self._exports.send(key, path, talk, progress.add)
+                progress.tell()
+            else:
+                self._exports.bring(self._opened, key, path, talk, progress.add)
+        except (HoldError, OSError) as error:
+            talk.say(say("TRANSFER-FAILURE", way, key, reason(error)))
             return
         talk.say(say("TRANSFER-SUCCESS", way, key))
 
@@ -175,7 +190,7 @@ class Service:
         try:
             [answer] = self._opened.ask([key])
         except (HoldError, OSError) as error:
-            talk.say(say("CHECKPRESENT-UNKNOWN", key, _reason(error)))
+            talk.say(say("CHECKPRESENT-UNKNOWN", key, reason(error)))
             return
         if answer.presence is Presence.UNKNOWN:
             talk.say(say("CHECKPRESENT-UNKNOWN", key, one_line(answer.remark)))
@@ -189,7 +204,7 @@ class Service:
             store = self._writable
             store.remove(key, Waiver(key, store.place.id, "git-annex", _LEAVE))
         except (HoldError, OSError) as error:
-            talk.say(say("REMOVE-FAILURE", key, _reason(error)))
+            talk.say(say("REMOVE-FAILURE", key, reason(error)))
             return
         talk.say(say("REMOVE-SUCCESS", key))
 
@@ -305,19 +320,13 @@ def settings_of(name: str) -> dict[str, str]:
 def _config(talk: Talk) -> dict[str, str]:
     """The words of the place that its host keeps: its kind, then those of that kind."""
     found = {}
-    words = [holdfast_kind.STORE]
+    words = [holdfast_kind.STORE, holdfast_kind.EXPORTS]
     for word in words:
         if value := talk.ask(say("GETCONFIG", word.encode())).text():
             found[word] = value
         if word == holdfast_kind.STORE:
             words += holdfast_kind.words_of(found.get(word, ""))
     return found
-
-
-def _reason(error: HoldError | OSError) -> bytes:
-    if isinstance(error, OSError):
-        error = as_fault(error, os.fsdecode(error.filename or "this machine"))
-    return one_line(f"{error.what} ({error.why})" if error.why else error.what)
 
 
 def _bytes(words: str) -> bytes:

@@ -1137,6 +1137,17 @@ NO_FOLDER_THERE = Fault(
     "look what it is, move it away, and export again",
 )  # fmt: skip
 
+# H39: git in places of another kind
+
+GIT_IN_CHUNKS = Fault(
+    "H391", errors.PolicyError,
+    "git is not kept in {place}",
+    "what goes there is cut in chunks, and git-annex's helper for git does not find its own list"
+    " again that way: nobody could clone, and a list that was there before would be lost",
+    "no version was sent there; contents may be kept there all the same",
+    "hold create-sibling PATH or a site for git, or a special remote without chunk=",
+)  # fmt: skip
+
 
 def iter_faults() -> Iterator[Fault]:
     """Every fault, by code."""

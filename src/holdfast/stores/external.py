@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..core import faults
-from ..core.abilities import Readable
+from ..core.abilities import Readable, TreeStore
 from ..wire.external_remote import say
 from . import holdfast_kind
 from .external_lanes import NoAnswers, carry_out, fresh_line
@@ -27,6 +27,19 @@ def open_store(remote: SpecialRemote) -> Readable:
     if kind == holdfast_kind.NAME:
         return holdfast_kind.open_inner(remote)
     return ExternalStore(remote, _program(remote.place.label, kind, remote.environment))
+
+
+def open_tree(remote: SpecialRemote) -> TreeStore:
+    """A tree of files in a place of ours (``externaltype=holdfast``).
+
+    Raises:
+        PolicyError: Another program reaches it, or what is inside holds no tree.
+        PlaceUnavailableError: It is not to be reached from here.
+    """
+    if remote.config.get("externaltype") != holdfast_kind.NAME:
+        detail = "only git-annex exports by a program of somebody else"
+        raise faults.HOLDS_NO_TREE(place=remote.place.label, detail=detail)
+    return holdfast_kind.open_inner_tree(remote)
 
 
 def plan_setup(given: Mapping[str, str]) -> Setup:

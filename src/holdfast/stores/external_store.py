@@ -73,6 +73,9 @@ class ExternalStore:
                 return
             try:
                 file = stack.enter_context(open(scratch, "rb", buffering=0))
+            except FileNotFoundError:
+                detail = "its program says that it brought content, and there is none"
+                raise faults.BAD_ANSWER(place=self.place.label, detail=detail) from None
             except OSError as error:
                 raise as_fault(error, os.fsdecode(scratch)) from error
             size = os.fstat(file.fileno()).st_size
@@ -237,5 +240,6 @@ def _work_folder(remote: SpecialRemote) -> bytes:
 
 def _patience(remote: SpecialRemote) -> Patience:
     with suppress(KeyError, ValueError):
-        return Patience(work_s=max(1.0, float(remote.local["hold-patience"])))
+        patience_s = max(1.0, float(remote.local["hold-patience"]))
+        return Patience(min(Patience().start_s, patience_s), patience_s)
     return Patience()

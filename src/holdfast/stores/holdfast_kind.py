@@ -12,13 +12,16 @@ from dataclasses import replace
 from functools import partial
 
 from ..core import faults
-from ..core.abilities import Readable
+from ..core.abilities import Readable, TreeStore
 from .external_answers import embedded_credentials, read_credentials, write_credentials
-from .special import KINDS, Credentials, Kind, Setup, SpecialRemote, kind_named
+from .special import KINDS, TREES, Credentials, Kind, Setup, SpecialRemote, kind_named, open_tree
 from .words import COMMON
 
 NAME = "holdfast"
 STORE = "store"
+EXPORTS = "exporttree"
+"""Whether the place holds a tree of files."""
+
 CREDENTIALS = "holdfastcreds"
 """The setting under which git-annex keeps user and password for us."""
 
@@ -133,6 +136,9 @@ def plan_config(given: Mapping[str, str]) -> dict[str, str]:
             kinds = ", ".join(inner_kinds())
             raise faults.INNER_WORDS(detail=f"{word}= is not known", kinds=kinds)
     _, setup = plan_inner(given)
+    if given.get(EXPORTS) == "yes" and given[STORE] not in TREES:
+        kinds = ", ".join(kind for kind in inner_kinds() if kind in TREES)
+        raise faults.INNER_WORDS(detail=f"store={given[STORE]} holds no tree", kinds=kinds)
     added = {word: value for word, value in setup.config.items() if word not in USUAL_WORDS}
     return {**added, **given}
 
@@ -149,6 +155,8 @@ def inside(remote: SpecialRemote) -> tuple[Kind, SpecialRemote]:
     kind, setup = plan_inner(remote.config, remote.place.label)
     local = {**setup.local, **remote.local}
     config = {"type": remote.config[STORE], "encryption": "none", **setup.config}
+    if EXPORTS in remote.config:
+        config[EXPORTS] = remote.config[EXPORTS]
     return kind, replace(
         remote, config=config, local=local, credentials=partial(_credentials, remote)
     )
@@ -193,6 +201,17 @@ def open_inner(remote: SpecialRemote) -> Readable:
     """
     kind, within = inside(remote)
     return kind.open_store(within)
+
+
+def open_inner_tree(remote: SpecialRemote) -> TreeStore:
+    """The tree of files inside.
+
+    Raises:
+        UsageError: A word is missing, or is not known.
+        PolicyError: It holds none, or not one that we can write.
+        PlaceUnavailableError: It is not to be reached from here.
+    """
+    return open_tree(inside(remote)[1])
 
 
 def prepare_inner(remote: SpecialRemote) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..core import faults
 from ..core.key import Key
 from ..core.place import Place
 from ..wire.remote_urls import exported_urls, http_also_urls
-from .special import SpecialRemote
+from .special import Setup, SpecialRemote
 from .url_store import UrlStore
+from .words import check_words
 
 if TYPE_CHECKING:
     from .http import HttpClient
@@ -55,3 +56,17 @@ def open_store(remote: SpecialRemote) -> HttpAlso:
         remote.place, url, cost=remote.cost(200.0), paths_of=remote.paths_of,
         allowed_addresses=remote.allowed_addresses,
     )  # fmt: skip
+
+
+def plan_setup(given: Mapping[str, str]) -> Setup:
+    """A new one needs ``url=``; mostly it is another way (``sameas=``) to a place with content.
+
+    Raises:
+        UsageError: It is missing, or a word is not known.
+    """
+    check_words("httpalso", given, ["url"], [])
+    return Setup(dict(given), {"annex-httpalso": "true"})
+
+
+def prepare(remote: SpecialRemote) -> None:
+    """Nothing is made: a web server takes nothing."""

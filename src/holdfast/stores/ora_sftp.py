@@ -130,8 +130,17 @@ class OraSftp(SftpAnnex):
         self, items: Iterable[tuple[Key, Content]], progress: OnBytes
     ) -> Iterator[tuple[Key, HoldError | None]]:
         """Put contents there, some at a time; each step of a batch takes one round trip."""
-        self._check_writable()
-        source = iter(items)
+        try:
+            self._check_writable()
+        except HoldError as error:
+            for key, _ in items:
+                yield key, error
+            return
+        yield from self._iter_send(iter(items), progress)
+
+    def _iter_send(
+        self, source: Iterator[tuple[Key, Content]], progress: OnBytes
+    ) -> Iterator[tuple[Key, HoldError | None]]:
         with self._connection() as (connection, objects), running(*self._runs) as run:
             writer = SftpWriter(connection, self.place.label)
             for dead in iter_dead(*self._runs):

@@ -28,22 +28,34 @@ from ..core.rates import Direction, RateOf, no_limit
 
 CHUNK = 1 << 18
 _STARTS_S = 20.0
-_SILENT_S = 600.0
-"""rclone has patience and tries of its own with what it talks to."""
+SILENT_S = 600.0
+"""rclone has patience and tries of its own with what it talks to; after that it is given up."""
+
+STALL_S = 120.0
+"""How long content that has begun to come may stop."""
+
+LARGE = 64 << 20
+"""A copy of so much may take longer than any answer: it is looked at while it goes on."""
+
+_LOOK_S = 0.2
 
 _WATCH = '"$@" & child=$!; cat >/dev/null; kill "$child"; wait "$child"'
+
+
+_TIMEOUTS = ("i/o timeout", "deadline exceeded", "timeout awaiting", "operation timed out")
+_REFUSALS = ("permission denied", "access denied", "unauthorized", "forbidden")
 
 
 class _Connection(http.client.HTTPConnection):
     """HTTP over a socket of this machine."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("rclone", timeout=_SILENT_S)
+        super().__init__("rclone", timeout=SILENT_S)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_SILENT_S)
+        self.sock.settimeout(SILENT_S)
         self.sock.connect(self._path)
 
 
@@ -79,6 +91,26 @@ class Rclone:
             raise self._failure(str(found.get("error", "")))
         return found
 
+    def call_long(self, verb: str, **facts: object) -> None:
+        """Do one thing that may take hours; only where nothing moves for long it is given up.
+
+        Raises:
+            HoldError: As for `call`.
+        """
+        started = self.call(verb, **facts, _async=True)
+        job, group = started.get("jobid"), f"job/{started.get('jobid')}"
+        moved, moved_at = 0, time.monotonic()
+        while not (state := self.call("job/status", jobid=job)).get("finished"):
+            there = self.call("core/stats", group=group).get("bytes")
+            if isinstance(there, int) and there != moved:
+                moved, moved_at = there, time.monotonic()
+            if time.monotonic() - moved_at > SILENT_S:
+                self.call("job/stop", jobid=job)
+                raise faults.STALLED(place=self.label, waited_s=f"{SILENT_S:g}")
+            time.sleep(_LOOK_S)
+        if not state.get("success"):
+            raise self._failure(str(state.get("error", "")))
+
     @contextmanager
     def open(
         self, fs: str, name: str, offset: int
@@ -102,11 +134,12 @@ class Rclone:
                 if answer.status == 404:
                     raise faults.NOT_THERE(place=self.label, key=name, detail="no file of it")
                 raise self._failure(said)
+            connection.sock.settimeout(STALL_S)
             start = offset if answer.status == 206 else 0
             size = None if answer.length is None else start + answer.length
             yield start, size, self._iter_chunks(answer)
         except (OSError, http.client.HTTPException) as error:
-            raise self._gone(str(error)) from error
+            raise self._broken(error, SILENT_S) from error
         finally:
             connection.close()
 
@@ -128,7 +161,7 @@ class Rclone:
                 left = None if left is None else left - len(chunk)
                 yield chunk
         except (OSError, http.client.HTTPException) as error:
-            raise self._gone(str(error)) from error
+            raise self._broken(error, STALL_S) from error
         if left:
             raise self._gone(f"it ended {left} bytes too early")
 
@@ -145,7 +178,7 @@ class Rclone:
             connection.close()
             if kept is not None and not isinstance(error, TimeoutError):
                 return self._post(verb, body)
-            raise self._gone(str(error)) from error
+            raise self._broken(error, SILENT_S) from error
         self._mine.connection = connection
         return answer.status, text
 
@@ -191,13 +224,24 @@ class Rclone:
     def _gone(self, detail: str) -> HoldError:
         return faults.UNREACHABLE(place=self.label, detail=f"rclone: {detail}")
 
+    def _broken(self, error: Exception, waited_s: float) -> HoldError:
+        if isinstance(error, TimeoutError):
+            return faults.STALLED(place=self.label, waited_s=f"{waited_s:g}")
+        return self._gone(str(error))
+
     def _failure(self, said: str) -> HoldError:
         text = said.lower()
         if "not found" in text and "section" not in text:
             return faults.NOT_THERE(place=self.label, key="it", detail=said)
         if "no space left" in text or "quota" in text:
             return faults.PLACE_FULL(place=self.label, detail=said)
-        if any(word in text for word in ("permission denied", "access denied", "unauthorized")):
+        if any(word in text for word in _TIMEOUTS):
+            return faults.STALLED(place=self.label, waited_s="as long as rclone waits")
+        if "certificate" in text and ("x509" in text or "tls" in text):
+            return faults.UNTRUSTED(place=self.label, detail=said)
+        if "redirects" in text:
+            return faults.BAD_ANSWER(place=self.label, detail=said)
+        if any(word in text for word in _REFUSALS):
             return faults.REFUSED(
                 place=self.label, detail=said, next="look at it with rclone lsf, then try again"
             )

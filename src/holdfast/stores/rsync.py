@@ -46,6 +46,11 @@ class RsyncStore:
         self._placing = placing
         self._scratch = scratch
 
+    @property
+    def program(self) -> Rsync:
+        """What brings and takes the files."""
+        return self._rsync
+
     # looking and reading
 
     def ask(self, keys: Sequence[Key]) -> list[Answer]:

@@ -18,8 +18,11 @@ from ..core import faults
 from ..core.errors import HoldError
 from ..core.rates import Direction, RateOf, no_limit
 
-_SILENT_S = 120
+SILENT_S = 120
 """How long the other side may say nothing."""
+
+_TIMEOUTS = (30, 35)
+"""The exit codes of a connection with no bytes on it, and of none at all."""
 
 _LISTED = re.compile(rb"-\S+ +([0-9]+) \S+ \S+ (.*)", re.DOTALL)
 _OCTAL = re.compile(rb"\\#([0-7]{3})")
@@ -28,11 +31,18 @@ _REFUSALS = ("auth failed", "permission denied", "access denied", "host key veri
 
 @dataclass(frozen=True)
 class Ended:
-    """How a call ended: its exit code, what it wrote, what it complained of last."""
+    """How a call ended: its exit code, what it wrote, what it complained of."""
 
     code: int
     output: bytes
-    complaint: str
+    said: str
+
+    @property
+    def complaint(self) -> str:
+        """The line that says most: of a refusal, that; else the first that is no frame of ssh's."""
+        lines = [line for line in self.said.splitlines() if line.strip("@ ")]
+        telling = [line for line in lines if any(word in line.lower() for word in _REFUSALS)]
+        return next(iter(telling or lines), "")
 
 
 class Rsync:
@@ -100,8 +110,10 @@ class Rsync:
         if ended.code:
             raise self._failure(ended)
 
-    def send_tree(self, folder: bytes) -> None:
+    def send_tree(self, folder: bytes, *, anew: bool = False) -> None:
         """Send what a folder's symlinks lead to; each file appears there whole or not at all.
+
+        ``anew`` also sends what is there with the same size and time, which may be another.
 
         Raises:
             PlaceUnavailableError: The place went away; some may be there.
@@ -111,7 +123,8 @@ class Rsync:
         ended = self._move(
             Direction.UP,
             ["--recursive", "--copy-links", "--chmod=D755,F444", "--partial",
-             "--partial-dir=.rsync-partial", *self._up, "--", os.fsdecode(folder) + "/", self.url],
+             "--partial-dir=.rsync-partial", *(["--ignore-times"] if anew else []), *self._up, "--",
+             os.fsdecode(folder) + "/", self.url],
         )  # fmt: skip
         if ended.code:
             raise self._failure(ended)
@@ -125,7 +138,19 @@ class Rsync:
             PlaceUnavailableError: The place went away.
             AccessError: It refuses.
         """
-        rules = dict.fromkeys(rule for folder in folders for rule in deletion_rules(folder))
+        self._delete(rule for folder in folders for rule in deletion_rules(folder))
+
+    def delete_files(self, paths: Iterable[bytes]) -> None:
+        """Delete these files, with what an unfinished call left of them, and folders then empty.
+
+        Raises:
+            PlaceUnavailableError: The place went away.
+            AccessError: It refuses.
+        """
+        self._delete(rule for path in paths for rule in _file_deletion_rules(path))
+
+    def _delete(self, wanted: Iterable[bytes]) -> None:
+        rules = dict.fromkeys(wanted)
         words = ["--recursive", "--delete", "--from0", "--include-from=-", "--exclude=*"]
         with tempfile.TemporaryDirectory(prefix="hold-rsync-") as empty:
             ended = self._run([*words, *self._up, "--", empty + "/", self.url], b"\0".join(rules))
@@ -154,7 +179,7 @@ class Rsync:
             return self._run([f"--bwlimit={max(rate / 1024, 0.5):.3f}", *words], said)
 
     def _run(self, words: Sequence[str], said: bytes = b"") -> Ended:
-        call = ["rsync", f"--timeout={_SILENT_S}", *self._options, *words]
+        call = ["rsync", f"--timeout={SILENT_S}", *self._options, *words]
         environment = {**os.environ, "LC_ALL": "C"}
         try:
             # In a session of its own it has no terminal to ask for a password at.
@@ -166,11 +191,12 @@ class Rsync:
             raise faults.NEEDS(
                 place=self.label, what="the program rsync", how="install rsync"
             ) from error
-        lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-        return Ended(ended.returncode, ended.stdout, lines[0] if lines else "")
+        return Ended(ended.returncode, ended.stdout, ended.stderr.decode("utf-8", "replace"))
 
     def _failure(self, ended: Ended) -> HoldError:
         said = ended.complaint or f"rsync ended with {ended.code}"
+        if ended.code in _TIMEOUTS:
+            return faults.STALLED(place=self.label, waited_s=f"{SILENT_S:g}")
         if "no space left" in said.lower() or "disk quota" in said.lower():
             return faults.PLACE_FULL(place=self.label, detail=said)
         if any(words in said.lower() for words in _REFUSALS):
@@ -183,6 +209,12 @@ def deletion_rules(folder: bytes) -> list[bytes]:
     """The include rules that lead rsync to one folder, for deleting it with all that is in it."""
     above = _folders_to(folder + b"/")
     return [*map(_plain_rule, above), _escaped(above[-1]) + b"***"]
+
+
+def _file_deletion_rules(path: bytes) -> list[bytes]:
+    folder, _, name = path.rpartition(b"/")
+    unfinished = (folder + b"/" if folder else b"") + b".rsync-partial/" + name
+    return [*_rules_to(path), *_rules_to(unfinished)]
 
 
 def _rules_to(path: bytes) -> list[bytes]:

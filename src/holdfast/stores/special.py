@@ -53,7 +53,14 @@ KINDS = {
 """The module of each kind, by the name git-annex has for it."""
 
 
-TREES = {"S3": "s3_tree", "directory": "directory_tree", "webdav": "webdav_tree"}
+TREES = {
+    "S3": "s3_tree",
+    "directory": "directory_tree",
+    "external": "external",
+    "rclone": "rclone_tree",
+    "rsync": "rsync_tree",
+    "webdav": "webdav_tree",
+}
 """The modules with an `open_tree`: of kinds that a tree of files can be exported to."""
 
 IN_PROCESS = {"ora": "ora", "rclone": "rclone", "rclone-builtin": "rclone"}

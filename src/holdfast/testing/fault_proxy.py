@@ -28,7 +28,10 @@ PASSES = 20_000
 
 SLOW_PIECE, SLOW_PAUSE_S = 8_000, 0.02
 
-_REASONS = {302: "Found", 401: "Unauthorized", 403: "Forbidden", 429: "Too Many", 503: "Busy"}
+_REASONS = {
+    302: "Found", 401: "Unauthorized", 403: "Forbidden", 429: "Too Many", 500: "Broken",
+    502: "Bad Gateway", 503: "Busy", 504: "Late Gateway",
+}  # fmt: skip
 
 
 class Trouble(StrEnum):
@@ -50,6 +53,9 @@ class Trouble(StrEnum):
     BUSY_ONCE = "429 once, with Retry-After"
     ERROR_ONCE = "503 once"
     ERROR = "503"
+    BROKEN = "500"
+    BAD_GATEWAY = "502"
+    LATE_GATEWAY = "504"
     EXPIRED = "401"
     """Whoever was known is not any more."""
     FORBIDDEN = "403"
@@ -57,6 +63,15 @@ class Trouble(StrEnum):
     """Every answer leads to the same URL again."""
     UNTRUSTED = "TLS error"
     """The certificate is one that nobody trusts."""
+
+
+_ALWAYS = frozenset(
+    (
+        Trouble.ERROR, Trouble.BROKEN, Trouble.BAD_GATEWAY, Trouble.LATE_GATEWAY, Trouble.EXPIRED,
+        Trouble.FORBIDDEN, Trouble.LOOP,
+    )
+)  # fmt: skip
+"""Troubles in which the proxy answers every request itself."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +231,7 @@ class FaultProxy:
 
     def _answers_itself(self) -> bool:
         once = self.trouble in (Trouble.BUSY_ONCE, Trouble.ERROR_ONCE)
-        always = self.trouble in (Trouble.ERROR, Trouble.EXPIRED, Trouble.FORBIDDEN, Trouble.LOOP)
+        always = self.trouble in _ALWAYS
         with self._lock:
             if not always and not (once and not self.harmed):
                 return False
@@ -228,6 +243,9 @@ class FaultProxy:
             Trouble.BUSY_ONCE: (429, "Retry-After: 1\r\n"),
             Trouble.ERROR_ONCE: (503, ""),
             Trouble.ERROR: (503, ""),
+            Trouble.BROKEN: (500, ""),
+            Trouble.BAD_GATEWAY: (502, ""),
+            Trouble.LATE_GATEWAY: (504, ""),
             Trouble.EXPIRED: (401, 'WWW-Authenticate: Basic realm="git-annex"\r\n'),
             Trouble.FORBIDDEN: (403, ""),
             Trouble.LOOP: (302, f"Location: {target}\r\n"),

@@ -25,6 +25,9 @@ _READ: Told = {
     Trouble.BUSY_ONCE: DONE,
     Trouble.ERROR_ONCE: DONE,
     Trouble.ERROR: "H205: H301 (3)",
+    Trouble.BROKEN: "H205: H301 (3)",
+    Trouble.BAD_GATEWAY: "H205: H301 (3)",
+    Trouble.LATE_GATEWAY: "H205: H301 (3)",
     Trouble.EXPIRED: "H205: H302 (3)",
     Trouble.FORBIDDEN: "H205: H302 (3)",
     Trouble.LOOP: "H205: H303 (3)",
@@ -40,6 +43,9 @@ _SENT: Told = {
     Trouble.BUSY_ONCE: DONE,
     Trouble.ERROR_ONCE: DONE,
     Trouble.ERROR: "H301 (3)",
+    Trouble.BROKEN: "H301 (3)",
+    Trouble.BAD_GATEWAY: "H301 (3)",
+    Trouble.LATE_GATEWAY: "H301 (3)",
     Trouble.EXPIRED: "H302 (4)",
     Trouble.FORBIDDEN: "H302 (4)",
     Trouble.LOOP: "H303 (1)",
@@ -56,13 +62,26 @@ def _of_ssh(told: Told) -> Told:
     return {trouble: told[trouble] for trouble in OF_ANY_STREAM}
 
 
+def _of_stream(told: Told) -> Told:
+    """Of a connection in which nobody proves who the other side is."""
+    return {trouble: told[trouble] for trouble in OF_ANY_STREAM[:-1]}
+
+
 READING: Mapping[str, Told] = {
     "the web": _READ,
     "web server": _READ,
+    "httpalso": _READ,
+    "ora, http": _READ,
     # What it sends of a part says how much there is: the rest is asked for.
     "annex+http": {**_READ, Trouble.LENGTH: DONE},
     "S3": _READ,
     "WebDAV": _READ,
+    # rclone itself sees that too little came.
+    "rclone": {**_READ, Trouble.LENGTH: "H205: H301 (3)"},
+    # rsync compares checksums of whole files, and brings again what was harmed.
+    "rsync": {**_of_stream(_READ), Trouble.FLIP: DONE},
+    "rsync, ssh": {**_of_ssh(_READ), Trouble.FLIP: DONE, Trouble.UNTRUSTED: "H205: H302 (3)"},
+    "ora, ssh": {**_of_ssh(_READ), Trouble.FLIP: DONE, Trouble.UNTRUSTED: "H205: H302 (3)"},
     # ssh itself sees the bit, and ends; and whose key is another is refused.
     "ssh": {**_of_ssh(_READ), Trouble.FLIP: DONE, Trouble.UNTRUSTED: "H205: H302 (3)"},
 }
@@ -70,8 +89,29 @@ SENDING: Mapping[str, Told] = {
     "annex+http": {**_SENT, Trouble.LENGTH: "H507 (3)"},
     "S3": _SENT,
     "WebDAV": _SENT,
+    "rclone": {
+        **{trouble: told for trouble, told in _SENT.items() if trouble is not Trouble.FLIP},
+        Trouble.LENGTH: "H301 (3)",
+    },
+    "rsync": _of_stream(_SENT),
+    "rsync, ssh": {**_of_ssh(_SENT), Trouble.UNTRUSTED: "H302 (4)"},
+    "ora, ssh": {**_of_ssh(_SENT), Trouble.UNTRUSTED: "H302 (4)"},
     "ssh": {**_of_ssh(_SENT), Trouble.UNTRUSTED: "H302 (4)"},
 }
+
+OF_PROGRAMS: Mapping[str, tuple[str, str, str]] = {
+    "dies once": ("it is killed at work, once", DONE, DONE),
+    "dies": ("it is killed at work, each time", "H205: H344 (3)", "H344 (3)"),
+    "hangs": ("it says nothing any more", "H205: H343 (3)", "H343 (3)"),
+    "mute": ("it never says its first word", "H205: H343 (3)", "H343 (3)"),
+    "starts not": ("it ends before its first word", "H205: H344 (3)", "H344 (3)"),
+    "nonsense": ("it says what is no line of the protocol", "H205: H303 (3)", "H303 (1)"),
+    "another key": ("it answers for another content", "H205: H303 (3)", "H303 (1)"),
+    "fails": ("it says that it cannot", "H205: H342 (3)", "H342 (3)"),
+    "other bytes": ("it brings other bytes, or stores what it should", "H205: H204 (3)", DONE),
+    "says it has": ("it says it did, and did nothing", "H205: H303 (3)", "believed"),
+}
+"""What is told of a program for a special remote: about it, of reading, of sending."""
 
 _ABOUT = {
     Trouble.SLOW: "bytes come slowly, but come",
@@ -83,6 +123,9 @@ _ABOUT = {
     Trouble.BUSY_ONCE: "429 with Retry-After, once",
     Trouble.ERROR_ONCE: "503, once",
     Trouble.ERROR: "503, each time",
+    Trouble.BROKEN: "500, each time",
+    Trouble.BAD_GATEWAY: "502, each time",
+    Trouble.LATE_GATEWAY: "504, each time",
     Trouble.EXPIRED: "401: credentials have run out (ssh: the key is not known any more)",
     Trouble.FORBIDDEN: "403",
     Trouble.LOOP: "every answer redirects to itself",
@@ -106,8 +149,8 @@ In every case:
   program that runs, in settings or in a version.
 
 This page is printed by `python -m holdfast.testing.fault_table`. A test makes each of these faults
-between a command and a real server (`rclone serve` for S3 and WebDAV, `hold serve`, sshd, and a web
-server of our own), by a proxy that speaks TLS, and compares what it sees with this page.
+between a command and a real server (`rclone serve` for S3 and WebDAV, `hold serve`, sshd, rsync's
+daemon, and a web server of our own), by a proxy that speaks TLS, and compares it with this page.
 """
 
 _TAIL = """\
@@ -117,15 +160,30 @@ is read back: what changes in the server, or in a proxy that ends TLS, is found 
 next read, by `hold get` or git-annex's fsck, and is never taken for right. The bit flip of WebDAV
 in the tables is the one without TLS.
 
-Waiting has limits: 20 s without a byte (WebDAV: 120 s), three tries (S3: five) of a request that a
-busy server puts off by Retry-After, which is heeded up to 30 s.
+By rclone, here to a WebDAV server, the same holds, without the reading back. A program that says
+that it stored what it did not is believed, as git-annex believes it, until it is asked: no copy is
+dropped before it was.
+
+Waiting has limits: 20 s without a byte (WebDAV, rsync, and reading by rclone: 120 s; sending by
+rclone: 600 s), three tries (S3: five) of a request that a busy server puts off by Retry-After,
+which is heeded up to 30 s.
 """
+
+_PROGRAMS_HEAD = """\
+## Programs for special remotes
+
+| the program | reading | sending |
+|---|---|---|"""
 
 
 def page() -> str:
     """The page, as Markdown."""
     parts = [_HEAD, "## Reading\n", _table(READING), "## Sending\n", _table(SENDING), _TAIL]
-    return "\n".join(parts)
+    return "\n".join([*parts, _PROGRAMS_HEAD, *map(_program_row, OF_PROGRAMS.values()), ""])
+
+
+def _program_row(row: tuple[str, str, str]) -> str:
+    return f"| {' | '.join(row)} |"
 
 
 def _table(columns: Mapping[str, Told]) -> str:
