@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from holdfast.core.errors import ProtocolError
 from holdfast.core.key import Key, hash_dir_lower
-from holdfast.stores.chunked import Piece, chunk_keys, count_of
+from holdfast.stores.chunked import Piece, Whole, chunk_keys, count_of
 from holdfast.stores.cipher import MACS, SCHEMES, Cipher, _aes
 from holdfast.wire import logs, openpgp
 from holdfast.wire.logs import Chunking
@@ -36,7 +36,8 @@ keys = st.builds(
 @given(st.integers(0, 10**9), st.integers(1, 10**7))
 def test_chunks_cover_content_once_and_only_the_last_is_short(size: int, chunk: int) -> None:
     count = count_of(size, chunk)
-    first, last = Piece(b"", 0, size, chunk), Piece(b"", (count - 1) * chunk, size, chunk)
+    whole = Whole(b"", size, iter)
+    first, last = Piece(whole, 0, chunk), Piece(whole, (count - 1) * chunk, chunk)
     assert count >= 1
     assert (count - 1) * chunk + last.size == size
     assert first.size == min(size, chunk)

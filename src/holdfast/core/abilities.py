@@ -287,6 +287,16 @@ def waiting_bytes(count: int, size: int | None) -> int:
     return count * max(size or 0, FILE_WEIGHT)
 
 
+Pace = Callable[[Iterable[bytes]], Iterator[bytes]]
+"""Gives the same bytes, each when it may pass."""
+
+
+def pace_of(content: Content) -> Pace:
+    """How fast the bytes of a content may go, for those that read them from its file in parts."""
+    pace: Pace = getattr(content, "paced", iter)
+    return pace
+
+
 PathAndContent = tuple[bytes, Content]
 """A path below the top of a place that holds a tree, and what is to be there."""
 

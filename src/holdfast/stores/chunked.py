@@ -14,9 +14,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from ..core import faults
-from ..core.abilities import Answer, BulkSendable, Content, OnBytes, Store, Stream
+from ..core.abilities import (
+    Answer,
+    BulkSendable,
+    Content,
+    OnBytes,
+    Pace,
+    Store,
+    Stream,
+    pace_of,
+)
 from ..core.clock import Moment
 from ..core.errors import HoldError, NotFoundError
 from ..core.key import Key
@@ -191,20 +201,20 @@ class Chunked:
         self, key: Key, content: Content, chunking: Chunking, progress: OnBytes
     ) -> None:
         # Chunks are seen one by one: none of wrong content may go, a later run would keep it.
-        path = content.path()
-        for answer in self._iter_sent_chunks(key, path, content.size, chunking, progress):
+        whole = Whole(content.path(), content.size, pace_of(content))
+        for answer in self._iter_sent_chunks(key, whole, chunking, progress):
             if answer is not None:
                 raise answer
 
     def _iter_sent_chunks(
-        self, key: Key, path: bytes, size: int, chunking: Chunking, progress: OnBytes
+        self, key: Key, whole: Whole, chunking: Chunking, progress: OnBytes
     ) -> Iterator[HoldError | None]:
         numbered = enumerate(chunk_keys(key, chunking))
         while block := list(islice(numbered, _BLOCK)):
             there = self._inner.ask([name for _, name in block])
             missing = []
             for (number, name), answer in zip(block, there, strict=True):
-                piece = Piece(path, number * chunking.size, size, chunking.size)
+                piece = Piece(whole, number * chunking.size, chunking.size)
                 if answer.presence is Presence.PRESENT:
                     progress(piece.size)
                 else:
@@ -276,19 +286,30 @@ class Chunked:
 _CHUNK_LANES = max(1, LANES // 4)
 
 
-class Piece:
-    """One chunk of content that lies, checked, in a file; see `core.abilities.Content`."""
+class Whole(NamedTuple):
+    """Content that lies, checked, in a file, and how fast its bytes may go."""
 
-    def __init__(self, path: bytes, start: int, whole: int, size_max: int) -> None:
-        self._file = path
+    path: bytes
+    size: int
+    pace: Pace
+
+
+class Piece:
+    """One chunk of content; see `core.abilities.Content`."""
+
+    def __init__(self, whole: Whole, start: int, size_max: int) -> None:
+        self._whole = whole
         self._start = start
-        self.size = max(0, min(size_max, whole - start))
+        self.size = max(0, min(size_max, whole.size - start))
         self._copy: tempfile._TemporaryFileWrapper[bytes] | None = None
 
     def chunks(self, offset: int = 0) -> Iterator[bytes]:
         """Its bytes from an offset; a file that became shorter breaks off with an error."""
+        return self._whole.pace(self._iter_chunks(offset))
+
+    def _iter_chunks(self, offset: int) -> Iterator[bytes]:
         left = self.size - offset
-        with open(self._file, "rb", buffering=0) as file:
+        with open(self._whole.path, "rb", buffering=0) as file:
             file.seek(self._start + offset)
             while left > 0:
                 chunk = file.read(min(_READ, left))

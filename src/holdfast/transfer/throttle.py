@@ -81,7 +81,11 @@ class ThrottledContent:
 
     def chunks(self, offset: int = 0) -> Iterator[bytes]:
         """The bytes from an offset, when they may pass."""
-        return self._throttle.pieces(self._content.chunks(offset))
+        return self.paced(self._content.chunks(offset))
+
+    def paced(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Bytes that are read from its file by somebody else, when they may pass."""
+        return self._throttle.pieces(chunks)
 
     def path(self) -> bytes:
         """A file with just these bytes."""
