@@ -567,6 +567,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of hold and the floor")
     parser.add_argument("--peer-rounds", type=int, help="of git-annex and DataLad; they are slow")
     parser.add_argument("--no-peers", action="store_true", help="only hold and the floor")
+    parser.add_argument("--peers", metavar="NAME,...", help="of the others only these")
     parser.add_argument("--backend", default="MD5E", help="of all; MD5E is DataLad's default")
     parser.add_argument("--maker", choices=(HOLD, ANNEX), default=HOLD, help="of what is read")
     parser.add_argument("--folder", metavar="DIR", help="where to put data while it runs")
@@ -586,6 +587,11 @@ def make_bench(options: argparse.Namespace, folder: Path) -> Bench:
     environment = make_environment(folder)
     hold = shutil.which("hold", path=environment["PATH"]) or "hold"
     contenders = make_contenders(hold, options.backend)
+    # It builds its hashing kernel, as it does once on each machine.
+    subprocess.run([hold, "doctor"], env=environment, cwd=folder, capture_output=True, check=False)
+    if options.peers:
+        wanted = {HOLD, options.maker, *options.peers.split(",")}
+        contenders = tuple(c for c in contenders if c.name in wanted)
     if options.no_peers:
         contenders = tuple(c for c in contenders if c.name in (HOLD, options.maker))
     scale = SCALES[options.scale]
