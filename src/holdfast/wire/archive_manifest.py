@@ -78,7 +78,11 @@ class PartRef(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What a piece is of, and how to find everything else. ``root`` is in the last piece alone."""
+    """What a piece is of, and how to find everything else.
+
+    The last piece of a snapshot alone has its ``root``, and names all other pieces of it. How many
+    there will be no piece says: a file that grows while it is packed may need one more.
+    """
 
     dataset: str
     snapshot: int
@@ -89,7 +93,6 @@ class Manifest(NamedTuple):
     profile: str
     root: Cid | None
     number: int
-    piece_count: int
     pieces: tuple[PieceRef, ...]
     prev: tuple[PrevRef, ...]
     bundles: tuple[BundleRef, ...]
@@ -98,7 +101,7 @@ class Manifest(NamedTuple):
     @property
     def is_last(self) -> bool:
         """Whether this is the piece that the snapshot's root is in."""
-        return self.number + 1 == self.piece_count
+        return self.root is not None
 
 
 class Footer(NamedTuple):
@@ -159,7 +162,6 @@ def encode_manifest(manifest: Manifest) -> bytes:
             "profile": manifest.profile,
             "root": _link(manifest.root),
             "number": manifest.number,
-            "count": manifest.piece_count,
             "pieces": [_piece_value(piece) for piece in manifest.pieces],
             "prev": [
                 {"manifest": Link(ref.manifest), "cid": ref.cid, "n": ref.size}
@@ -196,7 +198,6 @@ def decode_manifest(block: bytes) -> Manifest:
         fields.take("profile", as_text),
         fields.take("root", as_optional_cid),
         fields.take("number", as_uint),
-        fields.take("count", as_uint),
         tuple(_read_piece(item) for item in fields.take_maps("pieces")),
         tuple(_read_prev(item) for item in fields.take_maps("prev")),
         tuple(_read_bundle(item) for item in fields.take_maps("bundles")),
@@ -209,12 +210,10 @@ def decode_manifest(block: bytes) -> Manifest:
 
 def _check_manifest(manifest: Manifest) -> None:
     number = manifest.number
-    if number >= manifest.piece_count or len(manifest.pieces) != number:
+    if len(manifest.pieces) != number:
         raise ProtocolError(
-            f"a manifest of piece {number} that names {len(manifest.pieces)} before it"
+            f"a manifest of piece {number} that names {len(manifest.pieces)} others"
         )
-    if manifest.is_last != (manifest.root is not None):
-        raise ProtocolError("a manifest whose root is not in the last piece")
     if len(manifest.prev) > PREV_MAX:
         raise ProtocolError(f"a manifest with {len(manifest.prev)} earlier snapshots")
     end = 0
