@@ -70,7 +70,7 @@ class FolderSources:
         self._folder = folder
         self._state_folder = state_folder
 
-    def path_of(self, record: FileRecord) -> bytes | None:
+    def path_of(self, record: FileRecord) -> bytes:
         """The file that has the bytes."""
         if record.source.startswith(OF_STATE):
             return os.path.join(self._state_folder, os.fsencode(record.source[1:]))
