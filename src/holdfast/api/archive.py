@@ -23,6 +23,7 @@ from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.progress import Progress, Silence
 from ..core.system_errors import as_fault
+from ..dataset.git import no_folder
 from ..dataset.versions import commit_of
 from ..wire.cid import cid_text
 from .datasets import Dataset
@@ -65,7 +66,7 @@ def archive_of_folder(path: bytes, state: bytes) -> Archive:
     """
     path, state = os.path.realpath(path), os.path.realpath(state)
     if not os.path.isdir(path):
-        raise faults.NO_SUCH_PATH(path=os.fsdecode(path))
+        raise no_folder(path)
     return Archive(ArchiveFolder(state), FolderSource(path, state))
 
 
@@ -152,7 +153,9 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
     """The plan of the next snapshot; None when all is in earlier ones."""
     folder = archive.folder
     begun = folder.begun
-    size = piece_size or (begun.head.piece_size if begun is not None else PIECE_SIZE)
+    size = PIECE_SIZE if begun is None else begun.head.piece_size
+    if piece_size is not None:
+        size = piece_size
     if size < PIECE_SIZE_MIN or size & (size - 1):
         what = f"a piece of {size} bytes: it has to be a power of two, {PIECE_SIZE_MIN} at least"
         raise faults.BAD_USAGE(what=what, command="archive")

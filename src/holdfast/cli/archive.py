@@ -35,7 +35,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--write", metavar="FOLDER", help="pack: write the pieces there, named by their PieceCID"
     )
-    parser.add_argument("--folder", metavar="PATH", help="a plain folder to pack, no data set")
+    parser.add_argument(
+        "--folder", dest="plain", metavar="PATH", help="a plain folder to pack, no data set"
+    )
     parser.add_argument(
         "--state", metavar="FOLDER", help="where to note what was packed of a plain folder"
     )
@@ -48,14 +50,14 @@ def run(call: Call) -> int:
     options = call.options
     if options.work not in ("plan", "pack"):
         raise _bad(f"{options.work} is not plan or pack")
-    if bool(options.folder) != bool(options.state):
+    if bool(options.plain) != bool(options.state):
         raise _bad("--folder and --state go together: a plain folder has no place for notes")
-    if options.folder and options.at:
+    if options.plain and options.at:
         raise _bad("a plain folder has no versions")
     if options.write and options.work == "plan":
         raise _bad("a plan writes no pieces")
-    if options.folder:
-        archive = archive_of_folder(os.fsencode(options.folder), os.fsencode(options.state))
+    if options.plain:
+        archive = archive_of_folder(os.fsencode(options.plain), os.fsencode(options.state))
     else:
         archive = archive_of(call.dataset, options.at)
     size = _piece_size(options.piece_size)
