@@ -11,7 +11,6 @@ from ..archive.commitment import Kernel, PlainKernel
 from ..archive.plan_records import (
     PIECE_SIZE,
     PIECE_SIZE_MIN,
-    FileRecord,
     MissingRecord,
     PieceRecord,
     Plan,
@@ -109,15 +108,15 @@ def iter_archive_pack(
     """
     listener = progress or Silence()
     if write is not None:
-        _make_folder(write)
         if isinstance(archive.source, FolderSource):
             archive.source.refuse_within(write)
+        _make_folder(write)
     with archive.folder.locked():
         plan = _planned(archive, piece_size)
         if plan is None:
             yield _nothing_new(archive, "pack")
             return
-        listener.start(*_amount(plan))
+        listener.start(plan.summary.files, plan.summary.size)
         try:
             found = pack(
                 archive.folder, archive.source, plan, kernel or PlainKernel(), listener,
@@ -173,54 +172,33 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
 
 def _brings_something(plan: Plan) -> bool:
     """Whether anything but the words about the snapshot is new in it."""
-    return any(
-        isinstance(record, FileRecord) and record.ref is None and record.path != b"README.txt"
-        for record in plan
-    ) or bool(plan.head.bundles)
-
-
-def _amount(plan: Plan) -> tuple[int, int]:
-    files = size = 0
-    for record in plan:
-        if isinstance(record, FileRecord) and record.ref is None:
-            files += record.is_end
-            size += record.stop - record.start
-    return files, size
+    return plan.summary.files > 1 or bool(plan.head.bundles)
 
 
 def _tell_plan(plan: Plan) -> Iterator[Outcome]:
-    files = linked = missing = content = pieces = total = 0
     for record in plan:
-        if isinstance(record, FileRecord):
-            files += record.is_end
-            linked += record.ref is not None
-            content += record.stop - record.start if record.ref is None else 0
-        elif isinstance(record, MissingRecord):
-            missing += 1
+        if isinstance(record, MissingRecord):
             path, key, size, urls, reason = record.row
             name, facts = os.fsdecode(path), {"urls": list(urls)}
             yield Outcome(
                 "plan", Status.NOT_NEEDED, name, Key(key), size, f"missing: {reason}", facts=facts
             )
         elif isinstance(record, PieceRecord):
-            pieces, total = pieces + 1, total + record.size
-            facts_of_piece = {
-                "piece": record.number,
-                "first": os.fsdecode(record.first),
-                "last": os.fsdecode(record.last),
-            }
-            note = f"{os.fsdecode(record.first)} … {os.fsdecode(record.last)}"
-            name = f"piece {record.number}"
+            first, last = os.fsdecode(record.first), os.fsdecode(record.last)
             yield Outcome(
-                "plan", Status.OK, name, size=record.size, note=note, facts=facts_of_piece
-            )
-    head = plan.head
+                "plan", Status.OK, f"piece {record.number}", size=record.size,
+                note=f"{first} … {last}",
+                facts={"piece": record.number, "first": first, "last": last},
+            )  # fmt: skip
+    head, sums = plan.head, plan.summary
+    count = len(sums.sizes)
     facts_of_all = {
         "snapshot": head.snapshot, "version": head.version, "piece_size": head.piece_size,
-        "pieces": pieces, "piece_bytes": total, "files": files, "content_bytes": content,
-        "linked": linked, "missing": missing,
+        "pieces": count, "piece_bytes": sum(sums.sizes), "files": sums.files,
+        "content_bytes": sums.size, "linked": sums.linked, "missing": sums.missing,
     }  # fmt: skip
-    note = f"{files} files in {pieces} pieces; {linked} linked, {missing} missing"
+    note = f"{sums.files:,} files to pack into {count:,} piece{'s' if count != 1 else ''}"
+    note += f"; {sums.linked:,} linked, {sums.missing:,} missing"
     yield Outcome("plan", Status.OK, f"snapshot {head.snapshot}", note=note, facts=facts_of_all)
 
 

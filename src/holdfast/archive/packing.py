@@ -70,11 +70,10 @@ class Packer:
         self._file: CarFile | None = None
         self._content: tuple[Content, FileBuilder] | None = None
         self._number = 0
-        self._rows_from = plan.start
         self._scratch = bytearray()
         self._done = len(state.pieces)
         self._known = state.resume_at(self._part_path(self._done))
-        self._sizes: dict[int, int] = {}
+        self._sizes = plan.summary.sizes
         self._resume = self._find_start()
 
     def run(self) -> Iterator[DonePiece]:
@@ -86,14 +85,13 @@ class Packer:
         """
         blobs = self._sources.iter_blobs(self._iter_blobs_wanted())
         try:
-            for after, record, blocks in self._with_folders():
+            for record, blocks in self._with_folders():
                 if isinstance(record, FileRecord):
                     self._take_file(record, blobs)
                 elif isinstance(record, FolderRecord):
                     self._take_folder(record, blocks)
                 elif isinstance(record, PieceRecord):
                     yield self._end_piece(record)
-                    self._rows_from = after
         except SourceFault as fault:
             self._stop()
             self._state.rewind(*self._place_of(fault.record.number))
@@ -137,7 +135,6 @@ class Packer:
         count = leaves = piece = 0
         for record in self._plan:
             if isinstance(record, PieceRecord):
-                self._sizes[piece] = record.size
                 piece += 1
             elif isinstance(record, FileRecord | FolderRecord):
                 end = piece, record.offset + record.length
@@ -153,28 +150,28 @@ class Packer:
         return count
 
     def _iter_blobs_wanted(self) -> Iterator[FileRecord]:
-        for record in self._plan:
+        for record in self._plan if self._plan.summary.blobs else ():
             if not isinstance(record, FileRecord) or record.start or not is_blob(record):
                 continue
             if record.number >= self._resume and record.ref is None:
                 yield record
 
-    def _with_folders(self) -> Iterator[tuple[int, Record, list[Block]]]:
+    def _with_folders(self) -> Iterator[tuple[Record, list[Block]]]:
         """The records; folders with their blocks, which are told by the path that comes after."""
         builder = self._builder
-        waiting: list[tuple[int, Record]] = []
-        for after, record in self._plan.placed():
+        waiting: list[Record] = []
+        for record in self._plan:
             if isinstance(record, FileRecord):
                 blocks = [] if record.start else builder.reach(record.path)
             elif isinstance(record, OpenedRecord):
                 blocks = builder.reach_folder(record.path)
             else:
-                waiting.append((after, record))
+                waiting.append(record)
                 continue
             if waiting:
                 yield from _give(waiting, blocks)
                 waiting = []
-            yield after, record, []
+            yield record, []
         yield from _give(waiting, builder.finish())
 
     # folders and files
@@ -297,7 +294,7 @@ class Packer:
         stream = self._stream_at(record.index_offset)
         assert stream is not None
         self._state.flush()
-        tail = PieceTail(self._plan, self._state, self._rows_from)
+        tail = PieceTail(self._plan, self._state, number)
         for cid, block in tail.blocks(record, [piece.ref for piece in self._state.pieces], root):
             stream.emit(cid, block)
         piece_cid = stream.finish(root or EMPTY_FOLDER, record.size)
@@ -325,12 +322,10 @@ class Packer:
         return os.path.join(self._folder, name)
 
 
-def _give(
-    records: list[tuple[int, Record]], blocks: list[Block]
-) -> Iterator[tuple[int, Record, list[Block]]]:
+def _give(records: list[Record], blocks: list[Block]) -> Iterator[tuple[Record, list[Block]]]:
     at = 0
-    for after, record in records:
+    for record in records:
         count = record.blocks if isinstance(record, FolderRecord) else 0
-        yield after, record, blocks[at : at + count]
+        yield record, blocks[at : at + count]
         at += count
     assert at == len(blocks), "folders are not as they were planned"

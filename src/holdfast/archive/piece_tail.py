@@ -28,12 +28,12 @@ from .snapshot_state import SnapshotState
 
 
 class PieceTail:
-    """Gives the last blocks of a piece whose records begin at an offset of the plan."""
+    """Gives the last blocks of the piece of that number."""
 
-    def __init__(self, plan: Plan, state: SnapshotState, start: int) -> None:
+    def __init__(self, plan: Plan, state: SnapshotState, number: int) -> None:
         self._plan = plan
         self._state = state
-        self._start = start
+        self._number = number
         self._bundles: list[BundleRef] = []
         self._parts: list[PartRef] = []
         self._at = 0
@@ -60,7 +60,7 @@ class PieceTail:
         yield Block(raw_cid(footer), footer)
 
     def _records(self) -> Iterator[FileRecord | MissingRecord]:
-        records = self._plan.records(self._start)
+        records = self._plan.of_piece(self._number)
         for record in takewhile(lambda record: not isinstance(record, PieceRecord), records):
             if isinstance(record, FileRecord | MissingRecord):
                 yield record
@@ -85,7 +85,7 @@ class PieceTail:
 
     def _missing(self) -> Iterator[Block]:
         tail, rows, first = Tail(), list[bytes](), b""
-        for record in self._records():
+        for record in self._records() if self._plan.summary.missing else ():
             if not isinstance(record, MissingRecord):
                 continue
             raw = encode_missing_row(record.row)

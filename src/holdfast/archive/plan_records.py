@@ -1,16 +1,20 @@
-"""The records of a plan, and the file they are kept in: a line of JSON for each, in order.
+"""The records of a plan, and the file they are kept in.
 
 A plan says where every block of a snapshot will be before a byte of content is read. It is written
-once and never changed, so that a run which was stopped goes on to the same pieces.
+once and never changed, so that a run which was stopped goes on to the same pieces. The file: a line
+of JSON about the snapshot; blocks of records, each after its length; what they are in sum; where in
+the file that is.
 """
 
 from __future__ import annotations
 
 import json
+import marshal
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 from ..core import faults
 from ..wire.archive_manifest import BundleRef, PrevRef
@@ -137,17 +141,88 @@ class PieceRecord(NamedTuple):
 Record: TypeAlias = FileRecord | OpenedRecord | FolderRecord | MissingRecord | PieceRecord
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What is in a plan as a whole: numbers of files and bytes, and where each piece begins."""
+
+    files: int = 0
+    """Files that are written, a split one once."""
+    size: int = 0
+    """Bytes of content that are written."""
+    linked: int = 0
+    blobs: int = 0
+    """Files that are written and come from git, or are links."""
+    missing: int = 0
+    sizes: tuple[int, ...] = ()
+    """Of the pieces."""
+    starts: tuple[int, ...] = ()
+    """Where in the file the records of each piece begin."""
+
+
 def write_plan(path: bytes, head: PlanHead, records: Iterable[Record]) -> None:
     """Write a plan; it has its name once it is whole and on the disk."""
     temporary = path + b".part"
-    with open(temporary, "w", encoding="ascii", buffering=1 << 16) as file:
-        file.write(_line(["plan", FORMAT, _head_value(head)]))
+    with open(temporary, "wb", buffering=1 << 16) as file:
+        file.write(json.dumps(["plan", FORMAT, _head_value(head)]).encode() + b"\n")
+        writer = _Writer(file)
         for record in records:
-            file.write(_line(_ENCODERS[type(record)](record)))
-        file.write(_line(["end"]))
+            writer.add(record)
+        writer.finish()
         file.flush()
         os.fsync(file.fileno())
     os.rename(temporary, path)
+
+
+class _Writer:
+    """Writes records in blocks; a piece begins with a block of its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._block: list[tuple[Any, ...]] = []
+        self._counts: Counter[str] = Counter()
+        self._sizes: list[int] = []
+        self._starts = [file.tell()]
+
+    def add(self, record: Record) -> None:
+        """Take one more."""
+        self._block.append((_TAGS[type(record)], *_plain(record)))
+        if isinstance(record, FileRecord):
+            self._count(record)
+        elif isinstance(record, MissingRecord):
+            self._counts["missing"] += 1
+        elif isinstance(record, PieceRecord):
+            self._flush()
+            self._sizes.append(record.size)
+            self._starts.append(self._file.tell())
+        if len(self._block) == _BLOCK:
+            self._flush()
+
+    def _count(self, record: FileRecord) -> None:
+        counts = self._counts
+        if record.ref is not None:
+            counts["linked"] += 1
+            return
+        counts["files"] += record.is_end
+        counts["size"] += record.stop - record.start
+        counts["blobs"] += record.is_end and record.kind in (RowKind.GIT, RowKind.SYMLINK)
+
+    def finish(self) -> None:
+        """Write what is left, then the summary, then where that is."""
+        self._flush()
+        at = self._file.tell()
+        value = {**self._counts, "sizes": self._sizes, "starts": self._starts[:-1]}
+        self._write(value)
+        self._file.write(at.to_bytes(_AT, "big"))
+
+    def _flush(self) -> None:
+        if self._block:
+            self._write(self._block)
+            self._block = []
+
+    def _write(self, value: Any) -> None:
+        # Of the version of its format that every Python 3 reads.
+        raw = marshal.dumps(value, 4)
+        self._file.write(len(raw).to_bytes(_LENGTH, "big") + raw)
 
 
 class Plan:
@@ -157,43 +232,45 @@ class Plan:
         """Open it.
 
         Raises:
-            ProtocolError: It is none, or of a later version.
+            ConflictError: It is none, or of a later version.
         """
         self.path = path
-        with open(path, "rb") as file:
-            words = json.loads(file.readline() or b"[]")
-            self.start = file.tell()
-            """Where in the file the records begin."""
-        if words[:2] != ["plan", FORMAT]:
-            raise faults.ARCHIVE_STATE(path=os.fsdecode(path), detail="it is no plan we can read")
-        self.head = _read_head(words[2])
+        try:
+            with open(path, "rb") as file:
+                tag, version, head = json.loads(file.readline())
+                if (tag, version) != ("plan", FORMAT):
+                    raise ValueError("it is no plan we can read")
+                self._start = file.tell()
+                file.seek(-_AT, os.SEEK_END)
+                self._end = int.from_bytes(file.read(_AT), "big")
+                file.seek(self._end)
+                value = _read_block(file)
+            self.head = _read_head(head)
+            sizes, starts = tuple(value.pop("sizes")), tuple(value.pop("starts"))
+            self.summary = Summary(sizes=sizes, starts=starts, **value)
+        except (ValueError, TypeError, KeyError, EOFError) as error:
+            raise faults.ARCHIVE_STATE(path=os.fsdecode(path), detail=str(error)) from None
 
     def __iter__(self) -> Iterator[Record]:
         """All records."""
-        return self.records(self.start)
+        return self._records(self._start)
 
-    def records(self, start: int) -> Iterator[Record]:
-        """The records from an offset of the file on."""
-        for _, record in self.placed(start):
-            yield record
+    def of_piece(self, number: int) -> Iterator[Record]:
+        """The records of a piece, those after it too."""
+        return self._records(self.summary.starts[number])
 
-    def placed(self, start: int | None = None) -> Iterator[tuple[int, Record]]:
-        """The records, each with the offset of the one after it."""
-        at = self.start if start is None else start
-        loads, decoders = json.loads, _DECODERS
+    def _records(self, at: int) -> Iterator[Record]:
+        readers = _READERS
         with open(self.path, "rb", buffering=1 << 16) as file:
             file.seek(at)
-            for line in file:
-                words = loads(line)
-                if words[0] == "end":
-                    return
-                at += len(line)
-                yield at, decoders[words[0]](words)
-        raise faults.ARCHIVE_STATE(path=os.fsdecode(self.path), detail="it has no end")
+            while file.tell() < self._end:
+                for tag, *values in _read_block(file):
+                    yield readers[tag](values)
 
 
-def _line(words: list[Any]) -> str:
-    return json.dumps(words, separators=(",", ":")) + "\n"
+def _read_block(file: IO[bytes]) -> Any:
+    length = int.from_bytes(file.read(_LENGTH), "big")
+    return marshal.loads(file.read(length))
 
 
 def _head_value(head: PlanHead) -> dict[str, Any]:
@@ -214,84 +291,36 @@ def _read_head(value: dict[str, Any]) -> PlanHead:
     return PlanHead(prev=prev, bundles=bundles, **value)
 
 
-def _ref_value(ref: Ref) -> int | str | None:
-    return ref.hex() if isinstance(ref, bytes) else ref
+def _plain(record: Record) -> tuple[Any, ...]:
+    """Its fields, as plain as marshal needs them."""
+    if isinstance(record, FileRecord):
+        number, path, kind, mode, size, key, *rest = record
+        return number, path, int(kind), mode, size, None if key is None else bytes(key), *rest
+    if isinstance(record, MissingRecord):
+        path, key, size_said, urls, reason = record.row
+        return path, bytes(key), size_said, tuple(urls), reason
+    return tuple(record)
 
 
-def _read_ref(value: int | str | None) -> Ref:
-    return Cid(bytes.fromhex(value)) if isinstance(value, str) else value
-
-
-def _encode_file(record: FileRecord) -> list[Any]:
-    number, path, kind, mode, size, key, source, ref, *places = record
-    name = None if key is None else os.fsdecode(key)
-    return [
-        "file", number, os.fsdecode(path), int(kind), mode, size, name, source, _ref_value(ref),
-        *places,
-    ]  # fmt: skip
-
-
-def _decode_file(words: list[Any]) -> FileRecord:
-    _, number, path, kind, mode, size, key, source, ref, *places = words
-    return FileRecord(
-        number,
-        os.fsencode(path),
-        _KINDS[kind],
-        mode,
-        size,
-        None if key is None else os.fsencode(key),
-        source,
-        None if ref is None else _read_ref(ref),
-        *places,
-    )
-
-
-def _encode_folder(record: FolderRecord) -> list[Any]:
-    number, path, identity, blocks, ref, offset, length = record
-    words = ["folder", number, os.fsdecode(path), identity.hex(), blocks, _ref_value(ref)]
-    return [*words, offset, length]
-
-
-def _decode_folder(words: list[Any]) -> FolderRecord:
-    _, number, path, identity, blocks, ref, offset, length = words
-    path, identity = os.fsencode(path), bytes.fromhex(identity)
-    return FolderRecord(number, path, identity, blocks, _read_ref(ref), offset, length)
-
-
-def _encode_missing(record: MissingRecord) -> list[Any]:
-    path, key, size, urls, reason = record.row
-    return ["missing", os.fsdecode(path), os.fsdecode(key), size, list(urls), reason]
-
-
-def _decode_missing(words: list[Any]) -> MissingRecord:
-    _, path, key, size, urls, reason = words
-    return MissingRecord(MissingRow(os.fsencode(path), os.fsencode(key), size, tuple(urls), reason))
-
-
-def _encode_piece(record: PieceRecord) -> list[Any]:
-    *numbers, first, last = record
-    return ["piece", *numbers, os.fsdecode(first), os.fsdecode(last)]
-
-
-def _decode_piece(words: list[Any]) -> PieceRecord:
-    return PieceRecord(*words[1:-2], *map(os.fsencode, words[-2:]))
+def _file(values: list[Any]) -> FileRecord:
+    values[2] = _KINDS[values[2]]
+    return FileRecord._make(values)
 
 
 _KINDS = tuple(RowKind)
-_ENCODERS: dict[type, Callable[[Any], list[Any]]] = {
-    FileRecord: _encode_file,
-    OpenedRecord: lambda record: ["opened", os.fsdecode(record.path)],
-    FolderRecord: _encode_folder,
-    MissingRecord: _encode_missing,
-    PieceRecord: _encode_piece,
-}
-_DECODERS: dict[str, Callable[[list[Any]], Record]] = {
-    "file": _decode_file,
-    "opened": lambda words: OpenedRecord(os.fsencode(words[1])),
-    "folder": _decode_folder,
-    "missing": _decode_missing,
-    "piece": _decode_piece,
-}
+_BLOCK = 512
+_LENGTH = 4
+_AT = 8
+_TAGS: dict[type, int] = {
+    FileRecord: 0, OpenedRecord: 1, FolderRecord: 2, MissingRecord: 3, PieceRecord: 4,
+}  # fmt: skip
+_READERS: tuple[Callable[[list[Any]], Record], ...] = (
+    _file,
+    OpenedRecord._make,
+    FolderRecord._make,
+    lambda values: MissingRecord(MissingRow._make(values)),
+    PieceRecord._make,
+)
 
 
 def bundle_ref(bundle: BundlePlan, row: Row) -> BundleRef:
