@@ -1148,6 +1148,58 @@ GIT_IN_CHUNKS = Fault(
     "hold create-sibling PATH or a site for git, or a special remote without chunk=",
 )  # fmt: skip
 
+# H9: archives
+
+ARCHIVE_SMALL_PIECE = Fault(
+    "H901", errors.UsageError,
+    "{path} does not fit into a piece of this size",
+    "its blocks cannot be split any further, and each piece needs room for what it says of itself",
+    "nothing was packed",
+    "hold archive plan with a larger --piece-size",
+)  # fmt: skip
+ARCHIVE_STATE = Fault(
+    "H902", errors.ConflictError,
+    "what is noted of an archive in {path} cannot be used",
+    "{detail}",
+    "pieces that are finished are whole, wherever they are",
+    "move that folder away; the next run makes it anew",
+)  # fmt: skip
+ARCHIVE_NAME = Fault(
+    "H903", errors.UsageError,
+    "{path} cannot be in an archive",
+    "{detail}",
+    "nothing was packed",
+    "rename it, save that, and pack again",
+)  # fmt: skip
+ARCHIVE_CHANGED = Fault(
+    "H904", errors.ConflictError,
+    "{path} keeps changing",
+    "it was read {tries} times, and was another file after each",
+    "what was packed before it is kept",
+    "wait until nobody writes to it; then run the same command again",
+)  # fmt: skip
+ARCHIVE_PACKED_AGAIN = Fault(
+    "H905", errors.IntegrityError,
+    "{path} was another file than was planned",
+    "{detail}",
+    "what is packed is right; {done}",
+    "look at the file if you did not expect that",
+)  # fmt: skip
+ARCHIVE_WITHIN = Fault(
+    "H906", errors.UsageError,
+    "{path} is in the folder that is to be packed",
+    "an archive cannot hold itself",
+    NOTHING_CHANGED,
+    "name a folder outside of it",
+)  # fmt: skip
+ARCHIVE_OTHER_SIZE = Fault(
+    "H907", errors.ConflictError,
+    "snapshot {snapshot} is planned with pieces of {size} bytes",
+    "it was begun so, and its pieces would be others with another size",
+    "what was packed of it is kept",
+    "finish it with the same --piece-size, or remove {path} to begin it anew",
+)  # fmt: skip
+
 
 def iter_faults() -> Iterator[Fault]:
     """Every fault, by code."""
