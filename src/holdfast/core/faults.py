@@ -1200,6 +1200,70 @@ ARCHIVE_OTHER_SIZE = Fault(
     "finish it with the same --piece-size, or remove {path} to begin it anew",
 )  # fmt: skip
 
+PIECE_UNREADABLE = Fault(
+    "H920", errors.IntegrityError,
+    "{piece} is of no use as a piece",
+    "{detail}",
+    "nothing was changed there; what other pieces hold is found all the same",
+    "copy it again from where it came, or take another copy of it",
+)  # fmt: skip
+PIECE_DAMAGED = Fault(
+    "H921", errors.IntegrityError,
+    "{piece} is damaged at byte {offset}",
+    "{detail}",
+    "nothing of it was taken; what other bytes hold is found all the same",
+    "copy the piece again from where it came, or take another copy of it",
+)  # fmt: skip
+PIECE_FOREIGN = Fault(
+    "H922", errors.ConflictError,
+    "{piece} is of another archive",
+    "{detail}",
+    "nothing of it was taken",
+    "give pieces of one archive at a time",
+)  # fmt: skip
+PIECE_MISSING = Fault(
+    "H923", errors.IncompleteError,
+    "piece {piece} is not here",
+    "{detail}",
+    "all that the other pieces hold was found",
+    "find it where pieces of this archive are kept; then run the same command again",
+)  # fmt: skip
+NO_PIECES = Fault(
+    "H924", errors.NotFoundError,
+    "no piece of an archive is in {paths}",
+    "pieces are found by their last 96 bytes, whatever they are called",
+    NOTHING_CHANGED,
+    "name the files, folders or URLs that hold the pieces",
+)  # fmt: skip
+NO_SUCH_SNAPSHOT = Fault(
+    "H925", errors.NotFoundError,
+    "there is no version {version} to restore",
+    "{detail}",
+    NOTHING_CHANGED,
+    "hold archive restore --list PIECES    (lists the versions)",
+)  # fmt: skip
+RESTORED_OTHER = Fault(
+    "H926", errors.ConflictError,
+    "{path} is something else than what is to be restored",
+    "{detail}",
+    "nothing in it was changed",
+    "choose another folder: --to FOLDER",
+)  # fmt: skip
+NOT_RESTORED = Fault(
+    "H927", errors.PolicyError,
+    "{path} was not restored",
+    "{detail}",
+    "what is there was not touched, and all others were restored",
+    "move away what is in its place; then run the same command again",
+)  # fmt: skip
+CONTENT_LOST = Fault(
+    "H928", errors.IncompleteError,
+    "{path} is not in these pieces",
+    "{detail}",
+    "everything else was restored; what git has of the file is in its place",
+    "{next}",
+)  # fmt: skip
+
 
 def iter_faults() -> Iterator[Fault]:
     """Every fault, by code."""
