@@ -262,9 +262,13 @@ class Getter:
         far = [r for r in self._sources.readers if not hasattr(r, "content_path")]
         readers, stop = self._limited(far)
         facts = [
-            SourceFacts(reader.place, reader.cost, bulk=hasattr(reader, "iter_contents"))
+            SourceFacts(
+                reader.place, reader.cost, bulk=hasattr(reader, "iter_contents"),
+                speculative=getattr(reader, "speculative", False),
+            )
             for reader in readers.values()
-        ]
+        ]  # fmt: skip
+        checked = [id for id, reader in readers.items() if getattr(reader, "checked", False)]
 
         def plan(key: Key) -> Attempts:
             return plan_attempts(key, places.get(key, ()), facts)
@@ -274,7 +278,7 @@ class Getter:
             outcomes = iter_carry(
                 [(path, key) for key, path in left.items()], plan, readers, objects,
                 jobs=self._jobs, progress=self._progress, staging=staging,
-                are_missing=True, on_stop=stop,
+                are_missing=True, on_stop=stop, unchecked_from=checked,
             )  # fmt: skip
             for outcome in outcomes:
                 yield self._warned(outcome) if outcome.good else self._explained(outcome)

@@ -1148,6 +1148,122 @@ GIT_IN_CHUNKS = Fault(
     "hold create-sibling PATH or a site for git, or a special remote without chunk=",
 )  # fmt: skip
 
+# H9: archives
+
+ARCHIVE_SMALL_PIECE = Fault(
+    "H901", errors.UsageError,
+    "{path} does not fit into a piece of this size",
+    "its blocks cannot be split any further, and each piece needs room for what it says of itself",
+    "nothing was packed",
+    "hold archive plan with a larger --piece-size",
+)  # fmt: skip
+ARCHIVE_STATE = Fault(
+    "H902", errors.ConflictError,
+    "what is noted of an archive in {path} cannot be used",
+    "{detail}",
+    "pieces that are finished are whole, wherever they are",
+    "move that folder away; the next run makes it anew",
+)  # fmt: skip
+ARCHIVE_NAME = Fault(
+    "H903", errors.UsageError,
+    "{path} cannot be in an archive",
+    "{detail}",
+    "nothing was packed",
+    "rename it, save that, and pack again",
+)  # fmt: skip
+ARCHIVE_CHANGED = Fault(
+    "H904", errors.ConflictError,
+    "{path} keeps changing",
+    "it was read {tries} times, and was another file after each",
+    "what was packed before it is kept",
+    "wait until nobody writes to it; then run the same command again",
+)  # fmt: skip
+ARCHIVE_PACKED_AGAIN = Fault(
+    "H905", errors.IntegrityError,
+    "{path} was another file than was planned",
+    "{detail}",
+    "what is packed is right; {done}",
+    "look at the file if you did not expect that",
+)  # fmt: skip
+ARCHIVE_WITHIN = Fault(
+    "H906", errors.UsageError,
+    "{path} is in the folder that is to be packed",
+    "an archive cannot hold itself",
+    NOTHING_CHANGED,
+    "name a folder outside of it",
+)  # fmt: skip
+ARCHIVE_OTHER_SIZE = Fault(
+    "H907", errors.ConflictError,
+    "snapshot {snapshot} is planned with pieces of {size} bytes",
+    "it was begun so, and its pieces would be others with another size",
+    "what was packed of it is kept",
+    "finish it with the same --piece-size, or remove {path} to begin it anew",
+)  # fmt: skip
+
+PIECE_UNREADABLE = Fault(
+    "H920", errors.IntegrityError,
+    "{piece} is of no use as a piece",
+    "{detail}",
+    "nothing was changed there; what other pieces hold is found all the same",
+    "copy it again from where it came, or take another copy of it",
+)  # fmt: skip
+PIECE_DAMAGED = Fault(
+    "H921", errors.IntegrityError,
+    "{piece} is damaged at byte {offset}",
+    "{detail}",
+    "nothing of it was taken; what other bytes hold is found all the same",
+    "copy the piece again from where it came, or take another copy of it",
+)  # fmt: skip
+PIECE_FOREIGN = Fault(
+    "H922", errors.ConflictError,
+    "{piece} is of another archive",
+    "{detail}",
+    "nothing of it was taken",
+    "give pieces of one archive at a time",
+)  # fmt: skip
+PIECE_MISSING = Fault(
+    "H923", errors.IncompleteError,
+    "piece {piece} is not here",
+    "{detail}",
+    "all that the other pieces hold was found",
+    "find it where pieces of this archive are kept; then run the same command again",
+)  # fmt: skip
+NO_PIECES = Fault(
+    "H924", errors.NotFoundError,
+    "no piece of an archive is in {paths}",
+    "pieces are found by their last 96 bytes, whatever they are called",
+    NOTHING_CHANGED,
+    "name the files, folders or URLs that hold the pieces",
+)  # fmt: skip
+NO_SUCH_SNAPSHOT = Fault(
+    "H925", errors.NotFoundError,
+    "there is no version {version} to restore",
+    "{detail}",
+    NOTHING_CHANGED,
+    "hold archive restore --list PIECES    (lists the versions)",
+)  # fmt: skip
+RESTORED_OTHER = Fault(
+    "H926", errors.ConflictError,
+    "{path} is something else than what is to be restored",
+    "{detail}",
+    "nothing in it was changed",
+    "choose another folder: --to FOLDER",
+)  # fmt: skip
+NOT_RESTORED = Fault(
+    "H927", errors.PolicyError,
+    "{path} was not restored",
+    "{detail}",
+    "what is there was not touched, and all others were restored",
+    "move away what is in its place; then run the same command again",
+)  # fmt: skip
+CONTENT_LOST = Fault(
+    "H928", errors.IncompleteError,
+    "{path} is not in these pieces",
+    "{detail}",
+    "everything else was restored; what git has of the file is in its place",
+    "{next}",
+)  # fmt: skip
+
 
 def iter_faults() -> Iterator[Fault]:
     """Every fault, by code."""

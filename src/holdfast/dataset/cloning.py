@@ -86,7 +86,7 @@ def clone(
         HoldError: git could not; nothing of it stays.
     """
     check_target(target)
-    with _building(target, workshop) as folder:
+    with building(target, workshop) as folder:
         url = _clone_first(urls, folder, _Wanted(version, commit), told)
         from .adopting import adopt
 
@@ -118,7 +118,7 @@ def check_target(target: bytes) -> None:
 
 
 @contextmanager
-def _building(target: bytes, workshop: bytes | None) -> Iterator[bytes]:
+def building(target: bytes, workshop: bytes | None) -> Iterator[bytes]:
     """A folder that becomes the target when the block ends well, and vanishes when it does not."""
     if os.path.isdir(target) and workshop is None:
         # Somebody made it, with its permissions, or is in it: it is filled, not replaced.

@@ -111,6 +111,23 @@ class HttpClient:
             _check_range(answer, offset)
             yield answer
 
+    @contextmanager
+    def open_range(self, url: str, offset: int, length: int) -> Iterator[HttpAnswer]:
+        """Read so many bytes of a URL from an offset; nothing else comes.
+
+        Raises:
+            RemoteProtocolError: The server sends something else.
+            HoldError: As `open`.
+        """
+        with self._exchange("GET", url, (offset, offset + length - 1)) as answer:
+            raise_for_status(answer)
+            _check_range(answer, offset)
+            is_whole = not offset and answer.size == length
+            if answer.left != length or (answer.status != 206 and not is_whole):
+                detail = f"asked for {length} bytes from byte {offset} it sends others"
+                raise faults.BAD_ANSWER(place=host_of(answer.url), detail=detail)
+            yield answer
+
     def dial(self, url: str) -> Connection:
         """A connection of the caller's own to a URL's server, by the rules of all others.
 

@@ -1,0 +1,258 @@
+"""Archives: a data set, or a plain folder, as pieces that can be restored from themselves alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..archive.archive_folder import ArchiveFolder
+from ..archive.commitment import Kernel, PlainKernel
+from ..archive.plan_records import (
+    PIECE_SIZE,
+    PIECE_SIZE_MIN,
+    MissingRecord,
+    PieceRecord,
+    Plan,
+)
+from ..archive.snapshot_state import DonePiece
+from ..archive.snapshots import DatasetSource, FolderSource, Repacked, Source, make_plan, pack
+from ..core import faults
+from ..core.key import Key
+from ..core.outcome import Outcome, Report, Status, complete
+from ..core.progress import Progress, Silence
+from ..core.system_errors import as_fault
+from ..dataset.git import no_folder
+from ..dataset.versions import commit_of
+from ..wire.cid import cid_text
+from .datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What is archived, and the folder in which it is noted what was."""
+
+    folder: ArchiveFolder
+    source: Source
+    version: str = ""
+
+
+def archive_of(dataset: Dataset, version: str | None = None) -> Archive:
+    """The archive of a data set; its next snapshot is of that version, else of the present one.
+
+    Raises:
+        NotFoundError: There is no such version.
+        ConflictError: A snapshot of another version is begun.
+    """
+    repository = dataset.repository
+    folder = ArchiveFolder(os.path.join(repository.annex_dir, b"hold-archive"))
+    commit = commit_of(repository, version or "HEAD")
+    begun = folder.begun
+    if begun is not None and begun.head.version != commit:
+        if version is not None:
+            detail = f"snapshot {begun.head.snapshot} is begun of version {begun.head.version[:10]}"
+            raise faults.ARCHIVE_STATE(path=os.fsdecode(folder.next_folder), detail=detail)
+        commit = begun.head.version
+    source = DatasetSource(repository, dataset.objects, lambda: dataset.ledger, commit)
+    return Archive(folder, source, commit)
+
+
+def archive_of_folder(path: bytes, state: bytes) -> Archive:
+    """The archive of a plain folder; what was packed is noted in the folder ``state``.
+
+    Raises:
+        NotFoundError: There is no such folder.
+    """
+    path, state = os.path.realpath(path), os.path.realpath(state)
+    if not os.path.isdir(path):
+        raise no_folder(path)
+    return Archive(ArchiveFolder(state), FolderSource(path, state))
+
+
+def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Iterator[Outcome]:
+    """Plan the next snapshot: how many pieces it will be, and what is in each.
+
+    Nothing is read but names and sizes; the plan is kept, and `iter_archive_pack` goes by it.
+    Content that is missing is told of and recorded; it keeps nobody from packing the rest.
+
+    Raises:
+        UsageError: A name cannot be in an archive, or something does not fit into a piece.
+        ConflictError: A snapshot with another piece size is begun.
+    """
+    with archive.folder.locked():
+        plan = _planned(archive, piece_size)
+        if plan is None:
+            yield _nothing_new(archive, "plan")
+            return
+        yield from _tell_plan(plan)
+
+
+def iter_archive_pack(
+    archive: Archive,
+    *,
+    write: bytes | None = None,
+    piece_size: int | None = None,
+    kernel: Kernel | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Pack the next snapshot, going on where a run before was stopped; an outcome for each piece.
+
+    Every byte is read once and checked against its key. With ``write``, pieces are files in that
+    folder, named by their PieceCID once they are whole; without, it is only noted what they are.
+    A file that is not what was planned is told of, and what there is instead is packed.
+
+    Raises:
+        UsageError: As `iter_archive_plan`; or ``write`` is in the folder that is packed.
+        ConflictError: As `iter_archive_plan`; or a file keeps changing.
+        PlaceFullError: There is no room for a piece. What was packed is kept.
+    """
+    listener = progress or Silence()
+    if write is not None:
+        if isinstance(archive.source, FolderSource):
+            archive.source.refuse_within(write)
+        _make_folder(write)
+    with archive.folder.locked():
+        plan = _planned(archive, piece_size)
+        if plan is None:
+            yield _nothing_new(archive, "pack")
+            return
+        listener.start(plan.summary.files, plan.summary.size)
+        try:
+            found = pack(
+                archive.folder, archive.source, plan, kernel or PlainKernel(), listener,
+                write or b"",
+            )  # fmt: skip
+            for number, one in _numbered(found):
+                yield _told_again(one) if isinstance(one, Repacked) else _told_piece(number, one)
+        except OSError as error:
+            path = os.fsdecode(error.filename or write or archive.folder.folder)
+            raise as_fault(error, path) from error
+        finally:
+            listener.stop()
+        yield _told_snapshot(archive)
+
+
+def archive_plan(archive: Archive, *, piece_size: int | None = None) -> Report:
+    """Plan the next snapshot; see `iter_archive_plan`."""
+    return complete(iter_archive_plan(archive, piece_size=piece_size))
+
+
+def archive_pack(
+    archive: Archive, *, write: bytes | None = None, piece_size: int | None = None
+) -> Report:
+    """Pack the next snapshot; see `iter_archive_pack`.
+
+    Raises:
+        IncompleteError: A file was not what its key says.
+    """
+    return complete(iter_archive_pack(archive, write=write, piece_size=piece_size))
+
+
+def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
+    """The plan of the next snapshot; None when all is in earlier ones."""
+    folder = archive.folder
+    begun = folder.begun
+    size = PIECE_SIZE if begun is None else begun.head.piece_size
+    if piece_size is not None:
+        size = piece_size
+    if size < PIECE_SIZE_MIN or size & (size - 1):
+        what = f"a piece of {size} bytes: it has to be a power of two, {PIECE_SIZE_MIN} at least"
+        raise faults.BAD_USAGE(what=what, command="archive")
+    try:
+        plan = make_plan(folder, archive.source, size)
+    except BaseException:
+        if begun is None:
+            folder.forget_begun()
+        raise
+    if folder.snapshots and not _brings_something(plan):
+        folder.forget_begun()
+        return None
+    return plan
+
+
+def _brings_something(plan: Plan) -> bool:
+    """Whether anything but the words about the snapshot is new in it."""
+    return plan.summary.files > 1 or bool(plan.head.bundles)
+
+
+def _tell_plan(plan: Plan) -> Iterator[Outcome]:
+    for record in plan:
+        if isinstance(record, MissingRecord):
+            path, key, size, urls, reason = record.row
+            name, facts = os.fsdecode(path), {"urls": list(urls)}
+            yield Outcome(
+                "plan", Status.NOT_NEEDED, name, Key(key), size, f"missing: {reason}", facts=facts
+            )
+        elif isinstance(record, PieceRecord):
+            first, last = os.fsdecode(record.first), os.fsdecode(record.last)
+            yield Outcome(
+                "plan", Status.OK, f"piece {record.number}", size=record.size,
+                note=f"{first} … {last}",
+                facts={"piece": record.number, "first": first, "last": last},
+            )  # fmt: skip
+    head, sums = plan.head, plan.summary
+    count = len(sums.sizes)
+    facts_of_all = {
+        "snapshot": head.snapshot, "version": head.version, "piece_size": head.piece_size,
+        "pieces": count, "piece_bytes": sum(sums.sizes), "files": sums.files,
+        "content_bytes": sums.size, "linked": sums.linked, "missing": sums.missing,
+    }  # fmt: skip
+    note = f"{sums.files:,} files to pack into {count:,} piece{'s' if count != 1 else ''}"
+    note += f"; {sums.linked:,} linked, {sums.missing:,} missing"
+    yield Outcome("plan", Status.OK, f"snapshot {head.snapshot}", note=note, facts=facts_of_all)
+
+
+def _numbered(
+    found: Iterator[DonePiece | Repacked],
+) -> Iterator[tuple[int, DonePiece | Repacked]]:
+    number = 0
+    for one in found:
+        yield number, one
+        number += isinstance(one, DonePiece)
+
+
+def _told_piece(number: int, piece: DonePiece) -> Outcome:
+    facts: dict[str, object] = {
+        "piece": number, "manifest": cid_text(piece.manifest),
+        "first": os.fsdecode(piece.first), "last": os.fsdecode(piece.last),
+    }  # fmt: skip
+    if piece.path:
+        facts["file"] = os.fsdecode(piece.path)
+    return Outcome("pack", Status.OK, cid_text(piece.cid), size=piece.size, facts=facts)
+
+
+def _told_again(one: Repacked) -> Outcome:
+    record, instead = one.record, one.instead
+    name = os.fsdecode(record.path)
+    key = None if record.key is None else Key(record.key)
+    if instead is None:
+        done = "it is not in this snapshot"
+    elif record.key is not None:
+        done = "it is recorded as missing"
+    else:
+        done = "it is packed as it is now"
+    if record.key is None and instead is not None:
+        return Outcome("pack", Status.NOT_NEEDED, name, note=f"{one.why}; {done}")
+    error = faults.ARCHIVE_PACKED_AGAIN(path=name, detail=one.why, done=done)
+    return Outcome("pack", Status.ERROR, name, key, note=one.why, error=error)
+
+
+def _told_snapshot(archive: Archive) -> Outcome:
+    snapshot = archive.folder.snapshots[-1]
+    root = cid_text(bytes.fromhex(snapshot.root))
+    facts = {"snapshot": snapshot.number, "root": root, "pieces": snapshot.pieces}
+    note = f"root {root}"
+    return Outcome("pack", Status.OK, f"snapshot {snapshot.number}", note=note, facts=facts)
+
+
+def _nothing_new(archive: Archive, action: str) -> Outcome:
+    last = archive.folder.snapshots[-1]
+    note = "all is in its pieces already"
+    return Outcome(action, Status.NOT_NEEDED, f"snapshot {last.number}", note=note)
+
+
+def _make_folder(path: bytes) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise as_fault(error, os.fsdecode(path)) from error

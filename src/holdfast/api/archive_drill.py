@@ -1,0 +1,149 @@
+"""A drill: restore a random sample from pieces alone, and say what that proved."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from ..archive.chosen_paths import ChosenPaths
+from ..archive.content_index import ContentIndex
+from ..archive.folder_writer import FolderWriter
+from ..archive.pieces_place import PiecesPlace
+from ..archive.plain_tree import TreeFile
+from ..archive.snapshot_choice import choose
+from ..core.errors import HoldError
+from ..core.outcome import Outcome, Report, Status, watch
+from ..core.progress import Progress, Silence
+from ..dataset.annexed import TrackedFile, iter_annexed
+from ..dataset.unrecorded import unrecorded
+from .archive_found import FoundArchive, failed, iter_wrong, open_archive
+from .archive_restore_dataset import have_dataset
+from .archive_restore_folder import Restorer, tree_of
+from .datasets import Dataset, open_dataset
+from .get import Getter
+from .sources import Sources
+
+_SEEDS = 1 << 32
+
+Item = TypeVar("Item")
+
+
+class _Sample:
+    """Some of many things, each as likely as any other; how many there were in all."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count = count
+        self._chance = random.Random(seed)
+        self.of = 0
+
+    def choose(self, items: Iterable[Item]) -> list[Item]:
+        """Go through all, keep some, in the order in which they came."""
+        kept: list[tuple[int, Item]] = []
+        for item in items:
+            self.of += 1
+            if len(kept) < self._count:
+                kept.append((self.of, item))
+            elif (place := self._chance.randrange(self.of)) < self._count:
+                kept[place] = (self.of, item)
+        return [item for _, item in sorted(kept, key=lambda pair: pair[0])]
+
+
+def iter_archive_drill(
+    pieces: Sequence[str],
+    *,
+    sample: int,
+    seed: int | None = None,
+    settings: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Restore the newest version's history and some random files into a scratch folder.
+
+    The folder is removed at the end. The same ``seed`` chooses the same files of the same pieces.
+
+    Raises:
+        NotFoundError: There is no piece.
+        IncompleteError: A piece is missing without which nothing can be restored.
+    """
+    seed = random.SystemRandom().randrange(_SEEDS) if seed is None else seed
+    listener = progress or Silence()
+    chosen = _Sample(sample, seed)
+    report = Report()
+    with open_archive(pieces, settings or {}) as found:
+        snapshot = choose(found.finding, None)
+        yield from watch(iter_wrong("drill", found.finding.faults), report)
+        yield from watch(iter_wrong("drill", found.finding.missing), report)
+        target = found.scratch + b"/drill"
+        if snapshot.manifest.version:
+            for outcome in have_dataset(found, snapshot, target):
+                yield replace(outcome, action="drill", path="history", facts={})
+            with open_dataset(target, settings) as dataset:
+                dataset.repository.git.run("fsck", "--no-dangling", "--no-progress")
+                outcomes = _iter_contents(dataset, found, chosen, listener)
+                yield from watch(outcomes, report)
+        else:
+            tree = tree_of(found.finding, snapshot)
+            items = (one for one in tree.walk(ChosenPaths(())) if _is_of_use(one))
+            outcomes = _iter_files(chosen.choose(items), target, listener)
+            yield from watch(outcomes, report)
+            yield from watch(iter_wrong("drill", tree.faults), report)
+    yield _told(snapshot.number, chosen, report, seed, has_history=bool(snapshot.manifest.version))
+
+
+def _told(number: int, chosen: _Sample, report: Report, seed: int, *, has_history: bool) -> Outcome:
+    good = report.count(Status.OK)
+    what = "are what their keys say" if has_history else "are what the root names"
+    note = f"{good} of {chosen.of} files, {report.size:,} bytes, {what}"
+    if has_history:
+        note += "; git has checked all of the history"
+    note += f"; --seed {seed} chooses the same"
+    facts = {"seed": seed, "sample": good, "files": chosen.of, "bytes": report.size}
+    return Outcome("drill", Status.OK, f"snapshot {number}", note=note, facts=facts)
+
+
+def _iter_contents(
+    dataset: Dataset, found: FoundArchive, chosen: _Sample, progress: Progress
+) -> Iterator[Outcome]:
+    finding = found.finding
+    index = ContentIndex([*finding.pieces, *finding.loose], found.scratch)
+    place = PiecesPlace(index, "the pieces")
+
+    def in_pieces() -> Iterator[TrackedFile]:
+        for file in iter_annexed(dataset.repository):
+            if file.key is not None and index.find(file.key) is not None:
+                yield file
+
+    files = chosen.choose(in_pieces())
+    for file in files:
+        assert file.key is not None
+        place.expect(file.key)
+    getter = Getter(dataset, Sources([place], []), progress, dataset.jobs(None))
+    with unrecorded(dataset.repository, dataset.objects) as note:
+        for outcome in getter.iter_get(files, note):
+            yield replace(outcome, action="drill")
+    yield from iter_wrong("drill", index.faults)
+
+
+def _is_of_use(item: TreeFile | HoldError) -> bool:
+    """Whether there is something to restore, or to tell."""
+    return isinstance(item, HoldError) or item.file is not None
+
+
+def _iter_files(
+    items: Sequence[TreeFile | HoldError], target: bytes, progress: Progress
+) -> Iterator[Outcome]:
+    wanted: list[TreeFile | HoldError] = []
+    for item in items:
+        if isinstance(item, HoldError):
+            yield failed("drill", "pieces", item)
+        elif item.file is not None:
+            wanted.append(item)
+    os.makedirs(target, exist_ok=True)
+    with FolderWriter(target) as writer:
+        restorer = Restorer(writer, progress)
+        for outcome in restorer.iter_block(wanted):
+            yield replace(outcome, action="drill")
+        for outcome in restorer.iter_flushed():
+            yield replace(outcome, action="drill")

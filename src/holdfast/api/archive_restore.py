@@ -1,0 +1,180 @@
+"""Restoring what is archived from its pieces alone: a data set, or a plain folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..archive.chosen_paths import ChosenPaths
+from ..archive.content_index import ContentIndex
+from ..archive.finding import FoundSnapshot, iter_missing
+from ..archive.pieces_place import PiecesPlace
+from ..archive.snapshot_choice import choose
+from ..core import faults
+from ..core.key import Key
+from ..core.outcome import Outcome, Report, Status, complete
+from ..core.progress import Progress, Silence
+from ..dataset.annexed import TrackedFile, iter_annexed
+from ..dataset.git_folder import link_git_folder
+from ..dataset.unrecorded import unrecorded
+from ..wire.archive_rows import MissingRow
+from .archive_found import FoundArchive, iter_wrong, open_archive
+from .datasets import Dataset, open_dataset
+from .get import Getter
+from .sources import Sources
+
+RESTORE = "restore"
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What to restore: which version (the newest), which files (all); how much at a time."""
+
+    version: str | None = None
+    only: Sequence[bytes] = ()
+    jobs: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def iter_archive_restore(
+    pieces: Sequence[str],
+    target: bytes | None = None,
+    *,
+    plan: RestorePlan | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Restore a version from pieces alone, given as files, folders and URLs.
+
+    A data set comes with its history, and content is checked against its keys; a plain folder with
+    what its root names. Nothing is written outside of the target, and nothing in it is replaced.
+    Killed at any moment, the same call goes on. What is in no piece is told with where it was last
+    known to be; all else is restored. ``only`` brings the content of some files, and of the pieces
+    no more than it takes.
+
+    Raises:
+        NotFoundError: There is no piece, or no such version.
+        ConflictError: The target is something else.
+        IncompleteError: A piece is missing without which nothing can be restored.
+    """
+    plan = plan or RestorePlan()
+    chosen = ChosenPaths(plan.only)
+    if target is not None:
+        target = os.path.abspath(target)
+    else:
+        target = _default_target(pieces, plan)
+    listener = progress or Silence()
+    with open_archive(pieces, plan.settings, target) as found:
+        snapshot = choose(found.finding, plan.version)
+        yield from iter_wrong(RESTORE, found.finding.faults)
+        if snapshot.manifest.version:
+            from .archive_restore_dataset import have_dataset
+
+            yield from have_dataset(found, snapshot, target)
+            with open_dataset(target, plan.settings) as dataset:
+                outcomes = iter_content(dataset, found, chosen, plan.jobs, listener)
+                yield from _with_missing(outcomes, found, snapshot, plan)
+        else:
+            from .archive_restore_folder import iter_restore_folder
+
+            outcomes = iter_restore_folder(found.finding, snapshot, target, chosen, listener)
+            yield from _with_missing(outcomes, found, snapshot, plan)
+
+
+def archive_restore(
+    pieces: Sequence[str], target: bytes | None = None, *, plan: RestorePlan | None = None
+) -> Report:
+    """Restore a version from pieces alone; see `iter_archive_restore`.
+
+    Raises:
+        IncompleteError: Something of it is in no piece.
+    """
+    return complete(iter_archive_restore(pieces, target, plan=plan))
+
+
+def _default_target(pieces: Sequence[str], plan: RestorePlan) -> bytes:
+    with open_archive(pieces, plan.settings) as found:
+        name = found.finding.dataset[:8]
+    return os.path.abspath(b"restored-" + os.fsencode(name.replace("/", "-").replace("\0", "-")))
+
+
+def _with_missing(
+    outcomes: Iterator[Outcome], found: FoundArchive, snapshot: FoundSnapshot, plan: RestorePlan
+) -> Iterator[Outcome]:
+    """What is restored; then which pieces are missing, if that was felt."""
+    is_complete = plan.version is not None or snapshot is found.finding.snapshots[-1]
+    for outcome in outcomes:
+        is_complete = is_complete and outcome.good
+        yield outcome
+    for error in found.finding.missing:
+        if is_complete:
+            note = f"{error.what}; nothing of this version is in it"
+            yield Outcome(RESTORE, Status.NOT_NEEDED, "pieces", note=note)
+        else:
+            yield from iter_wrong(RESTORE, [error])
+
+
+def iter_content(
+    dataset: Dataset,
+    found: FoundArchive,
+    chosen: ChosenPaths,
+    jobs: int | None,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    """Bring the content of files from the pieces, by the door that all content comes in by."""
+    finding = found.finding
+    index = ContentIndex([*finding.pieces, *finding.loose], found.scratch)
+    place = PiecesPlace(index, "the pieces")
+    lost: list[TrackedFile] = []
+
+    def files() -> Iterator[TrackedFile]:
+        for file in iter_annexed(dataset.repository):
+            if file.key is None or not chosen.has(file.path):
+                continue
+            if place.expect(file.key) or dataset.objects.has(file.key):
+                yield file
+            else:
+                lost.append(file)
+
+    repository = dataset.repository
+    repository.check_writable()
+    repository.check_plain_content()
+    link_git_folder(repository)
+    getter = Getter(dataset, Sources([place], []), progress, dataset.jobs(jobs))
+    with unrecorded(repository, dataset.objects) as note:
+        for outcome in getter.iter_get(files(), note):
+            yield replace(outcome, action=RESTORE)
+    dataset.forget()
+    yield from iter_wrong(RESTORE, index.faults)
+    yield from _iter_lost(found, lost)
+
+
+def _iter_lost(found: FoundArchive, lost: Sequence[TrackedFile]) -> Iterator[Outcome]:
+    """What is in no piece, with what is known of it."""
+    if not lost:
+        return
+    keys = {bytes(file.key) for file in lost if file.key is not None}
+    known: dict[bytes, MissingRow] = {}
+    for piece in found.finding.pieces:
+        for row in iter_missing(piece, []):
+            if row.key in keys:
+                known.setdefault(row.key, row)
+    for file in lost:
+        assert file.key is not None
+        yield _told_lost(os.fsdecode(file.path), file.key, known.get(file.key))
+
+
+def _told_lost(path: str, key: Key, row: MissingRow | None) -> Outcome:
+    detail, urls = "the piece that has it is not here, or damaged", list[str]()
+    step = "find the missing pieces; then run the same command again"
+    if row is not None:
+        detail, urls = f"it was not packed: {row.reason}", list(row.urls)
+        step = "look where it was last known to be"
+    if urls:
+        detail += f"; last known at {', '.join(urls)}"
+        step = "hold get FILE    (tries where it was last known to be)"
+    error = faults.CONTENT_LOST(path=path, detail=detail, next=step)
+    facts = {"urls": urls}
+    return Outcome(
+        RESTORE, Status.IMPOSSIBLE, path, key, key.size, error.why, error=error, facts=facts
+    )

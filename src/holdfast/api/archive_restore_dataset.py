@@ -1,0 +1,88 @@
+"""Making the data set of an archive: its history out of the bundles in the pieces."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+from ..archive.finding import FoundSnapshot
+from ..archive.history import FoundBundle, chains_to, no_history, write_bundle
+from ..core import faults
+from ..core.errors import HoldError
+from ..core.outcome import Outcome, Status
+from ..dataset.cloning import check_target
+from ..dataset.from_bundles import Wanted, building_from, make_of_bundles
+from .archive_found import FoundArchive
+
+_MARK = b"/.git/annex/hold-restored"
+"""Says in a restored data set what it was restored from, so that the same call can go on."""
+
+
+def have_dataset(found: FoundArchive, snapshot: FoundSnapshot, target: bytes) -> Iterator[Outcome]:
+    """Make the data set, without content; go on with one that was made by the same call.
+
+    Raises:
+        ConflictError: The target is something else.
+        HoldError: No bundles that are whole lead to the version.
+    """
+    manifest = snapshot.manifest
+    mark = {"dataset": manifest.dataset, "version": manifest.version}
+    name = os.fsdecode(target)
+    note = f"version {manifest.version[:10]}"
+    if manifest.branch:
+        note += f" on branch {manifest.branch}"
+    there = _mark_of(target)
+    if there == mark:
+        yield Outcome("restore", Status.NOT_NEEDED, name, note=f"{note}; its history is here")
+        return
+    if there is not None:
+        detail = f"it was restored from version {there.get('version', '')[:10]}"
+        raise faults.RESTORED_OTHER(path=name, detail=detail)
+    check_target(target)
+    if os.path.isdir(target):
+        os.rmdir(target)  # it is empty; what is built beside takes its place at once
+    failures: list[HoldError] = []
+    for chain in chains_to(found.finding, snapshot):
+        try:
+            _make(found, snapshot, chain, target, mark)
+        except HoldError as error:
+            failures.append(error)
+        else:
+            yield Outcome("restore", Status.OK, name, note=note, facts=mark)
+            return
+    raise no_history(snapshot, failures)
+
+
+def _make(
+    found: FoundArchive,
+    snapshot: FoundSnapshot,
+    chain: list[FoundBundle],
+    target: bytes,
+    mark: dict[str, str],
+) -> None:
+    manifest = snapshot.manifest
+    paths = []
+    for number, bundle in enumerate(chain):
+        paths.append(found.scratch + b"/%04d.bundle" % number)
+        write_bundle(found.finding, bundle, paths[-1])
+    with building_from(target) as folder:
+        wanted = Wanted(manifest.version, manifest.branch, manifest.annex)
+        make_of_bundles(folder, paths, wanted, os.fsdecode(os.path.basename(target)))
+        path = folder + _MARK
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(mark, file)
+            file.flush()
+            os.fsync(file.fileno())
+    for path in paths:
+        os.unlink(path)
+
+
+def _mark_of(target: bytes) -> dict[str, str] | None:
+    try:
+        with open(target + _MARK, encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

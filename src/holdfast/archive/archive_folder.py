@@ -1,0 +1,167 @@
+"""What is noted of an archive beside its data set: its snapshots, and where content stands.
+
+``snapshots`` has a line of JSON for each finished snapshot, ``index`` the rows of `known_index`;
+``snapshot-N`` is `snapshot_state` of each. All of it can be made anew from the pieces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..core import faults
+from ..dataset import locks
+from ..dataset.sorted_spill import SortedSpill
+from ..wire.archive_manifest import PREV_MAX, PrevRef
+from ..wire.cid import Cid
+from .bundles import Bundle
+from .dataset_entries import identity_of
+from .known_index import KnownIndex, KnownRow, encode_row
+from .plan_records import FileRecord, FolderRecord, PieceRecord, Plan
+from .snapshot_state import DonePiece, SnapshotState
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A finished snapshot. CIDs are in hex; ``manifest`` and ``piece`` are of its last piece."""
+
+    number: int
+    version: str
+    annex: str
+    root: str
+    manifest: str
+    piece: str
+    size: int
+    pieces: int
+    bundle: Bundle | None = None
+
+
+class ArchiveFolder:
+    """The folder of an archive, locked by whoever plans or packs."""
+
+    def __init__(self, folder: bytes) -> None:
+        self.folder = folder
+        self.index = KnownIndex(folder + b"/index")
+        self.snapshots = self._read()
+
+    @property
+    def next_number(self) -> int:
+        """The number of the snapshot that is being made, or will be."""
+        return len(self.snapshots)
+
+    @property
+    def next_folder(self) -> bytes:
+        """The folder of that snapshot."""
+        return self.folder + b"/snapshot-%d" % self.next_number
+
+    @property
+    def begun(self) -> Plan | None:
+        """The plan of the snapshot that is being made, if it is planned."""
+        path = self.next_folder + b"/plan"
+        return Plan(path) if os.path.exists(path) else None
+
+    @property
+    def bundles(self) -> list[Bundle]:
+        """The bundles of all snapshots that have one."""
+        return [snapshot.bundle for snapshot in self.snapshots if snapshot.bundle is not None]
+
+    @property
+    def prev(self) -> tuple[PrevRef, ...]:
+        """What the next manifests say of earlier snapshots."""
+        return tuple(
+            PrevRef(
+                Cid(bytes.fromhex(snapshot.manifest)), bytes.fromhex(snapshot.piece), snapshot.size
+            )
+            for snapshot in self.snapshots[: -PREV_MAX - 1 : -1]
+        )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the archive alone.
+
+        Raises:
+            PlaceUnavailableError: Another process has it.
+        """
+        os.makedirs(self.folder, exist_ok=True)
+        with locks.exclusive(self.folder + b"/lock", wait_s=0):
+            self.snapshots = self._read()
+            yield
+
+    def forget_begun(self) -> None:
+        """Remove what is noted of the snapshot being made."""
+        shutil.rmtree(self.next_folder, ignore_errors=True)
+
+    def finish(self, plan: Plan, root: Cid, state: SnapshotState, bundle: Bundle | None) -> None:
+        """Note a snapshot that is packed: where its content stands, then that it is there."""
+        with SortedSpill(self.folder) as rows:
+            for row in _iter_rows(plan, state):
+                rows.add(encode_row(row))
+            self.index.add(rows)
+        last = state.pieces[-1]
+        head = plan.head
+        snapshot = Snapshot(
+            head.snapshot, head.version, head.annex, root.hex(), last.manifest.hex(),
+            last.cid.hex(), last.size, len(state.pieces), bundle,
+        )  # fmt: skip
+        self._write([*self.snapshots, snapshot])
+
+    def pieces_of(self, number: int) -> list[DonePiece]:
+        """The pieces of a snapshot."""
+        state = SnapshotState(self.folder + b"/snapshot-%d" % number)
+        try:
+            return state.pieces
+        finally:
+            state.close()
+
+    def _read(self) -> list[Snapshot]:
+        path = self.folder + b"/snapshots"
+        try:
+            with open(path, encoding="ascii") as file:
+                return [_read_snapshot(json.loads(line)) for line in file]
+        except FileNotFoundError:
+            return []
+        except (ValueError, TypeError, KeyError) as error:
+            raise faults.ARCHIVE_STATE(path=os.fsdecode(path), detail=str(error)) from None
+
+    def _write(self, snapshots: list[Snapshot]) -> None:
+        path = self.folder + b"/snapshots"
+        with open(path + b".part", "w", encoding="ascii") as file:
+            for snapshot in snapshots:
+                file.write(json.dumps(asdict(snapshot)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(path + b".part", path)
+        self.snapshots = snapshots
+
+
+def _read_snapshot(value: dict[str, Any]) -> Snapshot:
+    bundle = value.pop("bundle")
+    if bundle is not None:
+        bundle = Bundle(**bundle | {"needs": tuple(bundle["needs"])})
+    return Snapshot(bundle=bundle, **value)
+
+
+def _iter_rows(plan: Plan, state: SnapshotState) -> Iterator[KnownRow]:
+    piece, snapshot = 0, plan.head.snapshot
+    for record in plan:
+        if isinstance(record, PieceRecord):
+            piece += 1
+            continue
+        if not isinstance(record, FileRecord | FolderRecord) or record.ref is not None:
+            continue
+        if isinstance(record, FolderRecord):
+            identity, size, start = record.identity, 0, 0
+        elif record.is_end:
+            identity = identity_of(record.path, record.kind, record.key, record.source)
+            size, start = record.size, record.start
+        else:
+            continue
+        if identity:
+            cid = state.cid(record.number)
+            offset, length = record.offset, record.length
+            yield KnownRow(identity, cid, size, snapshot, piece, offset, length, start)

@@ -1,0 +1,243 @@
+"""Reading what is packed: to where it will stand, checked against its key, seen not to change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Protocol
+
+from ..core.backends import backend_of, checker, is_verifiable, key_digest
+from ..core.errors import IntegrityError
+from ..core.key import Key
+from ..wire.archive_rows import RowKind
+from .plan_records import FileRecord
+
+FILES = b"files/"
+"""Where in an archive the files of a version are."""
+
+
+class SourceFault(Exception):
+    """A file is not what the plan says; ``size`` is the one it has now, None if it is gone."""
+
+    def __init__(self, record: FileRecord, why: str, size: int | None) -> None:
+        super().__init__(why)
+        self.record = record
+        self.why = why
+        self.size = size
+
+
+class Sources(Protocol):
+    """Where the bytes of files come from."""
+
+    def path_of(self, record: FileRecord) -> bytes | None:
+        """The file on this machine that has them; None when it is gone."""
+
+    def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
+        """The bytes of what git has, and of links, in order and checked; None for what is gone."""
+
+
+def is_blob(record: FileRecord) -> bool:
+    """Whether its bytes come as a whole, from git or from a link."""
+    return record.kind in (RowKind.GIT, RowKind.SYMLINK)
+
+
+class Content(Protocol):
+    """The bytes of one file, in order."""
+
+    def read(self, view: memoryview) -> None:
+        """Fill the view.
+
+        Raises:
+            SourceFault: There are not so many.
+        """
+
+    def take(self, view: memoryview, digest: bytes) -> None:
+        """What was read, and its sha2-256; it is checked against the key."""
+
+    def finish(self) -> None:
+        """All was read.
+
+        Raises:
+            SourceFault: It is not what the key says, or it changed meanwhile.
+        """
+
+    def close(self) -> None:
+        """It is not needed any more."""
+
+
+class Blob:
+    """Bytes that are in memory and were checked."""
+
+    def __init__(self, record: FileRecord, data: bytes | None) -> None:
+        if data is None or len(data) != record.size:
+            size = None if data is None else len(data)
+            raise SourceFault(record, "it is not the one that was planned", size)
+        self.data = data
+        self._at = 0
+
+    def read(self, view: memoryview) -> None:
+        """Fill the view."""
+        view[:] = self.data[self._at : self._at + len(view)]
+        self._at += len(view)
+
+    def take(self, view: memoryview, digest: bytes) -> None:
+        """It was checked before."""
+
+    def finish(self) -> None:
+        """It was checked before."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class File:
+    """A file of this machine."""
+
+    def __init__(self, record: FileRecord, path: bytes | None, chunk_size: int) -> None:
+        """Open it.
+
+        Raises:
+            SourceFault: It is gone, or has another size than was planned.
+        """
+        self._record = record
+        self._file = _open(record, path)
+        try:
+            self._seen = os.fstat(self._file)
+            if self._seen.st_size != record.size:
+                size = self._seen.st_size
+                raise SourceFault(record, f"it has {size} bytes, not {record.size}", size)
+            self._check = _check_of(record, chunk_size)
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, view: memoryview) -> None:
+        """Fill the view."""
+        done = 0
+        while done < len(view):
+            try:
+                got = os.readv(self._file, [view[done:]])
+            except OSError as error:
+                raise SourceFault(self._record, str(error.strerror).lower(), None) from error
+            if not got:
+                raise self._changed()
+            done += got
+
+    def take(self, view: memoryview, digest: bytes) -> None:
+        """What was read, and its sha2-256."""
+        self._check.feed(view, digest)
+
+    def finish(self) -> None:
+        """All was read."""
+        now = os.fstat(self._file)
+        if _signature(now) != _signature(self._seen):
+            raise self._changed()
+        why = self._check.fault()
+        if why:
+            raise SourceFault(self._record, why, None)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._file)
+
+    def _changed(self) -> SourceFault:
+        size = os.fstat(self._file).st_size
+        return SourceFault(self._record, "it changed while it was read", size)
+
+
+def _open(record: FileRecord, path: bytes | None) -> int:
+    if path is None:
+        raise SourceFault(record, "its content is not here any more", None)
+    try:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        return os.open(path, flags)
+    except OSError as error:
+        raise SourceFault(record, str(error.strerror).lower(), None) from error
+
+
+def _signature(seen: os.stat_result) -> tuple[int, int, int]:
+    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+
+
+class _Check(Protocol):
+    def feed(self, view: memoryview, digest: bytes) -> None:
+        """Bytes, and the sha2-256 of them."""
+
+    def fault(self) -> str:
+        """Why the bytes are wrong; nothing when they are right."""
+
+
+class _NoCheck:
+    """Of a file without a key: there is nothing that it should be."""
+
+    def feed(self, view: memoryview, digest: bytes) -> None:
+        """Nothing to compare."""
+
+    def fault(self) -> str:
+        """Never."""
+        return ""
+
+
+class _OneLeaf:
+    """The hash in the key is the leaf's own: it is not worked out twice."""
+
+    def __init__(self, wanted: str) -> None:
+        self._wanted = wanted
+        self._found = ""
+
+    def feed(self, view: memoryview, digest: bytes) -> None:
+        """The only leaf."""
+        self._found = digest.hex()
+
+    def fault(self) -> str:
+        """Why it is another one."""
+        if self._found == self._wanted:
+            return ""
+        return f"its hash should be {self._wanted} and is {self._found}"
+
+
+class _ByKey:
+    """Any other key."""
+
+    def __init__(self, key: Key) -> None:
+        self._checker = checker(key)
+        self._why = ""
+
+    def feed(self, view: memoryview, digest: bytes) -> None:
+        """The next bytes."""
+        try:
+            self._checker.feed(view)  # type: ignore[arg-type]  # hashes take any bytes
+        except IntegrityError as error:
+            self._why = error.why
+
+    def fault(self) -> str:
+        """Why they are wrong."""
+        if not self._why:
+            try:
+                self._checker.finish()
+            except IntegrityError as error:
+                self._why = error.why
+        return self._why
+
+
+def _check_of(record: FileRecord, chunk_size: int) -> _Check:
+    if record.key is None:
+        return _NO_CHECK
+    key = Key(record.key)
+    if record.size <= chunk_size and is_sha256(key):
+        return _OneLeaf(key_digest(key))
+    return _ByKey(key)
+
+
+def is_sha256(key: Key) -> bool:
+    """Whether the key holds the sha2-256 of its content."""
+    return is_verifiable(key.backend) and backend_of(key) == b"SHA256"
+
+
+def leaf_digest(view: memoryview) -> bytes:
+    """The digest in a leaf's CID."""
+    return sha256(view).digest()
+
+
+_NO_CHECK = _NoCheck()

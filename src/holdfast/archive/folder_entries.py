@@ -1,0 +1,85 @@
+"""A plain folder as entries of a snapshot, and where their bytes come from."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from ..core import faults
+from ..core.system_errors import as_fault
+from ..wire.archive_rows import RowKind
+from .contents import FILES
+from .plan_records import FileRecord
+from .repeats import Entry
+
+OF_STATE = "@"
+"""Begins the ``source`` of a file that is in the folder of the snapshot itself."""
+
+
+def iter_folder(folder: bytes, leave_out: bytes = b"") -> Iterator[Entry]:
+    """Everything in a folder, in tree order; ``leave_out`` is a folder in it that is passed over.
+
+    Sockets, pipes and devices have no content that could be kept; they are left out.
+
+    Raises:
+        AccessError: Something in it cannot be read.
+    """
+    yield from _iter_below(folder, FILES[:-1], leave_out)
+
+
+def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry]:
+    try:
+        with os.scandir(folder) as found:
+            items = sorted(found, key=lambda item: item.name)
+    except OSError as error:
+        raise as_fault(error, os.fsdecode(folder), reading=True) from error
+    yield Entry(path, None, 0, 0)
+    for item in items:
+        name = path + b"/" + item.name
+        if item.is_dir(follow_symlinks=False):
+            if item.path != leave_out:
+                yield from _iter_below(item.path, name, leave_out)
+            continue
+        seen = item.stat(follow_symlinks=False)
+        if stat.S_ISLNK(seen.st_mode):
+            size = len(os.readlink(item.path))
+            yield Entry(name, RowKind.SYMLINK, seen.st_mode, size)
+        elif stat.S_ISREG(seen.st_mode):
+            yield Entry(name, RowKind.PLAIN, seen.st_mode, seen.st_size)
+
+
+def check_name(path: bytes) -> None:
+    """Pass when a path can be in an archive.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        raise faults.ARCHIVE_NAME(
+            path=path.decode("utf-8", "backslashreplace"), detail="its name is not UTF-8"
+        ) from None
+
+
+class FolderSources:
+    """The bytes of a plain folder's files, and of those in the folder of the snapshot."""
+
+    def __init__(self, folder: bytes, state_folder: bytes) -> None:
+        self._folder = folder
+        self._state_folder = state_folder
+
+    def path_of(self, record: FileRecord) -> bytes:
+        """The file that has the bytes."""
+        if record.source.startswith(OF_STATE):
+            return os.path.join(self._state_folder, os.fsencode(record.source[1:]))
+        return os.path.join(self._folder, record.path[len(FILES) :])
+
+    def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
+        """What links say."""
+        for record in records:
+            try:
+                yield os.readlink(os.path.join(self._folder, record.path[len(FILES) :]))
+            except OSError:
+                yield None

@@ -1,0 +1,114 @@
+"""Which git bundles lead to a version, and where they are in the pieces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core import faults
+from ..core.errors import HoldError
+from ..core.system_errors import as_fault
+from ..wire.archive_manifest import BundleRef
+from ..wire.file_layout import plan_file
+from .finding import Finding, FoundPiece, FoundSnapshot, iter_rows
+from .piece_blocks import FileAt, FilePart, iter_content
+
+
+@dataclass(frozen=True)
+class FoundBundle:
+    """A bundle, the snapshot it came with, and the piece it is in."""
+
+    ref: BundleRef
+    snapshot: int
+    piece: FoundPiece
+
+
+def bundles_of(finding: Finding) -> list[FoundBundle]:
+    """All bundles that are here, oldest first."""
+    return [
+        FoundBundle(ref, snapshot.number, piece)
+        for snapshot in finding.snapshots
+        for piece in snapshot.in_order
+        for ref in piece.manifest.bundles
+    ]
+
+
+def chains_to(finding: Finding, snapshot: FoundSnapshot) -> list[list[FoundBundle]]:
+    """Chains of bundles that may lead to a snapshot's version: the likeliest first, each in order.
+
+    Those of later snapshots hold it too, unless history was rewritten.
+    """
+    found, manifest = bundles_of(finding), snapshot.manifest
+    exact = [
+        number
+        for number, one in enumerate(found)
+        if (one.ref.version, one.ref.annex) == (manifest.version, manifest.annex)
+    ]
+    later = [n for n, one in enumerate(found) if one.snapshot >= snapshot.number and n not in exact]
+    chains = []
+    for number in [*exact, *later]:
+        chain = _chain(found, number)
+        if chain is not None and chain not in chains:
+            chains.append(chain)
+    return chains
+
+
+def _chain(found: Sequence[FoundBundle], number: int) -> list[FoundBundle] | None:
+    """A bundle with all that it needs before it; None when some of that is missing."""
+    chain = [found[number]]
+    needed = set(found[number].ref.needs)
+    for one in reversed(found[:number]):
+        brought = needed & {one.ref.version, one.ref.annex}
+        if brought:
+            chain.insert(0, one)
+            needed = (needed - brought) | set(one.ref.needs) if one.ref.needs else set()
+    return None if needed else chain
+
+
+def write_bundle(finding: Finding, bundle: FoundBundle, path: bytes) -> None:
+    """Write a bundle to a file, checked.
+
+    Raises:
+        IntegrityError: The piece is damaged there.
+        HoldError: It cannot be read, or written.
+    """
+    ref = bundle.ref
+    parts = _parts(finding, bundle)
+    try:
+        with open(path, "wb") as file:
+            for chunk in iter_content(FileAt(ref.size, ref.cid, parts)):
+                file.write(chunk)
+    except OSError as error:
+        raise as_fault(error, os.fsdecode(path)) from error
+
+
+def _parts(finding: Finding, bundle: FoundBundle) -> list[FilePart]:
+    """Where a bundle is; of one that is split the rows say where the rest of it is."""
+    ref, piece = bundle.ref, bundle.piece
+    parts = [FilePart(piece.copies, ref.offset, ref.length)]
+    if ref.length == plan_file(ref.size).length:
+        return parts
+    wrong: list[HoldError] = []
+    path = next((row.path for row in iter_rows(piece, wrong) if row.offset == ref.offset), b"")
+    [snapshot] = [one for one in finding.snapshots if one.number == bundle.snapshot]
+    parts = [
+        FilePart(other.copies, row.offset, row.length, row.start)
+        for other in snapshot.in_order
+        if other.manifest.number <= piece.manifest.number
+        for row in iter_rows(other, wrong)
+        if row.path == path
+    ]
+    if wrong:
+        raise wrong[0]
+    return parts
+
+
+def no_history(snapshot: FoundSnapshot, failures: Sequence[HoldError]) -> HoldError:
+    """The error that says why a version cannot be made."""
+    if failures:
+        return failures[0]
+    return faults.PIECE_MISSING(
+        piece="with the history (git bundle)",
+        detail=f"no chain of bundles that are here leads to snapshot {snapshot.number}",
+    )

@@ -1,0 +1,101 @@
+"""Where content stands in the pieces of an archive: a file of rows of one length, sorted.
+
+It can be made anew from the pieces alone. Read in order to plan a snapshot, by halving for one row.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
+
+from ..dataset.sorted_spill import SortedSpill
+from ..wire.cid import Cid
+
+_ROW = struct.Struct(">32s36sQIIQQQ")
+_BLOCK = _ROW.size * 512
+
+
+class KnownRow(NamedTuple):
+    """Content of an identity (`repeats`): its CID, its size, and its range of a piece.
+
+    Of a file that is split the range is that of its last part, from byte ``start`` on.
+    """
+
+    identity: bytes
+    cid: Cid
+    size: int
+    snapshot: int
+    piece: int
+    offset: int
+    length: int
+    start: int = 0
+
+
+class KnownIndex:
+    """The file; there may be none yet."""
+
+    def __init__(self, path: bytes) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[tuple[bytes, Cid]]:
+        """Identities and CIDs, sorted."""
+        for raw in self._iter_raw():
+            yield raw[:32], Cid(raw[32:68])
+
+    def find(self, identity: bytes) -> KnownRow | None:
+        """The row of an identity, or None."""
+        try:
+            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            low, high = 0, os.fstat(file).st_size // _ROW.size
+            while low < high:
+                middle = (low + high) // 2
+                raw = os.pread(file, _ROW.size, middle * _ROW.size)
+                if raw[:32] < identity:
+                    low = middle + 1
+                elif raw[:32] > identity:
+                    high = middle
+                else:
+                    return _read(raw)
+            return None
+        finally:
+            os.close(file)
+
+    def add(self, rows: SortedSpill) -> None:
+        """Take in rows that `encode_row` made; those that are there stay. All or none."""
+        temporary = self._path + b".part"
+        old = ((raw[:32], 0, raw) for raw in self._iter_raw())
+        new = ((raw[:32], 1, raw) for raw in rows)
+        with open(temporary, "wb", buffering=1 << 16) as file:
+            for _, same in groupby(merge(old, new), itemgetter(0)):
+                file.write(next(same)[2])
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, self._path)
+
+    def _iter_raw(self) -> Iterator[bytes]:
+        try:
+            file = open(self._path, "rb", buffering=0)  # noqa: SIM115
+        except FileNotFoundError:
+            return
+        with file:
+            while block := file.read(_BLOCK):
+                for at in range(0, len(block), _ROW.size):
+                    yield block[at : at + _ROW.size]
+
+
+def encode_row(row: KnownRow) -> bytes:
+    """A row as it stands in the file."""
+    return _ROW.pack(*row)
+
+
+def _read(raw: bytes) -> KnownRow:
+    identity, cid, *numbers = _ROW.unpack(raw)
+    return KnownRow(identity, Cid(cid), *numbers)

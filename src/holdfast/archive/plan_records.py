@@ -1,0 +1,331 @@
+"""The records of a plan, and the file they are kept in.
+
+A plan says where every block of a snapshot will be before a byte of content is read. It is written
+once and never changed, so that a run which was stopped goes on to the same pieces. The file: a line
+of JSON about the snapshot; blocks of records, each after its length; what they are in sum; where in
+the file that is.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any, NamedTuple, TypeAlias
+
+from ..core import faults
+from ..wire.archive_manifest import BundleRef, PrevRef
+from ..wire.archive_rows import UNKNOWN_CID, MissingRow, Row, RowKind
+from ..wire.cid import Cid
+from ..wire.unixfs import PROFILE
+
+PIECE_SIZE = 32 << 30
+"""Of a piece with its padding, unless told otherwise."""
+PIECE_SIZE_MIN = 4 << 20
+FORMAT = 1
+
+Ref: TypeAlias = "int | Cid | None"
+"""Where content stands that is not written: at an earlier number, or it has this CID already."""
+
+
+@dataclass(frozen=True)
+class BundlePlan:
+    """A git bundle that this snapshot brings: the commits it needs and those it has."""
+
+    path: str
+    needs: tuple[str, ...]
+    version: str
+    annex: str
+
+
+@dataclass(frozen=True)
+class PlanHead:
+    """What a plan is of: as in the manifests of its pieces."""
+
+    dataset: str
+    snapshot: int
+    made: str
+    version: str = ""
+    branch: str = ""
+    annex: str = ""
+    profile: str = PROFILE.name
+    piece_size: int = PIECE_SIZE
+    prev: tuple[PrevRef, ...] = ()
+    bundles: tuple[BundlePlan, ...] = field(default=())
+
+    @property
+    def payload_max(self) -> int:
+        """How many bytes a piece can hold."""
+        return self.piece_size // 128 * 127
+
+
+class FileRecord(NamedTuple):
+    """A file, or the part of one that is in this piece: bytes from ``start`` up to ``stop``.
+
+    Parts of one file have the same ``number``. What has a ``ref`` is linked, and not written.
+    """
+
+    number: int
+    path: bytes
+    kind: RowKind
+    mode: int
+    size: int
+    key: bytes | None
+    source: str
+    ref: Ref
+    offset: int
+    length: int
+    start: int
+    stop: int
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the file ends with this part."""
+        return self.stop == self.size
+
+    def row(self, cid: Cid = UNKNOWN_CID) -> Row:
+        """What the piece says of it."""
+        return Row(
+            self.path,
+            self.kind,
+            self.mode,
+            self.size,
+            cid if self.is_end else None,
+            self.key,
+            self.offset,
+            self.length,
+            self.start,
+        )
+
+
+class OpenedRecord(NamedTuple):
+    """A folder that may be empty."""
+
+    path: bytes
+
+
+class FolderRecord(NamedTuple):
+    """A folder whose last entry was before: so many blocks, written unless it has a ``ref``."""
+
+    number: int
+    path: bytes
+    identity: bytes
+    blocks: int
+    ref: Ref
+    offset: int
+    length: int
+
+
+class MissingRecord(NamedTuple):
+    """Content that is missing, of the file just before."""
+
+    row: MissingRow
+
+
+class PieceRecord(NamedTuple):
+    """The end of a piece, and where its parts, manifest and all of it end."""
+
+    number: int
+    size: int
+    index_offset: int
+    index_length: int
+    manifest_offset: int
+    manifest_length: int
+    first: bytes
+    last: bytes
+
+
+Record: TypeAlias = FileRecord | OpenedRecord | FolderRecord | MissingRecord | PieceRecord
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is in a plan as a whole: numbers of files and bytes, and where each piece begins."""
+
+    files: int = 0
+    """Files that are written, a split one once."""
+    size: int = 0
+    """Bytes of content that are written."""
+    linked: int = 0
+    blobs: int = 0
+    """Files that are written and come from git, or are links."""
+    missing: int = 0
+    sizes: tuple[int, ...] = ()
+    """Of the pieces."""
+    starts: tuple[int, ...] = ()
+    """Where in the file the records of each piece begin."""
+
+
+def write_plan(path: bytes, head: PlanHead, records: Iterable[Record]) -> None:
+    """Write a plan; it has its name once it is whole and on the disk."""
+    temporary = path + b".part"
+    with open(temporary, "wb", buffering=1 << 16) as file:
+        file.write(json.dumps(["plan", FORMAT, _head_value(head)]).encode() + b"\n")
+        writer = _Writer(file)
+        for record in records:
+            writer.add(record)
+        writer.finish()
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, path)
+
+
+class _Writer:
+    """Writes records in blocks; a piece begins with a block of its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._block: list[tuple[Any, ...]] = []
+        self._counts: Counter[str] = Counter()
+        self._sizes: list[int] = []
+        self._starts = [file.tell()]
+
+    def add(self, record: Record) -> None:
+        """Take one more."""
+        self._block.append((_TAGS[type(record)], *_plain(record)))
+        if isinstance(record, FileRecord):
+            self._count(record)
+        elif isinstance(record, MissingRecord):
+            self._counts["missing"] += 1
+        elif isinstance(record, PieceRecord):
+            self._flush()
+            self._sizes.append(record.size)
+            self._starts.append(self._file.tell())
+        if len(self._block) == _BLOCK:
+            self._flush()
+
+    def _count(self, record: FileRecord) -> None:
+        counts = self._counts
+        if record.ref is not None:
+            counts["linked"] += 1
+            return
+        counts["files"] += record.is_end
+        counts["size"] += record.stop - record.start
+        counts["blobs"] += record.is_end and record.kind in (RowKind.GIT, RowKind.SYMLINK)
+
+    def finish(self) -> None:
+        """Write what is left, then the summary, then where that is."""
+        self._flush()
+        at = self._file.tell()
+        value = {**self._counts, "sizes": self._sizes, "starts": self._starts[:-1]}
+        self._write(value)
+        self._file.write(at.to_bytes(_AT, "big"))
+
+    def _flush(self) -> None:
+        if self._block:
+            self._write(self._block)
+            self._block = []
+
+    def _write(self, value: Any) -> None:
+        # Of the version of its format that every Python 3 reads.
+        raw = marshal.dumps(value, 4)
+        self._file.write(len(raw).to_bytes(_LENGTH, "big") + raw)
+
+
+class Plan:
+    """A plan in a file, read as often as one likes, in constant memory."""
+
+    def __init__(self, path: bytes) -> None:
+        """Open it.
+
+        Raises:
+            ConflictError: It is none, or of a later version.
+        """
+        self.path = path
+        try:
+            with open(path, "rb") as file:
+                tag, version, head = json.loads(file.readline())
+                if (tag, version) != ("plan", FORMAT):
+                    raise ValueError("it is no plan we can read")
+                self._start = file.tell()
+                file.seek(-_AT, os.SEEK_END)
+                self._end = int.from_bytes(file.read(_AT), "big")
+                file.seek(self._end)
+                value = _read_block(file)
+            self.head = _read_head(head)
+            sizes, starts = tuple(value.pop("sizes")), tuple(value.pop("starts"))
+            self.summary = Summary(sizes=sizes, starts=starts, **value)
+        except (ValueError, TypeError, KeyError, EOFError) as error:
+            raise faults.ARCHIVE_STATE(path=os.fsdecode(path), detail=str(error)) from None
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records."""
+        return self._records(self._start)
+
+    def of_piece(self, number: int) -> Iterator[Record]:
+        """The records of a piece, those after it too."""
+        return self._records(self.summary.starts[number])
+
+    def _records(self, at: int) -> Iterator[Record]:
+        readers = _READERS
+        with open(self.path, "rb", buffering=1 << 16) as file:
+            file.seek(at)
+            while file.tell() < self._end:
+                for tag, *values in _read_block(file):
+                    yield readers[tag](values)
+
+
+def _read_block(file: IO[bytes]) -> Any:
+    length = int.from_bytes(file.read(_LENGTH), "big")
+    return marshal.loads(file.read(length))
+
+
+def _head_value(head: PlanHead) -> dict[str, Any]:
+    value = asdict(head)
+    value["prev"] = [[ref.manifest.hex(), ref.cid.hex(), ref.size] for ref in head.prev]
+    return value
+
+
+def _read_head(value: dict[str, Any]) -> PlanHead:
+    prev = tuple(
+        PrevRef(Cid(bytes.fromhex(manifest)), bytes.fromhex(cid), size)
+        for manifest, cid, size in value.pop("prev")
+    )
+    bundles = tuple(
+        BundlePlan(item["path"], tuple(item["needs"]), item["version"], item["annex"])
+        for item in value.pop("bundles")
+    )
+    return PlanHead(prev=prev, bundles=bundles, **value)
+
+
+def _plain(record: Record) -> tuple[Any, ...]:
+    """Its fields, as plain as marshal needs them."""
+    if isinstance(record, FileRecord):
+        number, path, kind, mode, size, key, *rest = record
+        return number, path, int(kind), mode, size, None if key is None else bytes(key), *rest
+    if isinstance(record, MissingRecord):
+        path, key, size_said, urls, reason = record.row
+        return path, bytes(key), size_said, tuple(urls), reason
+    return tuple(record)
+
+
+def _file(values: list[Any]) -> FileRecord:
+    values[2] = _KINDS[values[2]]
+    return FileRecord._make(values)
+
+
+_KINDS = tuple(RowKind)
+_BLOCK = 512
+_LENGTH = 4
+_AT = 8
+_TAGS: dict[type, int] = {
+    FileRecord: 0, OpenedRecord: 1, FolderRecord: 2, MissingRecord: 3, PieceRecord: 4,
+}  # fmt: skip
+_READERS: tuple[Callable[[list[Any]], Record], ...] = (
+    _file,
+    OpenedRecord._make,
+    FolderRecord._make,
+    lambda values: MissingRecord(MissingRow._make(values)),
+    PieceRecord._make,
+)
+
+
+def bundle_ref(bundle: BundlePlan, row: Row) -> BundleRef:
+    """What a manifest says of a bundle that is at the range of that row."""
+    cid = row.cid or UNKNOWN_CID
+    return BundleRef(
+        bundle.needs, bundle.version, bundle.annex, cid, row.size, row.offset, row.length
+    )

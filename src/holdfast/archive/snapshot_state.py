@@ -1,0 +1,189 @@
+"""What is noted of a snapshot while it is packed, in a folder of its own.
+
+``plan`` says where everything will be. ``cids`` has the CID of each file and folder by its number,
+``digests`` those of the leaves of files with more than one; both grow in order, ahead of the roots
+of the bytes they are of. ``pieces`` has a line for each finished piece. So after a kill all files
+before the last known root are known. After the machine itself stopped, only what was synced is
+believed: finished pieces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from typing import NamedTuple
+
+from ..wire.archive_manifest import PieceRef
+from ..wire.cid import SHA256_CID_SIZE, Cid
+from .commitment import GROUP, ROOT_SIZE
+from .piece_stream import known_size
+
+DIGEST_SIZE = 32
+
+
+class DonePiece(NamedTuple):
+    """A piece that is finished; ``path`` is where its file was written, if it was."""
+
+    cid: bytes
+    size: int
+    manifest: Cid
+    first: bytes
+    last: bytes
+    path: bytes
+
+    @property
+    def ref(self) -> PieceRef:
+        """What later manifests say of it."""
+        return PieceRef(self.cid, self.size, self.first, self.last)
+
+
+class SnapshotState:
+    """The folder of one snapshot."""
+
+    def __init__(self, folder: bytes) -> None:
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+        self.plan_path = folder + b"/plan"
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._cids = os.open(folder + b"/cids", flags, 0o644)
+        self._digests = os.open(folder + b"/digests", flags, 0o644)
+        self._new_cids: list[bytes] = []
+        self._new_digests: list[bytes] = []
+        self._count = 0
+        self.pieces = self._read_pieces()
+
+    def stem(self, number: int) -> bytes:
+        """How the names of the files of a piece begin."""
+        return self.folder + b"/piece-%d" % number
+
+    def resume_at(self, part: bytes) -> int:
+        """How many bytes of the piece being made are known; ``part`` is its file, if it has one."""
+        begun = {"machine": _machine(), "part": os.fsdecode(part)}
+        known = known_size(self.stem(len(self.pieces)))
+        if self._read("begun") == begun and (not part or os.path.exists(part)):
+            return known
+        self._write("begun", begun)
+        return 0
+
+    def cut(self, numbers: int, leaves: int) -> None:
+        """Forget files and folders from that number on."""
+        os.ftruncate(self._cids, numbers * SHA256_CID_SIZE)
+        os.ftruncate(self._digests, leaves * DIGEST_SIZE)
+        self._new_cids, self._new_digests, self._count = [], [], numbers
+
+    @property
+    def count(self) -> int:
+        """How many files and folders are noted."""
+        return os.fstat(self._cids).st_size // SHA256_CID_SIZE
+
+    def add(self, cid: Cid) -> None:
+        """Note the CID of the next file or folder."""
+        self._new_cids.append(cid)
+        self._count += 1
+
+    def add_digest(self, digest: bytes) -> None:
+        """Note the next leaf of a file that has more than one."""
+        self._new_digests.append(digest)
+
+    def cid(self, number: int) -> Cid:
+        """The CID of a file or folder that was noted."""
+        flushed = self._count - len(self._new_cids)
+        if number >= flushed:
+            return Cid(self._new_cids[number - flushed])
+        return Cid(os.pread(self._cids, SHA256_CID_SIZE, number * SHA256_CID_SIZE))
+
+    def flush(self) -> None:
+        """Hand over what is noted to the system, so that a kill does not lose it."""
+        for file, new in ((self._digests, self._new_digests), (self._cids, self._new_cids)):
+            if new:
+                os.lseek(file, 0, os.SEEK_END)
+                _write_whole(file, b"".join(new))
+                new.clear()
+
+    def end_piece(self, piece: DonePiece) -> None:
+        """Note a finished piece; then nothing of it is lost any more."""
+        self.flush()
+        os.fsync(self._cids)
+        os.fsync(self._digests)
+        self.pieces.append(piece)
+        self._rewrite_pieces()
+
+    def rewind(self, number: int, offset: int) -> None:
+        """Nothing of that piece counts as known from there on, nor do pieces after it."""
+        reached = len(self.pieces)
+        if number < reached:
+            offset = 0
+            for piece in self.pieces[number:]:
+                if piece.path:
+                    with suppress(FileNotFoundError):
+                        os.unlink(piece.path)
+            del self.pieces[number:]
+            self._rewrite_pieces()
+        for later in range(number + 1, reached + 1):
+            _truncate(self.stem(later) + b".roots", 0)
+        _truncate(self.stem(number) + b".roots", offset // GROUP * ROOT_SIZE)
+
+    def close(self) -> None:
+        """Leave it for another time."""
+        self.flush()
+        os.close(self._cids)
+        os.close(self._digests)
+
+    def _read_pieces(self) -> list[DonePiece]:
+        try:
+            with open(self.folder + b"/pieces", encoding="ascii") as file:
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            cid, size, manifest, first, last, path = json.loads(line)
+            names = map(os.fsencode, (first, last, path))
+            found.append(DonePiece(bytes.fromhex(cid), size, Cid(bytes.fromhex(manifest)), *names))
+        return found
+
+    def _rewrite_pieces(self) -> None:
+        path = self.folder + b"/pieces"
+        with open(path + b".part", "w", encoding="ascii") as file:
+            for piece in self.pieces:
+                names = map(os.fsdecode, (piece.first, piece.last, piece.path))
+                value = [piece.cid.hex(), piece.size, piece.manifest.hex(), *names]
+                file.write(json.dumps(value) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(path + b".part", path)
+
+    def _read(self, name: str) -> object:
+        try:
+            with open(self.folder + b"/" + name.encode(), encoding="ascii") as file:
+                return json.load(file)
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _write(self, name: str, value: object) -> None:
+        with open(self.folder + b"/" + name.encode(), "w", encoding="ascii") as file:
+            json.dump(value, file)
+
+
+def _write_whole(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _truncate(path: bytes, size: int) -> None:
+    with suppress(FileNotFoundError):
+        if os.stat(path).st_size > size:
+            os.truncate(path, size)
+
+
+def _machine() -> str:
+    """Tells this run of the machine from those before it."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        # Not told: nothing that was not synced is believed.
+        return f"{os.getpid()} {time.time_ns()}"

@@ -1,0 +1,283 @@
+"""Snapshots of a data set or a plain folder: planned whole, then packed; resumed when stopped."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..core import faults
+from ..core.progress import Progress
+from ..dataset.branch import branch_tip
+from ..dataset.git import hex_oid
+from ..dataset.ledger import Ledger
+from ..dataset.objects import Objects
+from ..dataset.repository import Repository
+from ..wire.archive_rows import RowKind
+from .archive_folder import ArchiveFolder
+from .bundles import Bundle, chain_of, make_bundle, needs_of_next
+from .commitment import Kernel
+from .contents import SourceFault, Sources
+from .dataset_entries import DatasetSources, identity_of, iter_version
+from .folder_entries import OF_STATE, FolderSources, check_name, iter_folder
+from .packing import Packer
+from .plan_records import BundlePlan, FileRecord, Plan, PlanHead, write_plan
+from .planning import plan_pieces
+from .readme import readme
+from .repeats import Entry, iter_steps
+from .replanning import replan
+from .snapshot_state import DonePiece, SnapshotState
+
+TRIES = 3
+"""So often a file is read that is another one after each time."""
+
+
+class Source(Protocol):
+    """What a snapshot is made of."""
+
+    def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
+        """What the next snapshot is of; makes its bundle."""
+
+    def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+        """Its files, in tree order."""
+
+    def sources(self, state_folder: bytes) -> Sources:
+        """Where their bytes come from."""
+
+    def instead_of(self, state_folder: bytes, fault: SourceFault) -> Entry | None:
+        """What to pack where a file was not what was planned; None to leave it out."""
+
+
+@dataclass(frozen=True)
+class Repacked:
+    """A file was another than was planned; ``instead`` is what was packed, None for nothing."""
+
+    record: FileRecord
+    why: str
+    instead: Entry | None
+
+
+def make_plan(archive: ArchiveFolder, source: Source, piece_size: int) -> Plan:
+    """The plan of the next snapshot: the one that is begun, or a new one.
+
+    Raises:
+        ConflictError: The one that is begun has another piece size.
+    """
+    begun = archive.begun
+    if begun is not None:
+        if begun.head.piece_size != piece_size:
+            raise faults.ARCHIVE_OTHER_SIZE(
+                snapshot=begun.head.snapshot,
+                size=begun.head.piece_size,
+                path=os.fsdecode(archive.next_folder),
+            )
+        return begun
+    folder = archive.next_folder
+    os.makedirs(folder, exist_ok=True)
+    head = source.head(archive, piece_size)
+    text = readme(head, [bundle.name for bundle in _chain(archive, head)])
+    _write(folder + b"/README.txt", text)
+    entries = _with_own(source.entries(archive, head), archive, head, len(text))
+    steps = iter_steps(entries, archive.index, archive.folder)
+    write_plan(folder + b"/plan", head, plan_pieces(head, steps))
+    return Plan(folder + b"/plan")
+
+
+def pack(
+    archive: ArchiveFolder,
+    source: Source,
+    plan: Plan,
+    kernel: Kernel,
+    progress: Progress,
+    folder: bytes = b"",
+) -> Iterator[DonePiece | Repacked]:
+    """Pack the next snapshot as planned; gives its pieces, and files that were others than planned.
+
+    With ``folder``, the pieces are written there.
+
+    Raises:
+        ConflictError: A file keeps changing.
+        OSError: Something could not be written.
+    """
+    state = SnapshotState(archive.next_folder)
+    tries: dict[bytes, int] = {}
+    told = 0
+    try:
+        while True:
+            packer = Packer(
+                plan, state, source.sources(state.folder), kernel, progress, folder=folder
+            )
+            try:
+                for number, piece in enumerate(packer.run()):
+                    if number >= told:
+                        told = number + 1
+                        yield piece
+                archive.finish(plan, packer.root, state, _new_bundle(archive, plan.head))
+                return
+            except SourceFault as fault:
+                told = min(told, len(state.pieces))
+                record = fault.record
+                tries[record.path] = tries.get(record.path, 0) + 1
+                if tries[record.path] > TRIES:
+                    path = record.path.decode("utf-8", "replace")
+                    raise faults.ARCHIVE_CHANGED(path=path, tries=TRIES) from None
+                instead = source.instead_of(state.folder, fault)
+                plan = replan(plan, record.number, instead, archive.index, archive.folder)
+                yield Repacked(record, fault.why, instead)
+    finally:
+        state.close()
+
+
+def _chain(archive: ArchiveFolder, head: PlanHead) -> list[Bundle]:
+    """The bundles that lead to the version, the one of this snapshot last."""
+    new = _new_bundle(archive, head)
+    return chain_of([*archive.bundles, *([new] if new else [])])
+
+
+def _new_bundle(archive: ArchiveFolder, head: PlanHead) -> Bundle | None:
+    if not head.bundles:
+        return None
+    [bundle] = head.bundles
+    name = bundle.path.rpartition("/")[2]
+    size = os.stat(archive.next_folder + b"/" + name.encode()).st_size
+    return Bundle(name, bundle.needs, bundle.version, bundle.annex, size)
+
+
+def _with_own(
+    entries: Iterable[Entry], archive: ArchiveFolder, head: PlanHead, readme_size: int
+) -> Iterator[Entry]:
+    """The files of a version, between what the archive adds to them."""
+    mode = 0o100644
+    yield Entry(b"README.txt", RowKind.PLAIN, mode, readme_size, None, OF_STATE + "README.txt")
+    yield from entries
+    for bundle in _chain(archive, head):
+        path, source = b"git/" + bundle.name.encode(), OF_STATE + bundle.name
+        identity = identity_of(path, RowKind.PLAIN, None, source)
+        yield Entry(path, RowKind.PLAIN, mode, bundle.size, None, source, identity)
+
+
+def _write(path: bytes, text: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+class DatasetSource:
+    """A version of a data set."""
+
+    def __init__(
+        self, repository: Repository, objects: Objects, ledger: Callable[[], Ledger], version: str
+    ) -> None:
+        """``version`` is a commit."""
+        self._repository = repository
+        self._objects = objects
+        self._ledger = ledger
+        self._version = version
+
+    def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
+        """What the next snapshot is of; makes its bundle, if there are new commits."""
+        git, version = self._repository.git, self._version
+        tip = branch_tip(self._repository)
+        annex = hex_oid(tip).decode() if tip else ""
+        branch = (git.line("symbolic-ref", "--quiet", "--short", "HEAD") or b"").decode()
+        bundles: tuple[BundlePlan, ...] = ()
+        earlier = archive.bundles
+        if not earlier or (earlier[-1].version, earlier[-1].annex) != (version, annex):
+            needs = needs_of_next(self._repository, earlier)
+            name = f"{archive.next_number:04}.bundle"
+            refs = [(version, "HEAD"), *([(version, f"refs/heads/{branch}")] if branch else [])]
+            refs += [(annex, "refs/heads/git-annex")] if annex else []
+            make_bundle(self._repository, archive.next_folder + b"/" + name.encode(), refs, needs)
+            bundles = (BundlePlan(f"git/{name}", needs, version, annex),)
+        return PlanHead(
+            self._identity(), archive.next_number, _now(), version, branch, annex,
+            piece_size=piece_size, prev=archive.prev, bundles=bundles,
+        )  # fmt: skip
+
+    def _identity(self) -> str:
+        place = f"{self._version}:.datalad/config"
+        code, found, _ = self._repository.git.ask("config", "--blob", place, "datalad.dataset.id")
+        text = found.decode("utf-8", "replace").strip()
+        return text if not code and text else str(self._repository.here)
+
+    def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+        """The files of the version."""
+        return iter_version(
+            self._repository, self._objects, self._ledger(), archive.index, head.version,
+            archive.folder,
+        )  # fmt: skip
+
+    def sources(self, state_folder: bytes) -> DatasetSources:
+        """Where their bytes come from."""
+        return DatasetSources(self._repository, self._objects, self._ledger(), state_folder)
+
+    def instead_of(self, state_folder: bytes, fault: SourceFault) -> Entry | None:
+        """What git has in the place of content that is damaged or gone."""
+        record = fault.record
+        if record.kind is not RowKind.ANNEXED:
+            name = record.path.decode("utf-8", "replace")
+            raise faults.ARCHIVE_STATE(
+                path=os.fsdecode(state_folder), detail=f"{name}: {fault.why}"
+            )
+        return self.sources(state_folder).instead_of(record, fault.why)
+
+
+class FolderSource:
+    """A plain folder."""
+
+    def __init__(self, folder: bytes, leave_out: bytes) -> None:
+        """``leave_out`` is a folder in it that is not packed."""
+        self._folder = folder
+        self._leave_out = leave_out
+
+    def refuse_within(self, path: bytes) -> None:
+        """Refuse a folder to write to that is packed itself.
+
+        Raises:
+            UsageError: It is in the folder.
+        """
+        if (os.path.realpath(path) + b"/").startswith(self._folder + b"/"):
+            raise faults.ARCHIVE_WITHIN(path=os.fsdecode(path))
+
+    def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
+        """What the next snapshot is of; an archive keeps the name it got first."""
+        path = archive.folder + b"/name"
+        if not os.path.exists(path):
+            _write(path, str(uuid.uuid4()).encode())
+        with open(path, encoding="ascii") as file:
+            name = file.read()
+        return PlanHead(name, archive.next_number, _now(), piece_size=piece_size, prev=archive.prev)
+
+    def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+        """All of its files."""
+        for entry in iter_folder(self._folder, self._leave_out):
+            check_name(entry.path)
+            yield entry
+
+    def sources(self, state_folder: bytes) -> FolderSources:
+        """Where their bytes come from."""
+        return FolderSources(self._folder, state_folder)
+
+    def instead_of(self, state_folder: bytes, fault: SourceFault) -> Entry | None:
+        """The file as it is now; nothing for one that is gone."""
+        record = fault.record
+        path = self.sources(state_folder).path_of(record)
+        try:
+            seen = os.lstat(path)
+            size = seen.st_size
+            if record.kind is RowKind.SYMLINK:
+                size = len(os.readlink(path))
+            elif not stat.S_ISREG(seen.st_mode):
+                return None
+        except OSError:
+            return None
+        return Entry(record.path, record.kind, seen.st_mode, size, None, record.source)

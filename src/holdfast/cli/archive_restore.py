@@ -1,0 +1,64 @@
+"""The part of ``hold archive`` that reads pieces: restore and drill."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser
+
+from ..core import faults
+from .call import Call
+
+_OF_RESTORE = ("at", "only", "to", "list")
+_OF_DRILL = ("sample", "seed")
+
+
+def add_restore_options(parser: ArgumentParser) -> None:
+    """Declare what restore and drill take."""
+    parser.add_argument(
+        "--only", metavar="GLOB", action="append", help="restore: the content of these files alone"
+    )
+    parser.add_argument("--to", metavar="FOLDER", help="restore: where to")
+    parser.add_argument(
+        "--list", action="store_true", help="restore: only list the versions in the pieces"
+    )
+    parser.add_argument(
+        "--sample", metavar="N", type=int, help="drill: how many files to restore (20)"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, help="drill: choose the files that this number chose"
+    )
+
+
+def run_restore(call: Call) -> int:
+    """Carry out restore or drill."""
+    from ..api.archive_drill import iter_archive_drill
+    from ..api.archive_found import iter_archive_versions
+    from ..api.archive_restore import RestorePlan, iter_archive_restore
+
+    options = call.options
+    if not options.pieces:
+        raise _bad(f"say which pieces to {options.work}: files, folders or URLs")
+    for name in _OF_DRILL if options.work == "restore" else _OF_RESTORE:
+        if getattr(options, name) not in (None, False):
+            raise _bad(f"{options.work} takes no --{name}")
+    settings = call.settings.values
+    if options.work == "drill":
+        if options.sample is not None and options.sample < 1:
+            raise _bad("--sample has to be 1 or more")
+        outcomes = iter_archive_drill(
+            options.pieces, sample=options.sample or 20, seed=options.seed, settings=settings,
+            progress=call.progress,
+        )  # fmt: skip
+        return call.finish(outcomes)
+    if options.list:
+        return call.finish(iter_archive_versions(options.pieces, settings))
+    only = [os.fsencode(glob) for glob in options.only or ()]
+    plan = RestorePlan(options.at, only, None, settings)
+    target = os.fsencode(options.to) if options.to else None
+    return call.finish(
+        iter_archive_restore(options.pieces, target, plan=plan, progress=call.progress)
+    )
+
+
+def _bad(what: str) -> Exception:
+    return faults.BAD_USAGE(what=what, command="archive")
