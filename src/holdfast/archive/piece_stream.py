@@ -34,14 +34,15 @@ class CarFile:
         """Reserve all of its room.
 
         Raises:
-            OSError: There is no room, or the folder cannot be written to.
+            OSError: There is no room, or the folder cannot be written to. No file is left then.
         """
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             _reserve(self._file, size)
         except BaseException:
-            os.close(self._file)
+            self.close()
+            os.unlink(path)
             raise
 
     def write(self, view: memoryview, at: int) -> None:
