@@ -94,12 +94,20 @@ class Packer:
                     yield self._end_piece(record)
         except SourceFault as fault:
             self._stop()
-            self._state.rewind(*self._place_of(fault.record.number))
+            self._forget_from(*self._place_of(fault.record.number))
             raise
         finally:
             if isinstance(blobs, Generator):
                 blobs.close()
             self._stop()
+
+    def _forget_from(self, number: int, offset: int) -> None:
+        """Nothing counts as packed from there on; there may be fewer pieces in the next plan."""
+        self._state.rewind(number, offset)
+        for later in range(number + 1, self._number + 1):
+            if path := self._part_path(later):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
 
     def _place_of(self, number: int) -> tuple[int, int]:
         """The piece and the offset at which a file begins."""
