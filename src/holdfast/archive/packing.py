@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from ..core.progress import Progress
 from ..wire.archive_rows import RowKind
@@ -34,13 +33,6 @@ from .snapshot_state import DonePiece, SnapshotState
 
 EMPTY_FOLDER = build_folder([]).blocks[-1].cid
 """What the header of every piece but the last names as its root."""
-
-
-class Packed(NamedTuple):
-    """A snapshot that is packed: the CID of its root, and its pieces."""
-
-    root: Cid
-    pieces: list[DonePiece]
 
 
 class Packer:
