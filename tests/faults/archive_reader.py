@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -97,9 +98,9 @@ def files_of(folder: Path) -> Tree:
         if name.parts[0] == ".git" or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() and ".git/annex/objects" not in str(path.readlink()):
-            found[f"files/{name}"] = ("link", bytes(str(path.readlink()), "utf-8"))
+            found[f"files/{name}"] = ("link", os.readlink(os.fsencode(path)))
         elif path.exists():
             found[f"files/{name}"] = ("file", path.read_bytes())
         else:
-            found[f"files/{name}"] = ("link", bytes(str(path.readlink()), "utf-8"))
+            found[f"files/{name}"] = ("link", os.readlink(os.fsencode(path)))
     return found

@@ -362,7 +362,7 @@ def test_a_full_disk_is_told_in_four_lines_and_the_same_command_goes_on(
     assert done.code == 3 and "H401" in done.err, done.err
     assert "Traceback" not in done.err
     first = [path for path in disk.iterdir() if path.suffix == ".car"]
-    assert len(first) == 1, "the first piece fits, and is whole"
+    assert list(disk.iterdir()) == first and len(first) == 1, "what fits is whole, no more is there"
     Pieces(first)
     shutil.move(str(first[0]), main.parent)
     must(main, HOLD, *words)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from ..core.progress import Progress
 from ..wire.archive_rows import RowKind
-from ..wire.cid import Cid, cid_text, dag_pb_cid
+from ..wire.cid import RAW_SHA256, Cid, cid_text, dag_pb_cid
 from ..wire.file_layout import Block, FileBuilder, plan_file
 from ..wire.folder_layout import build_folder
 from ..wire.tree_layout import TreeBuilder
@@ -34,13 +33,6 @@ from .snapshot_state import DonePiece, SnapshotState
 
 EMPTY_FOLDER = build_folder([]).blocks[-1].cid
 """What the header of every piece but the last names as its root."""
-
-
-class Packed(NamedTuple):
-    """A snapshot that is packed: the CID of its root, and its pieces."""
-
-    root: Cid
-    pieces: list[DonePiece]
 
 
 class Packer:
@@ -94,12 +86,20 @@ class Packer:
                     yield self._end_piece(record)
         except SourceFault as fault:
             self._stop()
-            self._state.rewind(*self._place_of(fault.record.number))
+            self._forget_from(*self._place_of(fault.record.number))
             raise
         finally:
             if isinstance(blobs, Generator):
                 blobs.close()
             self._stop()
+
+    def _forget_from(self, number: int, offset: int) -> None:
+        """Nothing counts as packed from there on; there may be fewer pieces in the next plan."""
+        self._state.rewind(number, offset)
+        for later in range(number + 1, self._number + 1):
+            if path := self._part_path(later):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
 
     def _place_of(self, number: int) -> tuple[int, int]:
         """The piece and the offset at which a file begins."""
@@ -132,6 +132,9 @@ class Packer:
     def _find_start(self) -> int:
         """The first number that is not known; all from there on is forgotten."""
         noted, at_least = self._state.count, (self._done, self._known)
+        if not noted:
+            self._state.cut(0, 0)
+            return 0
         count = leaves = piece = 0
         for record in self._plan:
             if isinstance(record, PieceRecord):
@@ -213,6 +216,8 @@ class Packer:
         stream = self._stream_at(record.offset)
         if record.kind is RowKind.SYMLINK:
             return self._pack_link(stream, Blob(record, next(blobs)).data)
+        if record.size <= self._profile.chunk_size and not is_blob(record):
+            return self._pack_leaf(record, stream)
         if self._content is None:
             self._content = self._open(record, blobs), FileBuilder(record.size, self._profile)
         content, builder = self._content
@@ -247,6 +252,23 @@ class Packer:
         if is_blob(record):
             return Blob(record, next(blobs))
         return File(record, self._sources.path_of(record), self._profile.chunk_size)
+
+    def _pack_leaf(self, record: FileRecord, stream: PieceStream | None) -> Cid:
+        """A file of one leaf, as most are: the same as for others, with less to do."""
+        size = record.size
+        file = File(record, self._sources.path_of(record), self._profile.chunk_size)
+        try:
+            view = self._room(size) if stream is None else stream.leaf_view(size)
+            file.read(view)
+            digest = leaf_digest(view)
+            file.take(view, digest)
+            if stream is not None:
+                stream.take_leaf(view, digest)
+            file.finish()
+        finally:
+            file.close()
+        self._progress.advance(1, size)
+        return Cid(RAW_SHA256 + digest)
 
     def _pack_link(self, stream: PieceStream | None, target: bytes) -> Cid:
         block = symlink_block(target)

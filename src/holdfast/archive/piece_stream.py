@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 from ..wire.car import BLOCK_MAX, HEADER_SIZE, encode_head, encode_header
 from ..wire.cid import RAW_SHA256, Cid
+from ..wire.file_layout import head_size
 from .commitment import GROUP, ROOT_SIZE, Kernel, piece_cid
 
 SEGMENT = GROUP * 64
@@ -33,14 +34,15 @@ class CarFile:
         """Reserve all of its room.
 
         Raises:
-            OSError: There is no room, or the folder cannot be written to.
+            OSError: There is no room, or the folder cannot be written to. No file is left then.
         """
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             _reserve(self._file, size)
         except BaseException:
-            os.close(self._file)
+            self.close()
+            os.unlink(path)
             raise
 
     def write(self, view: memoryview, at: int) -> None:
@@ -133,11 +135,10 @@ class PieceStream:
 
     def leaf_view(self, size: int) -> memoryview:
         """Where the bytes of the next leaf are to be read to; `take_leaf` has to follow."""
-        head = len(encode_head(_NO_LEAF, size))
         if self._passed < self._start:
-            self._lead = bytearray(size)
-            return memoryview(self._lead)
-        return self._view[self._at + head : self._at + head + size]
+            return memoryview(bytearray(size))
+        start = self._at + head_size(size)
+        return self._view[start : start + size]
 
     def take_leaf(self, view: memoryview, digest: bytes) -> None:
         """Take the leaf that was read, whose sha2-256 that is."""
@@ -259,6 +260,3 @@ def known_size(stem: bytes) -> int:
         return os.stat(stem + b".roots").st_size // ROOT_SIZE * GROUP
     except FileNotFoundError:
         return 0
-
-
-_NO_LEAF = Cid(RAW_SHA256 + bytes(32))

@@ -54,6 +54,12 @@ _PART_REF_MAX = 128
 """What a manifest says of a part has no more bytes, its path aside."""
 _BUNDLE_REF_MAX = 256
 _NUMBERS_MAX = 64
+_PART_HEAD_MAX = 96
+"""What stands before the rows of a part, its section's head included, takes no more."""
+_ROWS_MAX = PART_MAX - 64
+"""So the block of a part is never larger than it may be."""
+_ROW_MAX = 128
+"""A row has no more bytes, its path and key aside."""
 
 
 def plan_pieces(
@@ -256,10 +262,8 @@ def _too_small(path: bytes) -> HoldError:
 
 def _row_max(record: FileRecord) -> int:
     """What the row of a file takes at most, if it begins a part."""
-    high = 1 << 62
-    return row_size(record._replace(offset=high, length=high, start=high).row()) + _part_max(
-        record.path
-    )
+    size = len(record.path) + len(record.key or b"") + _ROW_MAX
+    return size + _part_max(record.path)
 
 
 def _part_max(path: bytes) -> int:
@@ -295,29 +299,24 @@ class Tail:
     def __init__(self) -> None:
         self._parts: dict[PartKind, list[tuple[bytes, int]]] = {kind: [] for kind in PartKind}
         self._open: dict[PartKind, tuple[bytes, int, int]] = {}
-        self._done = 0
         self.refs_size = 0
         """What the manifest says of all parts, at most."""
+        self.size_max = 0
+        """What all sections take, at most."""
 
     def add(self, kind: PartKind, path: bytes, size: int) -> bool:
         """Take in a row; whether it begins a part."""
         first, rows, count = self._open.get(kind, (path, 0, 0))
-        begins = count == 0
-        if part_size(kind, rows + size, count + 1) > PART_MAX:
-            self._end(kind)
-            first, rows, count, begins = path, 0, 0, True
+        begins = not count or rows + size > _ROWS_MAX
         if begins:
+            if count:
+                self._end(kind)
+            first, rows, count = path, 0, 0
             self.refs_size += _PART_REF_MAX + len(path)
+            self.size_max += _PART_HEAD_MAX
         self._open[kind] = first, rows + size, count + 1
+        self.size_max += size
         return begins
-
-    @property
-    def size_max(self) -> int:
-        """What all sections take so far, at most."""
-        return self._done + sum(
-            section_size(part_size(kind, rows, count))
-            for kind, (_, rows, count) in self._open.items()
-        )
 
     def finish(self) -> list[tuple[PartKind, bytes, int]]:
         """All parts: kind, first path, size of the block; those of files first."""
@@ -327,6 +326,4 @@ class Tail:
 
     def _end(self, kind: PartKind) -> None:
         first, rows, count = self._open.pop(kind)
-        size = part_size(kind, rows, count)
-        self._parts[kind].append((first, size))
-        self._done += section_size(size)
+        self._parts[kind].append((first, part_size(kind, rows, count)))

@@ -1,0 +1,91 @@
+"""What is noted of an archive is there again when it is opened again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from holdfast.archive.commitment import GROUP
+from holdfast.archive.known_index import KnownIndex, KnownRow, encode_row
+from holdfast.archive.plan_records import Plan, PlanHead, write_plan
+from holdfast.archive.snapshot_state import DonePiece, SnapshotState
+from holdfast.core.errors import ConflictError
+from holdfast.dataset.sorted_spill import SortedSpill
+from holdfast.wire.cid import Cid, raw_cid
+
+CIDS = [raw_cid(b"%d" % number) for number in range(5)]
+
+
+def test_cids_are_found_by_number_before_and_after_they_are_on_the_disk(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "snapshot")
+    state = SnapshotState(folder)
+    for cid in CIDS[:2]:
+        state.add(cid)
+    state.flush()
+    for cid in CIDS[2:]:
+        state.add(cid)
+    assert [state.cid(number) for number in range(5)] == CIDS
+    state.close()
+    again = SnapshotState(folder)
+    assert [again.cid(number) for number in range(5)] == CIDS
+    again.cut(3, 0)
+    again.add(CIDS[0])
+    assert (again.cid(2), again.cid(3)) == (CIDS[2], CIDS[0])
+    again.close()
+
+
+def test_after_another_start_of_the_machine_only_finished_pieces_are_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = SnapshotState(os.fsencode(tmp_path))
+    state.end_piece(DonePiece(b"cid", 10, CIDS[0], b"a", b"b", b""))
+    assert state.resume_at(b"") == 0
+    (tmp_path / "piece-1.roots").write_bytes(bytes(32 * 7 + 5))
+    assert state.resume_at(b"") == 7 * GROUP
+    monkeypatch.setattr("holdfast.archive.snapshot_state._machine", lambda: "another start")
+    assert state.resume_at(b"") == 0
+    state.close()
+    assert len(SnapshotState(os.fsencode(tmp_path)).pieces) == 1
+
+
+def test_a_piece_whose_file_is_gone_is_made_anew(tmp_path: Path) -> None:
+    part = os.fsencode(tmp_path / "part")
+    state = SnapshotState(os.fsencode(tmp_path / "state"))
+    state.resume_at(part)
+    (tmp_path / "state/piece-0.roots").write_bytes(bytes(32))
+    assert state.resume_at(part) == 0
+    (tmp_path / "part").touch()
+    assert state.resume_at(part) == GROUP
+    state.close()
+
+
+def test_the_index_finds_what_was_added_and_keeps_what_was_there(tmp_path: Path) -> None:
+    index = KnownIndex(os.fsencode(tmp_path / "index"))
+    assert index.find(bytes(32)) is None and list(index) == []
+    for snapshot in range(2):
+        with SortedSpill(os.fsencode(tmp_path)) as rows:
+            for number in range(50 * snapshot, 100):
+                cid = Cid(CIDS[snapshot])
+                rows.add(encode_row(KnownRow(_identity(number), cid, number, snapshot, 0, 59, 1)))
+            index.add(rows)
+    found = [index.find(_identity(number)) for number in range(100)]
+    assert [row and (row.size, row.snapshot) for row in found] == [(n, 0) for n in range(100)]
+    assert index.find(_identity(100)) is None
+    assert [identity for identity, _ in index] == sorted(map(_identity, range(100)))
+
+
+def _identity(number: int) -> bytes:
+    return (number * 7919 % 257).to_bytes(32, "big")
+
+
+@pytest.mark.parametrize("damage", [b"", b"x\n", b'["plan",9,{}]\n12345678'])
+def test_a_plan_that_cannot_be_read_is_told_in_four_lines(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "plan"
+    write_plan(os.fsencode(path), PlanHead("id", 0, "now"), [])
+    assert Plan(os.fsencode(path)).head == PlanHead("id", 0, "now")
+    path.write_bytes(damage)
+    with pytest.raises(ConflictError) as raised:
+        Plan(os.fsencode(path))
+    assert raised.value.code == "H902"
