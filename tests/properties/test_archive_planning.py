@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.archive.commitment import GROUP, PlainKernel, piece_cid
+from holdfast.archive.commitment import GROUP, piece_cid
 from holdfast.archive.folder_entries import FolderSources, iter_folder
 from holdfast.archive.packing import EMPTY_FOLDER, Packer
 from holdfast.archive.plan_records import (
@@ -32,6 +32,7 @@ from holdfast.wire.archive_rows import PartKind, RowKind, decode_rows
 from holdfast.wire.car import CarReader
 from holdfast.wire.cid import Cid
 from holdfast.wire.file_layout import FileBuilder
+from holdfast.wire.piece import PLAIN
 from holdfast.wire.tree_layout import TreeBuilder, tree_order
 from holdfast.wire.unixfs import Profile
 
@@ -68,7 +69,7 @@ class Tree:
         sources = FolderSources(os.fsencode(self.source), self.state_folder)
         folder = os.fsencode(self.out) if write else b""
         packer = Packer(
-            Plan(state.plan_path), state, sources, PlainKernel(), Silence(),
+            Plan(state.plan_path), state, sources, PLAIN, Silence(),
             folder=folder, profile=SMALL,
         )  # fmt: skip
         try:
@@ -122,7 +123,7 @@ def test_every_block_is_where_the_plan_said(sizes: dict[str, int]) -> None:
 
 def _check_tail(end: PieceRecord, piece: DonePiece, car: bytes, root: Cid | None) -> None:
     sections = list(CarReader([car]))
-    roots = PlainKernel().subtrees(car[: len(car) // GROUP * GROUP])
+    roots = PLAIN.roots(car[: len(car) // GROUP * GROUP])
     wanted = piece_cid(
         [roots[at : at + 32] for at in range(0, len(roots), 32)],
         car[len(car) // GROUP * GROUP :],

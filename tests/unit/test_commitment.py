@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.archive.commitment import GROUP, PlainKernel, piece_cid, piece_cid_size
+from holdfast.archive.commitment import GROUP, piece_cid, piece_cid_size
 from holdfast.wire.cid import cid_text
+from holdfast.wire.piece import PLAIN
 
 PERIOD = bytes((number * number + 7 * number) % 251 for number in range(251))
 
@@ -17,7 +18,7 @@ KNOWN = {
 
 def _cid(data: bytes) -> bytes:
     whole = len(data) // GROUP * GROUP
-    roots = PlainKernel().subtrees(data[:whole])
+    roots = PLAIN.roots(data[:whole])
     parts = [roots[at : at + 32] for at in range(0, len(roots), 32)]
     return piece_cid(parts, data[whole:], len(data))
 

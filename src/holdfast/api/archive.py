@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..archive.archive_folder import ArchiveFolder
-from ..archive.commitment import Kernel, PlainKernel
 from ..archive.plan_records import (
     PIECE_SIZE,
     PIECE_SIZE_MIN,
@@ -24,7 +23,9 @@ from ..core.progress import Progress, Silence
 from ..core.system_errors import as_fault
 from ..dataset.git import no_folder
 from ..dataset.versions import commit_of
+from ..kernel.choose import best
 from ..wire.cid import cid_text
+from ..wire.piece import Kernel
 from .datasets import Dataset
 
 
@@ -119,7 +120,7 @@ def iter_archive_pack(
         listener.start(plan.summary.files, plan.summary.size)
         try:
             found = pack(
-                archive.folder, archive.source, plan, kernel or PlainKernel(), listener,
+                archive.folder, archive.source, plan, kernel or best(), listener,
                 write or b"",
             )  # fmt: skip
             for number, one in _numbered(found):

@@ -15,9 +15,9 @@ from ..wire.archive_rows import RowKind
 from ..wire.cid import RAW_SHA256, Cid, cid_text, dag_pb_cid
 from ..wire.file_layout import Block, FileBuilder, plan_file
 from ..wire.folder_layout import build_folder
+from ..wire.piece import Kernel
 from ..wire.tree_layout import TreeBuilder
 from ..wire.unixfs import PROFILE, Profile, symlink_block, symlink_block_size
-from .commitment import Kernel
 from .contents import Blob, Content, File, SourceFault, Sources, is_blob, leaf_digest
 from .piece_stream import CarFile, PieceStream
 from .piece_tail import PieceTail

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from ..wire.car import BLOCK_MAX, HEADER_SIZE, encode_head, encode_header
 from ..wire.cid import RAW_SHA256, Cid
 from ..wire.file_layout import head_size
-from .commitment import GROUP, ROOT_SIZE, Kernel, piece_cid
+from ..wire.piece import Kernel
+from .commitment import GROUP, ROOT_SIZE, piece_cid
 
 SEGMENT = GROUP * 64
 """So much goes to the second thread at once."""
@@ -166,12 +167,12 @@ class PieceStream:
         assert len(header) == HEADER_SIZE
         if size >= GROUP:
             first = header + self._read_first()[HEADER_SIZE:]
-            os.pwrite(self._roots, self._kernel.subtrees(first), 0)
+            os.pwrite(self._roots, self._kernel.roots(first), 0)
         else:
             self._tail = header + self._tail[HEADER_SIZE:]
         if self._file is not None:
             self._file.write(memoryview(header), 0)
-        return piece_cid(self._iter_roots(size // GROUP), self._tail, size)
+        return piece_cid(self._iter_roots(size // GROUP), self._tail, size, self._kernel)
 
     def close(self) -> None:
         """Stop; what was taken in stays known."""
@@ -232,10 +233,10 @@ class PieceStream:
         if not whole:
             return
         if base:
-            roots = self._kernel.subtrees(view[:whole])
+            roots = self._kernel.roots(view[:whole])
         else:
             self._write_first(view[:GROUP])
-            roots = bytes(ROOT_SIZE) + self._kernel.subtrees(view[GROUP:whole])
+            roots = bytes(ROOT_SIZE) + self._kernel.roots(view[GROUP:whole])
         os.pwrite(self._roots, roots, base // GROUP * ROOT_SIZE)
 
     def _write_first(self, view: memoryview) -> None:

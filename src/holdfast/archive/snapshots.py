@@ -18,9 +18,9 @@ from ..dataset.ledger import Ledger
 from ..dataset.objects import Objects
 from ..dataset.repository import Repository
 from ..wire.archive_rows import RowKind
+from ..wire.piece import Kernel
 from .archive_folder import ArchiveFolder
 from .bundles import Bundle, chain_of, make_bundle, needs_of_next
-from .commitment import Kernel
 from .contents import SourceFault, Sources
 from .dataset_entries import DatasetSources, identity_of, iter_version
 from .folder_entries import OF_STATE, FolderSources, check_name, iter_folder
