@@ -25,7 +25,7 @@ WORTH_IT = 256 << 20
 """For fewer bytes the kernel is not loaded."""
 
 LANES = 8
-_CHUNK = 256 << 10
+_CHUNK = 128 << 10
 
 
 class Copied(NamedTuple):
