@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
@@ -15,14 +14,12 @@ from ..dataset.config import TRUE
 from ..dataset.publishing import fetch, upstream_of
 from ..dataset.remote_branches import merge_refs
 from ..dataset.remotes import remotes_of
-from ..dataset.resolving import Resolved, resolve_merge
 from ..dataset.shared_config import iter_settings
 from .datasets import Dataset
+from .merging import join
 from .nesting import Walk, iter_in_each
 from .push import iter_push
 from .targets import remote_named
-
-_CONFLICTS_SHOWN = 5
 
 
 class How(StrEnum):
@@ -137,81 +134,8 @@ def _join(dataset: Dataset, names: list[str], how: How, *, resolve: bool) -> Ite
     moved = False
     for ref in dict.fromkeys(filter(None, refs)):
         assert ref is not None
-        outcome = _merge(dataset, ref, how, resolve=resolve)
+        outcome = join(repository, ref, forward_only=how is How.FF_ONLY, resolve=resolve)
         moved = moved or outcome.status is Status.OK
         yield outcome
     if moved:
         fill_all(repository)
-
-
-def _merge(dataset: Dataset, ref: str, how: How, *, resolve: bool) -> Outcome:
-    git = dataset.repository.git
-    name = ref.removeprefix("refs/remotes/").removeprefix("refs/heads/")
-    before = git.line("rev-parse", "--verify", "--quiet", "HEAD")
-    if git.ask("merge-base", "--is-ancestor", ref, "HEAD")[0] == 0:
-        return Outcome("merge", Status.NOT_NEEDED, name)
-    unsaved = _unsaved(dataset, ref) if before is not None else []
-    if unsaved:
-        detail = "not saved here, and changed there: " + ", ".join(unsaved[:_CONFLICTS_SHOWN])
-        error = faults.IN_THE_WAY(ref=name, detail=detail)
-        return Outcome("merge", Status.ERROR, name, note=error.why, error=error)
-    way = ["--ff-only"] if how is How.FF_ONLY else ["--no-edit", "--ff"]
-    code, output, errors = git.ask("merge", "--quiet", *way, ref)
-    if code == 0:
-        after = git.line("rev-parse", "HEAD")
-        note = f"{_short(before)}..{_short(after)}" if before else _short(after)
-        return Outcome("merge", Status.OK, name, note=note)
-    files = _conflicts(dataset)
-    resolved = resolve_merge(dataset.repository, ref) if files and resolve else None
-    if resolved is not None:
-        return _resolved(name, resolved)
-    error = _why_not(dataset, name, how, os.fsdecode(output + errors), files)
-    return Outcome("merge", Status.ERROR, name, note=error.why, error=error)
-
-
-def _unsaved(dataset: Dataset, ref: str) -> list[str]:
-    """Files with changes that were not saved and that a merge would meet.
-
-    git stops at a conflict without a look at them, and undoing the merge would undo them, too.
-    """
-    listed = ("diff", "--name-only", "--no-renames", "-z")
-    changed = {*dataset.repository.git.iter_fields(*listed, "HEAD")}
-    if changed:
-        changed &= {*dataset.repository.git.iter_fields(*listed, f"HEAD...{ref}")}
-    return sorted(os.fsdecode(path) for path in changed if path)
-
-
-def _conflicts(dataset: Dataset) -> list[str]:
-    git = dataset.repository.git
-    conflicts = git.ask("diff", "--name-only", "--diff-filter=U", "-z")[1].split(b"\0")
-    return [os.fsdecode(path) for path in conflicts if path]
-
-
-def _resolved(name: str, resolved: Resolved) -> Outcome:
-    """A merge, and which files took the place of those that both had changed."""
-    told = {os.fsdecode(path): [os.fsdecode(one) for one in made] for path, made in resolved}
-    shown = [f"{path} is now {' and '.join(made)}" for path, made in told.items() if made != [path]]
-    more = len(shown) - _CONFLICTS_SHOWN
-    warning = "both changed: " + ", ".join(shown[:_CONFLICTS_SHOWN])
-    warning += f" and {more} more" if more > 0 else ""
-    facts = {"resolved": told, **({"warning": warning} if shown else {})}
-    return Outcome("merge", Status.OK, name, note="conflicts resolved", facts=facts)
-
-
-def _why_not(dataset: Dataset, name: str, how: How, said: str, files: list[str]) -> HoldError:
-    """What stood in the way of a merge, which is undone."""
-    git = dataset.repository.git
-    if git.line("rev-parse", "--verify", "--quiet", "MERGE_HEAD") is not None:
-        git.run("merge", "--abort")
-    if files:
-        more = len(files) - _CONFLICTS_SHOWN
-        shown = ", ".join(files[:_CONFLICTS_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        return faults.MERGE_CONFLICT(ref=name, files=shown)
-    if how is How.FF_ONLY and "fast-forward" in said:
-        return faults.NOT_FORWARD(ref=name)
-    detail = " / ".join(line.strip() for line in said.splitlines() if line.strip())
-    return faults.IN_THE_WAY(ref=name, detail=detail[:300] or "git gave no reason")
-
-
-def _short(oid: bytes | None) -> str:
-    return oid[:8].decode() if oid else ""

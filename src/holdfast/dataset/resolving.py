@@ -1,8 +1,8 @@
 """Joins two versions whose annexed files conflict, as git-annex does: see `wire.variants`.
 
-git is left to merge, into an index that is then set aside; what it could not join is resolved in
-that index, and the version made of it is taken up like any that follows from the one checked out.
-So there is never half of it, and git refuses to overwrite what was not saved.
+git is left to merge; what it could not join is resolved in a copy of the index. The merge is then
+undone, and the version that was made taken up like any that follows from the one checked out. So
+there is never half of it, and what was not saved is as safe as it is then.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from ..wire.pointer import key_of_link, key_of_pointer, link_target
 from ..wire.variants import Conflict, Side, resolve
+from .index_file import index_path
 from .repository import Repository
 from .scratch import Scratch
 
@@ -28,26 +30,30 @@ Stages = dict[bytes, dict[int, tuple[bytes, bytes]]]
 """Of each path that git could not join: the mode and object of each side, by its stage."""
 
 
-def resolve_merge(repository: Repository, ref: str) -> Resolved | None:
-    """Resolve the merge that has just stopped at conflicts, and undo or finish it.
+class Made(NamedTuple):
+    """A version in which conflicts are resolved, and how."""
 
-    None when a person has to choose, or git will not take the result up over changes that were not
-    saved: then the merge is undone.
+    version: bytes
+    resolved: Resolved
+
+
+def resolve_merge(repository: Repository, version: str) -> Made | None:
+    """Make a version of the merge that has just stopped at conflicts, which is left as it is.
+
+    None when a person has to choose.
     """
     scratch = Scratch(repository.annex_dir + b"/othertmp", b"merge")
     try:
         index = scratch.path + b"/index"
-        shutil.copyfile(repository.git_dir + b"/index", index)
-        head = repository.git.line("rev-parse", "HEAD")
-        repository.git.run("merge", "--abort")
+        shutil.copyfile(index_path(repository), index)
         resolved = _resolve_in(repository, index)
-        if resolved is None or head is None:
+        if resolved is None:
             return None
+        git = repository.git
         environment = {"GIT_INDEX_FILE": os.fsdecode(index)}
-        tree = repository.git.run("write-tree", environment=environment).strip()
-        made = repository.git.run("commit-tree", tree, "-p", head, "-p", ref, "-m", MESSAGE).strip()
-        code, _, _ = repository.git.ask("merge", "--quiet", "--ff-only", made)
-        return None if code else resolved
+        tree = git.run("write-tree", environment=environment).strip()
+        parents = ("-p", "HEAD", "-p", version)
+        return Made(git.run("commit-tree", tree, *parents, "-m", MESSAGE).strip(), resolved)
     finally:
         scratch.close()
 
