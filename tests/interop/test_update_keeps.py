@@ -209,7 +209,7 @@ def test_changes_made_while_git_merges(
         assert merging.unsaved(repository, stopped.conflicts) == []
         edit(ours, kind)
         assert merging.unsaved(repository, stopped.conflicts) == [kind.encode()]
-        merging.undo(repository, keep=[kind.encode()])
+        merging.undo(repository, stopped.conflicts, keep=[kind.encode()])
     assert (ours / kind).read_bytes() == UNSAVED
     assert [line[2:].strip() for line in tools.porcelain(ours)] == [kind]
     assert not (ours / ".git/MERGE_HEAD").exists()

@@ -18,6 +18,9 @@ LINK, FILE = b"120000", b"100644"
         (b"a.b/noext", b"a.b/noext.variant-584d"),
         (b"sub/x.tar.gz", b"sub/x.tar.variant-584d.gz"),
         (b"x.", b"x.variant-584d."),
+        (b".x", b"..variant-584d.x"),
+        (b".x.txt", b".x.variant-584d.txt"),
+        (b"a/sub/.x", b"a/sub.variant-584d.x"),
     ],
 )
 def test_a_variant_has_the_digest_of_its_key_before_the_last_extension(
@@ -50,6 +53,23 @@ def test_a_file_in_git_keeps_its_path() -> None:
 def test_the_same_content_keeps_its_path_unlocked() -> None:
     ours, theirs = Side(LINK, b"1", ONE), Side(FILE, b"2", ONE)
     assert resolve(Conflict(b"f.txt", ours, theirs)) == [(b"f.txt", theirs)]
+
+
+def test_a_variant_that_would_leave_its_folder_is_for_a_person() -> None:
+    ours, theirs = Side(LINK, b"1", ONE), Side(LINK, b"2", TWO)
+    assert resolve(Conflict(b".f", ours, theirs)) is not None
+    assert resolve(Conflict(b"sub/.f", ours, theirs)) is None
+
+
+def test_two_variants_of_one_name_are_for_a_person() -> None:
+    by_name: dict[bytes, Key] = {}
+    for number in range(100_000):
+        key = Key(b"WORM-s1-m%d--f" % number)
+        other = by_name.setdefault(variant_path(b"f", key), key)
+        if other != key:
+            break
+    conflict = Conflict(b"f", Side(LINK, b"1", other), Side(LINK, b"2", key))
+    assert other != key and resolve(conflict) is None
 
 
 def test_files_in_git_are_for_a_person() -> None:

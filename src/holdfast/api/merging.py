@@ -44,34 +44,27 @@ def _join(
     """The version that was made when conflicts had to be resolved."""
     if merging.is_unfinished(repository):
         raise faults.IN_THE_WAY(ref=name, detail=_UNFINISHED)
-    _assert_free(repository, name, ref)
+    taken = merging.in_the_way(repository, ref)
+    if taken:
+        raise faults.IN_THE_WAY(ref=name, detail=_UNSAVED + _some(taken))
     stopped = merging.merge(repository, ref, forward_only=forward_only)
     if stopped is None:
         return None
     unsaved = merging.unsaved(repository, stopped.conflicts)
-    can = resolve and bool(stopped.conflicts) and not unsaved
-    made = resolve_merge(repository, ref) if can else None
-    merging.undo(repository, keep=unsaved)
-    if unsaved:
-        raise faults.IN_THE_WAY(ref=name, detail=_UNSAVED + _some(unsaved))
-    if made is not None:
-        version = os.fsdecode(made.version)
-        _assert_free(repository, name, version)
-        stopped = merging.merge(repository, version, forward_only=True)
-        if stopped is None:
+    if resolve and stopped.conflicts and not unsaved:
+        made = resolve_merge(repository, ref)
+        taken = merging.unknown_in_the_way(repository, made.version) if made is not None else ()
+        if made is not None and not taken and merging.finish(repository, made.version):
             return made
+    merging.undo(repository, stopped.conflicts, keep=unsaved)
+    if unsaved or taken:
+        raise faults.IN_THE_WAY(ref=name, detail=_UNSAVED + _some(unsaved or taken))
     if stopped.conflicts:
         raise faults.MERGE_CONFLICT(ref=name, files=_some(stopped.conflicts))
     if forward_only and "fast-forward" in stopped.said:
         raise faults.NOT_FORWARD(ref=name)
     said = " / ".join(line.strip() for line in stopped.said.splitlines() if line.strip())
     raise faults.IN_THE_WAY(ref=name, detail=said[:300] or "git gave no reason")
-
-
-def _assert_free(repository: Repository, name: str, version: str) -> None:
-    taken = merging.in_the_way(repository, version)
-    if taken:
-        raise faults.IN_THE_WAY(ref=name, detail=_UNSAVED + _some(taken))
 
 
 def _resolved(name: str, resolved: Resolved) -> Outcome:

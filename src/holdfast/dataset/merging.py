@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from .checkout import fill_or_refresh
 from .repository import Repository
 from .scratch import Scratch
 
@@ -38,7 +39,12 @@ def in_the_way(repository: Repository, version: str) -> Sequence[bytes]:
     Changed files are among it, and such as no version has, ignored or not.
     """
     incoming = _Incoming(repository, version)
-    return sorted({*_met(repository, incoming), *_without_version(repository, incoming)})
+    return sorted({*_met(repository, incoming), *_unknown(repository, incoming)})
+
+
+def unknown_in_the_way(repository: Repository, version: bytes) -> Sequence[bytes]:
+    """What no version has of that; to be asked while a merge is stopped, too."""
+    return sorted(_unknown(repository, _Incoming(repository, os.fsdecode(version))))
 
 
 def merge(repository: Repository, version: str, *, forward_only: bool) -> Stopped | None:
@@ -73,7 +79,15 @@ def unsaved(repository: Repository, conflicts: Sequence[bytes]) -> Sequence[byte
     return sorted({*found} & {*conflicts})
 
 
-def undo(repository: Repository, keep: Sequence[bytes] = ()) -> None:
+def finish(repository: Repository, version: bytes) -> bool:
+    """Take up a version made of a merge that stopped, in its place; False leaves all as it is.
+
+    Nothing may be in the way of it; where git stopped, files have to be as it left them.
+    """
+    return repository.git.ask("reset", "--quiet", "--merge", version)[0] == 0
+
+
+def undo(repository: Repository, conflicts: Sequence[bytes], keep: Sequence[bytes] = ()) -> None:
     """Undo a merge that stopped. Files to keep stay as they are, changed against the version."""
     git = repository.git
     if keep:
@@ -81,6 +95,8 @@ def undo(repository: Repository, keep: Sequence[bytes] = ()) -> None:
         git.run("reset", "--quiet", "--pathspec-from-file=-", "--pathspec-file-nul", data=data)
     if os.path.exists(repository.git_dir + b"/MERGE_HEAD"):
         git.run("merge", "--abort")
+    # git-annex's filter cannot tell the index that it has filled them.
+    fill_or_refresh(repository, [path for path in conflicts if path not in keep])
 
 
 def _conflicts(repository: Repository) -> Sequence[bytes]:
@@ -120,7 +136,7 @@ def _met(repository: Repository, incoming: _Incoming) -> set[bytes]:
     return met
 
 
-def _without_version(repository: Repository, incoming: _Incoming) -> list[bytes]:
+def _unknown(repository: Repository, incoming: _Incoming) -> list[bytes]:
     spots = {spot for path in incoming.new if (spot := _taken(repository.top, path)) is not None}
     found: list[bytes] = []
     for paths in _batches(sorted(spots)):

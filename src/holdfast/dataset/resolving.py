@@ -72,11 +72,14 @@ def _resolve_in(repository: Repository, index: bytes) -> Resolved | None:
         else:
             stages.setdefault(path, {})[int(stage)] = mode, oid
     done: Resolved = []
+    spots = _Spots(settled)
     nothing = b"0" * len(listed.split(b" ", 2)[1])
     lines = [b"0 %b\t%b" % (nothing, path) for path in stages]
     for conflict in _iter_conflicts(repository, stages):
         made = None if conflict is None else resolve(conflict)
-        if conflict is None or made is None or _is_in_the_way(made, settled):
+        if conflict is None or made is None:
+            return None
+        if not all(spots.take(path, side.oid) for path, side in made):
             return None
         lines += [b"%b %b\t%b" % (side.mode, side.oid, path) for path, side in made]
         done.append((conflict.path, [path for path, _ in made]))
@@ -85,13 +88,21 @@ def _resolve_in(repository: Repository, index: bytes) -> Resolved | None:
     return done
 
 
-def _is_in_the_way(made: Sequence[tuple[bytes, Side]], settled: dict[bytes, bytes]) -> bool:
-    """Whether something else is at a path already, or in a folder of that name."""
-    return any(
-        settled.get(path, side.oid) != side.oid
-        or any(other.startswith(path + b"/") for other in settled)
-        for path, side in made
-    )
+class _Spots:
+    """Which paths of a tree are taken, and by what."""
+
+    def __init__(self, settled: dict[bytes, bytes]) -> None:
+        self._settled = settled
+        self._folders: set[bytes] = set()
+        for path in settled:
+            folder = os.path.dirname(path)
+            while folder and folder not in self._folders:
+                self._folders.add(folder)
+                folder = os.path.dirname(folder)
+
+    def take(self, path: bytes, oid: bytes) -> bool:
+        """False when something else is there already, or a folder."""
+        return path not in self._folders and self._settled.setdefault(path, oid) == oid
 
 
 def _iter_conflicts(repository: Repository, stages: Stages) -> Iterator[Conflict | None]:
