@@ -175,6 +175,25 @@ def test_an_ignored_file_where_a_variant_would_come(
     assert {path.name for path in ours.glob("locked*")} == set(variants)
 
 
+@pytest.mark.parametrize("renames", ["ours", "theirs"])
+def test_an_ignored_file_where_git_carries_one_into_a_renamed_folder(
+    tools: Tools, clones: tuple[Path, Path], renames: str
+) -> None:
+    ours, theirs = clones
+    tools.write(ours, {f"old/{n}": b"content %d" % n for n in range(3)})
+    tools.save("annex", ours)
+    tools.git(theirs, "pull", "-q", "--ff-only", "origin", "main")
+    renaming, adding = (ours, theirs) if renames == "ours" else (theirs, ours)
+    tools.git(renaming, "mv", "old", "fresh")
+    tools.git(renaming, "commit", "-q", "-m", "renamed")
+    tools.write(adding, {"old/new.tmp": b"added"})
+    tools.annex(adding, "add", "-q", "--no-check-gitignore", "old/new.tmp")
+    tools.git(adding, "commit", "-q", "-m", "added")
+    tools.write(ours, {"fresh/new.tmp": UNSAVED})
+    assert_refused(tools, ours, names="fresh/new.tmp")
+    assert (ours / "fresh/new.tmp").read_bytes() == UNSAVED
+
+
 def test_what_is_in_no_version_and_ignored_may_stay_where_it_was_removed(
     tools: Tools, clones: tuple[Path, Path]
 ) -> None:

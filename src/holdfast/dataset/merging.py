@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .checkout import fill_or_refresh
@@ -112,13 +112,14 @@ class _Incoming:
         found = self._git.line("rev-parse", "--verify", "--quiet", "HEAD")
         nothing = self._git.run("hash-object", "-t", "tree", "--stdin", data=b"").strip()
         self.head = found or nothing
+        self.version = os.fsencode(version)
         self.bases = self._git.ask("merge-base", "--all", self.head, version)[1].split()
         self.bases = self.bases or [self.head]
-        self.changed = self.differing(*((base, version) for base in self.bases))
+        self.changed = self.differing(*((base, self.version) for base in self.bases))
         """What it changed since both were the same."""
-        self.new = self.changed & self.differing((self.head, version), only="A")
+        self.new = self.changed & self.differing((self.head, self.version), only="A")
 
-    def differing(self, *pairs: tuple[bytes, str | bytes], only: str = "") -> set[bytes]:
+    def differing(self, *pairs: tuple[bytes, bytes], only: str = "") -> set[bytes]:
         call = ["diff-tree", "-r", "--name-only", "--no-renames", "--ignore-submodules", "-z"]
         call += [f"--diff-filter={only}"] if only else []
         return {path for pair in pairs for path in self._git.iter_fields(*call, *pair) if path}
@@ -141,6 +142,34 @@ def _unknown(repository: Repository, incoming: _Incoming) -> list[bytes]:
     found: list[bytes] = []
     for paths in _batches(sorted(spots)):
         found += repository.git.iter_fields("ls-files", "--others", "-z", "--", *paths)
+    return [*found, *_carried(repository, incoming)]
+
+
+def _carried(repository: Repository, incoming: _Incoming) -> Iterator[bytes]:
+    """What bears the name of a file that git may carry along, as its folder was renamed."""
+    head, version = incoming.head, incoming.version
+    for side, other in ((head, version), (version, head)):
+        since = [(base, side) for base in incoming.bases]
+        gone = _folders(incoming.differing(*since, only="D")) - {b""}
+        came = incoming.differing(*((base, other) for base in incoming.bases), only="A")
+        names = {os.path.basename(path) for path in came if gone & _folders([path])}
+        if not names:
+            continue
+        targets = {os.path.dirname(path) for path in incoming.differing(*since, only="A")}
+        for path in repository.git.iter_fields("ls-files", "--others", "-z"):
+            if names & {*path.split(b"/")} and targets & _folders([path]):
+                yield path
+
+
+def _folders(paths: Iterable[bytes]) -> set[bytes]:
+    """All folders that paths lie in; the top is empty."""
+    found: set[bytes] = set()
+    for path in paths:
+        while path:
+            path = os.path.dirname(path)
+            if path in found:
+                break
+            found.add(path)
     return found
 
 
