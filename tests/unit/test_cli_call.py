@@ -31,7 +31,6 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict[s
     monkeypatch.chdir(tmp_path)
     for name in ("HOLDFAST_DATASET", "HOLDFAST_COLOR", "HOLDFAST_PROGRESS", "HOLDFAST_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    datasets = ModuleType("holdfast.api.datasets")
     opened: dict[str, Any] = {}
 
     def open_dataset(path: str, settings: dict[str, str]) -> SimpleNamespace:
@@ -42,8 +41,7 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict[s
             close=lambda: opened.update(closed=True),
         )
 
-    datasets.open_dataset = open_dataset  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "holdfast.api.datasets", datasets)
+    monkeypatch.setattr("holdfast.api.datasets.open_dataset", open_dataset)
 
     def answer(verb: str, *outcomes: Outcome | BaseException, module: str = "") -> dict[str, Any]:
         def iterate(*args: Any, **kwargs: Any) -> Iterator[Outcome]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
@@ -11,15 +10,16 @@ from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.progress import Progress
 from ..dataset.checkout import fill_all
+from ..dataset.config import TRUE
 from ..dataset.publishing import fetch, upstream_of
 from ..dataset.remote_branches import merge_refs
 from ..dataset.remotes import remotes_of
+from ..dataset.shared_config import iter_settings
 from .datasets import Dataset
+from .merging import join
 from .nesting import Walk, iter_in_each
 from .push import iter_push
 from .targets import remote_named
-
-_CONFLICTS_SHOWN = 5
 
 
 class How(StrEnum):
@@ -37,12 +37,15 @@ def iter_update(
     how: str = How.MERGE,
     push: bool = False,
     levels: int | None = 0,
+    resolve: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Fetch from siblings (all git remotes, without ``source``), then join what came.
 
     The ledgers are joined always; the branch that is checked out is joined with that of the same
-    name, or the one it goes with, of each. A merge that meets conflicts is undone and told of.
+    name, or the one it goes with, of each. Annexed files that both changed are kept as two
+    variants, with ``resolve`` and where ``annex.resolvemerge`` does not say otherwise; a merge that
+    meets other conflicts is undone and told of.
     ``levels`` is how many levels of data sets inside are updated too, after what contains them;
     None for all. ``how`` is one of `How`. With ``push``, what is then new here is pushed to each.
 
@@ -53,13 +56,19 @@ def iter_update(
 
     def work(one: Dataset, below: Sequence[bytes]) -> Iterator[Outcome]:
         del below  # versions are updated whole
-        return _iter_update_in(one, source, way, progress, push=push)
+        return _iter_update_in(one, source, way, progress, push=push, resolve=resolve)
 
     return iter_in_each(dataset, (), work, "update", Walk(levels))
 
 
 def _iter_update_in(
-    dataset: Dataset, source: str | None, way: How, progress: Progress | None, *, push: bool
+    dataset: Dataset,
+    source: str | None,
+    way: How,
+    progress: Progress | None,
+    *,
+    push: bool,
+    resolve: bool,
 ) -> Iterator[Outcome]:
     repository = dataset.repository
     repository.check_writable()
@@ -78,7 +87,7 @@ def _iter_update_in(
     merge_refs(repository)
     dataset.forget()
     if way is not How.FETCH:
-        yield from _join(dataset, answering, way)
+        yield from _join(dataset, answering, way, resolve=resolve and _may_resolve(dataset))
     if push:
         for name in answering:
             yield from iter_push(dataset, to=name, progress=progress)
@@ -103,7 +112,15 @@ def _fetch(dataset: Dataset, name: str) -> Outcome:
     return Outcome("fetch", Status.OK, name)
 
 
-def _join(dataset: Dataset, names: list[str], how: How) -> Iterator[Outcome]:
+def _may_resolve(dataset: Dataset) -> bool:
+    """What annex.resolvemerge says, here or in the ledger."""
+    for setting in iter_settings(dataset.repository, dataset.ledger):
+        if setting.name == "annex.resolvemerge":
+            return setting.value.lower() in TRUE
+    return True
+
+
+def _join(dataset: Dataset, names: list[str], how: How, *, resolve: bool) -> Iterator[Outcome]:
     repository = dataset.repository
     head = repository.head_ref
     if head is None or repository.bare:
@@ -117,45 +134,8 @@ def _join(dataset: Dataset, names: list[str], how: How) -> Iterator[Outcome]:
     moved = False
     for ref in dict.fromkeys(filter(None, refs)):
         assert ref is not None
-        outcome = _merge(dataset, ref, how)
+        outcome = join(repository, ref, forward_only=how is How.FF_ONLY, resolve=resolve)
         moved = moved or outcome.status is Status.OK
         yield outcome
     if moved:
         fill_all(repository)
-
-
-def _merge(dataset: Dataset, ref: str, how: How) -> Outcome:
-    git = dataset.repository.git
-    name = ref.removeprefix("refs/remotes/").removeprefix("refs/heads/")
-    before = git.line("rev-parse", "--verify", "--quiet", "HEAD")
-    if git.ask("merge-base", "--is-ancestor", ref, "HEAD")[0] == 0:
-        return Outcome("merge", Status.NOT_NEEDED, name)
-    way = ["--ff-only"] if how is How.FF_ONLY else ["--no-edit", "--ff"]
-    code, output, errors = git.ask("merge", "--quiet", *way, ref)
-    if code == 0:
-        after = git.line("rev-parse", "HEAD")
-        note = f"{_short(before)}..{_short(after)}" if before else _short(after)
-        return Outcome("merge", Status.OK, name, note=note)
-    error = _why_not(dataset, name, how, os.fsdecode(output + errors))
-    return Outcome("merge", Status.ERROR, name, note=error.why, error=error)
-
-
-def _why_not(dataset: Dataset, name: str, how: How, said: str) -> HoldError:
-    """What stood in the way of a merge, which is undone."""
-    git = dataset.repository.git
-    conflicts = git.ask("diff", "--name-only", "--diff-filter=U", "-z")[1].split(b"\0")
-    files = [os.fsdecode(path) for path in conflicts if path]
-    if git.line("rev-parse", "--verify", "--quiet", "MERGE_HEAD") is not None:
-        git.run("merge", "--abort")
-    if files:
-        more = len(files) - _CONFLICTS_SHOWN
-        shown = ", ".join(files[:_CONFLICTS_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        return faults.MERGE_CONFLICT(ref=name, files=shown)
-    if how is How.FF_ONLY and "fast-forward" in said:
-        return faults.NOT_FORWARD(ref=name)
-    detail = " / ".join(line.strip() for line in said.splitlines() if line.strip())
-    return faults.IN_THE_WAY(ref=name, detail=detail[:300] or "git gave no reason")
-
-
-def _short(oid: bytes | None) -> str:
-    return oid[:8].decode() if oid else ""

@@ -1,7 +1,8 @@
 """Bring what siblings have that is new, and join it with ours.
 
-Versions and the ledger are fetched; content stays where it is until hold get. A merge that meets
-conflicts is undone, and told of file by file.
+Versions and the ledger are fetched; content stays where it is until hold get. An annexed file that
+both sides changed is kept twice, as variants that are called after their content, as git-annex does
+it (annex.resolvemerge). A merge that meets other conflicts is undone, and told of file by file.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ def add_options(parser: ArgumentParser) -> None:
         "--how", metavar="WAY", default="merge", help="fetch, ff-only or merge (the default)"
     )
     parser.add_argument("--push", action="store_true", help="then push to the same siblings")
+    parser.add_argument(
+        "--no-resolve", action="store_true", help="leave conflicts of annexed files to you, too"
+    )
     add_recursion(parser)
 
 
@@ -46,6 +50,7 @@ def run(call: Call) -> int:
             source=options.source,
             how=options.how,
             push=options.push,
+            resolve=not options.no_resolve,
             levels=levels_of(options),
             progress=call.progress,
         )

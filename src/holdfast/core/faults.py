@@ -490,7 +490,7 @@ IN_THE_WAY = Fault(
     "{ref} could not be joined with what is here",
     "{detail}",
     "your files and versions are as they were",
-    "hold save    (records your changes); then run the same command again",
+    "hold save    (records your changes), or move away what is named; then the same command again",
 )  # fmt: skip
 
 NOT_APPROVED = Fault(

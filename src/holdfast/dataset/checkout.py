@@ -59,6 +59,20 @@ def fill_smudged(repository: Repository, smudged: Mapping[bytes, Key]) -> int:
     return count
 
 
+def fill_or_refresh(repository: Repository, paths: Sequence[bytes]) -> None:
+    """Fill unlocked files that have only a pointer; of those filled already tell the index."""
+    files = [file for file in _iter_as_indexed(repository, paths) if file.key and not file.locked]
+    if not files:
+        return
+    work = WorkFiles(repository, objects_of(repository, Place(repository.here, "here")))
+    try:
+        for file in files:
+            if not work.populate(file) and work.is_unchanged(file):
+                work.refresh(file)
+    finally:
+        work.finish()
+
+
 def _mode(repository: Repository, path: bytes) -> bytes:
     try:
         executable = os.lstat(os.path.join(repository.top, path)).st_mode & stat.S_IXUSR
