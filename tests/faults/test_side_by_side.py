@@ -161,3 +161,35 @@ def test_a_get_brings_many_large_files_side_by_side(
             data = (target.folder / item.key.decode()).read_bytes()
             assert hashlib.md5(data).hexdigest().encode() in item.key
     assert not os.listdir(tmp_path / "scratch")
+
+
+def copy_in_the_kernel(source: int, target: int) -> bool:
+    """What a file system that shares blocks does, as far as anybody sees."""
+    while os.sendfile(target, source, None, 1 << 20):
+        pass
+    os.lseek(target, 0, os.SEEK_SET)
+    return True
+
+
+def test_a_copy_that_shares_blocks_is_hashed_itself_and_not_its_original(
+    tmp_path: Path, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [make_file(tmp_path, n, (1 << 20) + n) for n in range(MANY)]
+
+    def clone(source: int, target: int) -> bool:
+        copy_in_the_kernel(source, target)
+        if os.fstat(source).st_size == (1 << 20) + 5:
+            os.pwrite(target, b"other bytes", 70_000)
+        return True
+
+    monkeypatch.setattr("holdfast.transfer.side_by_side.clone", clone)
+    before = len(os.listdir("/dev/fd"))
+    ends = copier(tmp_path, lanes).copy(items)
+    assert isinstance(ends.pop(items[5]), IntegrityError)
+    for item, end in ends.items():
+        assert isinstance(end, Copied)
+        with open(end.temporary, "rb") as file, open(item.source, "rb") as original:
+            assert file.read() == original.read()
+        assert os.stat(end.temporary).st_mode & 0o777 == 0o444
+    assert len(list(tmp_path.glob("copy-*"))) == MANY - 1
+    assert len(os.listdir("/dev/fd")) == before, "every file is closed"

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-FICLONE = 0x40049409
+from .reflink import clone
+
 SYNC_TRIES = 5
 MAGIC = b"hold doctor"
 
@@ -99,15 +100,9 @@ def can_hardlink(scratch: bytes) -> bool:
 
 def can_reflink(scratch: bytes) -> bool:
     """Whether a copy can share the blocks of the original."""
-    if not sys.platform.startswith("linux"):
-        return False
     _write(scratch + b"/whole", b"x" * 8192)
     with open(scratch + b"/whole", "rb") as source, open(scratch + b"/clone", "wb") as target:
-        try:
-            fcntl.ioctl(target, FICLONE, source.fileno())
-        except OSError:
-            return False
-    return True
+        return clone(source.fileno(), target.fileno())
 
 
 def is_case_sensitive(scratch: bytes) -> bool:

@@ -15,6 +15,7 @@ from ..core.extensions import ExtensionLimits
 from ..core.key import Key
 from ..wire.pointer import link_target
 from .objects import Objects
+from .reflink import clone
 from .scratch import Scratch
 
 _SMALL = 1 << 18
@@ -173,26 +174,13 @@ def _restore_mode(full: bytes, status: os.stat_result) -> None:
         return
 
 
-_FICLONE = 0x40049409
-
-
 def copy_file(source: bytes, target: bytes) -> None:
     """Copy bytes the cheapest way there is: shared blocks, in the kernel, by hand. Keeps mtime."""
     with open(source, "rb", buffering=0) as reader, open(target, "wb", buffering=0) as writer:
         status = os.fstat(reader.fileno())
-        if not _clone(reader.fileno(), writer.fileno()):
+        if not clone(reader.fileno(), writer.fileno()):
             _copy_bytes(reader.fileno(), writer.fileno(), status.st_size)
         os.utime(writer.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def _clone(source: int, target: int) -> bool:
-    import fcntl
-
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-    except OSError:
-        return False
-    return True
 
 
 def _copy_bytes(source: int, target: int, size: int) -> None:

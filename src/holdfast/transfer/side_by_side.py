@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from ..core.backends import backend_of, check_hashed
 from ..core.errors import HoldError
 from ..core.key import Key
+from ..dataset.reflink import clone
 
 if TYPE_CHECKING:
     from ..kernel.lanes import Lanes
@@ -52,7 +53,11 @@ def can_be(key: Key) -> bool:
 
 
 class Copy:
-    """One file on its way into a temporary one; what it does not finish, it removes."""
+    """One file on its way into a temporary one; what it does not finish, it removes.
+
+    Where the file system can, the copy shares the blocks of its original from the beginning: then
+    nothing is written, and what is read to be hashed are the copy's own bytes.
+    """
 
     def __init__(self, key: Key, source: bytes, temporary: bytes) -> None:
         """Opens both.
@@ -66,16 +71,20 @@ class Copy:
         self.reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._mode = 0o444 | os.fstat(self.reader).st_mode & 0o111
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._writer = os.open(temporary, flags, 0o600)
         except BaseException:
             os.close(self.reader)
             raise
+        self.is_clone = (key.size or 0) >= LARGE and clone(self.reader, self._writer)
+        if self.is_clone:
+            os.close(self.reader)
+            self.reader = self._writer
 
     def write(self, chunk: memoryview) -> None:
         """Take the next bytes."""
         self.size += len(chunk)
-        while chunk:
+        while chunk and not self.is_clone:
             chunk = chunk[os.write(self._writer, chunk) :]
 
     def finish(self) -> Copied:
@@ -90,8 +99,8 @@ class Copy:
         self._close()
 
     def _close(self) -> None:
-        os.close(self._writer)
-        os.close(self.reader)
+        for descriptor in {self._writer, self.reader}:
+            os.close(descriptor)
 
 
 class SideBySide(Generic[Item]):
