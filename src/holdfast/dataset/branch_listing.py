@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -39,6 +39,11 @@ def is_bulk(count: int, estimate: Callable[[], int]) -> bool:
     return count > _FEW and estimate() < 16 * count
 
 
+_SHARED_SIZE = 256
+_SHARED_COUNT = 16_384
+"""So much of what was read is kept for all that read the ledger of one repository: 8 MB at most."""
+
+
 class Blobs:
     """Contents of many files, of which many are the same; keeps what may come again."""
 
@@ -64,7 +69,19 @@ class Blobs:
             self._kept.clear()
             new = list(wanted)
         if new:
-            for oid, answer in zip(new, self._git.objects.iter_read(new), strict=True):
-                assert answer is not None, "git fsck tells which object is missing"
-                self._kept[oid] = answer[1]
+            self._read(new)
         return self._kept
+
+    def _read(self, oids: Sequence[bytes]) -> None:
+        """Take contents from what was read for anybody before, then from git.
+
+        What is shared is only added to, up to a bound, so that any thread may look.
+        """
+        shared = self._git.small_blobs
+        asked = [oid for oid in oids if oid not in shared]
+        self._kept.update((oid, shared[oid]) for oid in oids if oid in shared)
+        for oid, answer in zip(asked, self._git.objects.iter_read(asked), strict=True):
+            assert answer is not None, "git fsck tells which object is missing"
+            content = self._kept[oid] = answer[1]
+            if len(content) <= _SHARED_SIZE and len(shared) < _SHARED_COUNT:
+                shared[oid] = content

@@ -45,6 +45,8 @@ class Git:
             **(environment or {}),
         }
         self._reader: ObjectReader | None = None
+        self.small_blobs: dict[bytes, bytes] = {}
+        """Contents that were read, by object in hex; who adds to it keeps it within bounds."""
 
     def start(
         self,

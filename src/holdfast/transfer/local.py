@@ -127,8 +127,10 @@ def _bring_batch(
 ) -> Iterator[Brought]:
     size = max(1, min(32, len(batch) // jobs or 1))
     parts = [batch[start : start + size] for start in range(0, len(batch), size)]
-    spread = sharing.choose(batch)
-    carrier.side_by_side = carrier.side_by_side or are_worth_it(item.key for item in batch)
+    sizes = [item.key.size for item in batch]
+    spread = sharing.choose(sizes)
+    if not carrier.side_by_side and not are_small(sizes):
+        carrier.side_by_side = are_worth_it(item.key for item in batch)
     if any(list(spread(carrier.stage_all, enumerate(parts)))):
         sync(folder)
     for part, ends in zip(parts, spread(carrier.put_all, range(len(parts))), strict=True):
@@ -146,11 +148,11 @@ class _Sharing:
         self._pool = stack.enter_context(ThreadPoolExecutor(jobs))
         self._hands: Hands[Any, Any] | None = None
 
-    def choose(self, batch: Sequence[Wanted]) -> Spread:
-        """What spreads the parts of this batch."""
+    def choose(self, sizes: Sequence[int | None]) -> Spread:
+        """What spreads the parts of a batch of files of these sizes."""
         # Hands could not share one limit, and where there is one there is time enough.
-        if self._carrier.throttle is None and are_small([item.key.size for item in batch]):
-            if self._hands is None and are_many(len(batch)):
+        if self._carrier.throttle is None and are_small(sizes):
+            if self._hands is None and are_many(len(sizes)):
                 self._hands = self._stack.enter_context(open_hands(self._carrier.do, self._jobs))
             if self._hands is not None:
                 return self._by_hands
@@ -225,8 +227,10 @@ class _Carrier:
 
     def _copy_side_by_side(self, batch: Sequence[Wanted]) -> dict[Key, End]:
         """Copy large files whose hash is slow alone, where there are several."""
+        if not self.side_by_side or self.throttle is not None:
+            return {}
         items = [item for item in batch if can_be(item.key) and item.key not in self._taken]
-        if not self.side_by_side or len(items) < 2 or self.throttle is not None:
+        if len(items) < 2:
             return {}
         from ..kernel.choose import is_ready  # late: most calls have no use for the kernel
         from ..kernel.lanes import md5_lanes
