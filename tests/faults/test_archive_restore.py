@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from archive_scene import Archived, archived, copy_pieces, served
-from scenes import HOLD, Ran, contents, environment, hold, left_locks, left_scratch, must, run
-
-from holdfast.wire.archive_manifest import FOOTER_SIZE, decode_footer, decode_manifest
+from scenes import HOLD, Ran, contents, hold, left_locks, left_scratch, must, run
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
 LONG = bool(os.environ.get("FAULTS_LONG"))
@@ -49,9 +43,7 @@ def _check_restored(made: Archived, number: int, out: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_each_version_is_restored_as_it_was(
-    made: Archived, tmp_path: Path, number: int
-) -> None:
+def test_each_version_is_restored_as_it_was(made: Archived, tmp_path: Path, number: int) -> None:
     pieces = copy_pieces(made, tmp_path / "pieces")
     version = made.versions[number]
     done = run(tmp_path, HOLD, "archive", "restore", "pieces", "--at", version.commit[:9],
@@ -80,9 +72,7 @@ def test_a_restored_data_set_is_one_to_git_annex(made: Archived, tmp_path: Path)
     must(out, HOLD, "fsck", "-q")
 
 
-def test_the_newest_version_is_restored_when_none_is_named(
-    made: Archived, tmp_path: Path
-) -> None:
+def test_the_newest_version_is_restored_when_none_is_named(made: Archived, tmp_path: Path) -> None:
     done = hold(tmp_path, "archive", "restore", *map(str, made.all.iterdir()), "--to", "out")
     assert done.code == 3
     assert "lost.dat" in done.err and "https://example.org/lost.dat" in done.text
