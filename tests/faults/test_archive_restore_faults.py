@@ -196,6 +196,24 @@ def test_a_folder_with_something_else_in_it_is_left_alone(
     assert contents(tmp_path / "out") == made.versions[0].digests
 
 
+def test_history_that_is_larger_than_a_piece_is_put_together(tmp_path: Path) -> None:
+    main = tmp_path / "main"
+    must(tmp_path, HOLD, "create", "-q", "--profile", "text2git", "main")
+    (main / "long.txt").write_text(random.Random(4).randbytes(5_000_000).hex())
+    must(main, HOLD, "save", "-q", "-m", "long")
+    must(main, HOLD, "archive", "pack", "-q", "--write", "../pieces", "--piece-size", "4MiB")
+    assert _restore(tmp_path).code == 0
+    assert contents(tmp_path / "out") == contents(main)
+    must(tmp_path / "out", "git", "fsck", "--no-dangling")
+    listed = must(tmp_path, HOLD, "archive", "restore", "pieces", "--list", "--json")
+    names = json.loads(listed.out.splitlines()[0])["pieces"]
+    for name in names[:-1]:
+        (tmp_path / name).unlink()
+    done = run(tmp_path, HOLD, "archive", "restore", "pieces", "--to", "two")
+    assert done.code == 3 and "H923" in done.err, done.text
+    assert not (tmp_path / "two").exists()
+
+
 # kills
 
 
