@@ -11,6 +11,8 @@ from typing import TypeVar
 from ..archive.chosen_paths import ChosenPaths
 from ..archive.content_index import ContentIndex
 from ..archive.folder_writer import FolderWriter
+from ..archive.piece_names import expected_of
+from ..archive.pieces import check_whole
 from ..archive.pieces_place import PiecesPlace
 from ..archive.plain_tree import TreeFile
 from ..archive.snapshot_choice import choose
@@ -55,13 +57,15 @@ def iter_archive_drill(
     pieces: Sequence[str],
     *,
     sample: int,
+    whole: int = 0,
     seed: int | None = None,
     settings: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Restore the newest version's history and some random files into a scratch folder.
 
-    The folder is removed at the end. The same ``seed`` chooses the same files of the same pieces.
+    The folder is removed at the end. ``whole`` is how many random pieces are read from start to end
+    as well, and held against their PieceCIDs. The same ``seed`` chooses the same again.
 
     Raises:
         NotFoundError: There is no piece.
@@ -89,6 +93,7 @@ def iter_archive_drill(
             outcomes = _iter_files(chosen.choose(items), target, listener)
             yield from watch(outcomes, report)
             yield from watch(iter_wrong("drill", tree.faults), report)
+        yield from _iter_whole(found, whole, seed)
     yield _told(snapshot.number, chosen, report, seed, has_history=bool(snapshot.manifest.version))
 
 
@@ -101,6 +106,29 @@ def _told(number: int, chosen: _Sample, report: Report, seed: int, *, has_histor
     note += f"; --seed {seed} chooses the same"
     facts = {"seed": seed, "sample": good, "files": chosen.of, "bytes": report.size}
     return Outcome("drill", Status.OK, f"snapshot {number}", note=note, facts=facts)
+
+
+def _iter_whole(found: FoundArchive, count: int, seed: int) -> Iterator[Outcome]:
+    """Read some pieces whole; tell of each."""
+    if not count:
+        return
+    from ..kernel.choose import best  # late: it loads libraries
+
+    finding, kernel = found.finding, best()
+    for piece in _Sample(count, seed).choose(finding.pieces):
+        expected = expected_of(finding, piece)
+        if expected is None:
+            note = "nothing here tells its PieceCID"
+            yield Outcome("check", Status.NOT_NEEDED, piece.name, note=note)
+            continue
+        try:
+            for copy in piece.copies:
+                check_whole(copy, expected, kernel)
+        except HoldError as error:
+            yield failed("check", piece.name, error)
+        else:
+            note = f"all of it is {expected.v2}"
+            yield Outcome("check", Status.OK, piece.name, size=expected.size, note=note)
 
 
 def _iter_contents(

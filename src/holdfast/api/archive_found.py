@@ -6,14 +6,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from ..archive.finding import Finding, find
 from ..archive.pieces import open_all
-from ..archive.snapshot_choice import can_be_restored
+from ..archive.snapshot_choice import why_not
 from ..core.errors import HoldError, IncompleteError
 from ..core.outcome import Outcome, Status
+from ..core.system_errors import as_fault
 from ..dataset import locks
 
 _SCRATCH = b".hold-restoring-"
@@ -56,7 +57,7 @@ def _scratch(target: bytes | None) -> Iterator[bytes]:
             yield os.fsencode(found)
         return
     above, name = os.path.split(target)
-    os.makedirs(above, exist_ok=True)
+    new = _make_folders(above)
     folder = above + b"/" + _SCRATCH + name
     with locks.exclusive(folder + b".lck", wait_s=0):
         shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
@@ -66,6 +67,23 @@ def _scratch(target: bytes | None) -> Iterator[bytes]:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             os.unlink(folder + b".lck")
+            for one in new:
+                with suppress(OSError):  # what was restored is in it
+                    os.rmdir(one)
+
+
+def _make_folders(folder: bytes) -> list[bytes]:
+    """Make a folder and those above it; gives the new ones, innermost first."""
+    new = []
+    above = folder
+    while not os.path.isdir(above):
+        new.append(above)
+        above = os.path.dirname(above)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise as_fault(error, os.fsdecode(folder)) from error
+    return new
 
 
 def iter_archive_versions(
@@ -82,10 +100,10 @@ def iter_archive_versions(
             count = len(snapshot.pieces)
             note = f"{manifest.made} {manifest.version[:10]}".rstrip()
             note += f"; {count} piece{'s' if count != 1 else ''}"
-            good = can_be_restored(found.finding, snapshot)
+            why = why_not(found.finding, snapshot)
             yield Outcome(
-                "list", Status.OK if good else Status.NOT_NEEDED, f"snapshot {snapshot.number}",
-                note=note if good else f"{note}; what leads to the rest of it is missing",
+                "list", Status.IMPOSSIBLE if why else Status.OK, f"snapshot {snapshot.number}",
+                note=f"{note}; {why.what}" if why else note, error=why,
                 facts={
                     "snapshot": snapshot.number, "made": manifest.made,
                     "version": manifest.version, "branch": manifest.branch,
@@ -97,8 +115,8 @@ def iter_archive_versions(
 
 
 def iter_wrong(action: str, errors: Sequence[HoldError]) -> Iterator[Outcome]:
-    """An outcome for each of these; what may come with another piece is impossible now."""
-    for error in errors:
+    """An outcome for each of these, once; what may come with another piece is impossible now."""
+    for error in {error.what: error for error in errors}.values():
         yield failed(action, "pieces", error)
 
 

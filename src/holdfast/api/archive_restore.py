@@ -131,7 +131,7 @@ def iter_content(
         for file in iter_annexed(dataset.repository):
             if file.key is None or not chosen.has(file.path):
                 continue
-            if place.expect(file.key) or dataset.objects.has(file.key):
+            if dataset.objects.has(file.key) or place.expect(file.key):
                 yield file
             else:
                 lost.append(file)

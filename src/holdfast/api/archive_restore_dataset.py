@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ..archive.finding import FoundSnapshot
-from ..archive.history import FoundBundle, chains_to, no_history, write_bundle
+from ..archive.history import FoundBundle, chains_to, write_bundle
 from ..core import faults
 from ..core.errors import HoldError
 from ..core.outcome import Outcome, Status
@@ -17,6 +19,9 @@ from .archive_found import FoundArchive
 
 _MARK = b"/.git/annex/hold-restored"
 """Says in a restored data set what it was restored from, so that the same call can go on."""
+
+_ADJUSTED = re.compile(r"adjusted/(.+)\(.*\)")
+"""git-annex's name for a branch that is shown otherwise; what is restored is on the branch."""
 
 
 def have_dataset(found: FoundArchive, snapshot: FoundSnapshot, target: bytes) -> Iterator[Outcome]:
@@ -41,7 +46,8 @@ def have_dataset(found: FoundArchive, snapshot: FoundSnapshot, target: bytes) ->
         raise faults.RESTORED_OTHER(path=name, detail=detail)
     check_target(target)
     if os.path.isdir(target):
-        os.rmdir(target)  # it is empty; what is built beside takes its place at once
+        with suppress(OSError):  # of a mount, say: that is filled instead
+            os.rmdir(target)  # it is empty; what is built beside takes its place at once
     failures: list[HoldError] = []
     for chain in chains_to(found.finding, snapshot):
         try:
@@ -51,7 +57,7 @@ def have_dataset(found: FoundArchive, snapshot: FoundSnapshot, target: bytes) ->
         else:
             yield Outcome("restore", Status.OK, name, note=note, facts=mark)
             return
-    raise no_history(snapshot, failures)
+    raise failures[0]
 
 
 def _make(
@@ -67,7 +73,8 @@ def _make(
         paths.append(found.scratch + b"/%04d.bundle" % number)
         write_bundle(found.finding, bundle, paths[-1])
     with building_from(target) as folder:
-        wanted = Wanted(manifest.version, manifest.branch, manifest.annex)
+        branch = _ADJUSTED.sub(r"\1", manifest.branch)
+        wanted = Wanted(manifest.version, branch, manifest.annex)
         make_of_bundles(folder, paths, wanted, os.fsdecode(os.path.basename(target)))
         path = folder + _MARK
         os.makedirs(os.path.dirname(path), exist_ok=True)

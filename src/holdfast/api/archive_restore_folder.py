@@ -13,7 +13,7 @@ from ..archive.piece_blocks import iter_blocks, iter_content
 from ..archive.pieces import damaged
 from ..archive.plain_tree import PlainTree, TreeFile
 from ..archive.together import Together
-from ..core.errors import HoldError
+from ..core.errors import HoldError, PlaceFullError
 from ..core.outcome import Outcome, Status
 from ..core.progress import Progress
 from ..wire.cid import RAW, parse_cid
@@ -117,6 +117,8 @@ class Restorer:
                 return
             mode = _MODE if item.row is None else item.row.mode
             self._writer.put_file(item.path, mode, self._counted(iter_content(file)))
+        except PlaceFullError:
+            raise
         except HoldError as error:
             yield failed("restore", name, error)
         if self._writer.is_full:

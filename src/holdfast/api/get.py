@@ -261,14 +261,15 @@ class Getter:
 
         far = [r for r in self._sources.readers if not hasattr(r, "content_path")]
         readers, stop = self._limited(far)
+        themselves = {reader.place.id: reader for reader in far}
         facts = [
             SourceFacts(
                 reader.place, reader.cost, bulk=hasattr(reader, "iter_contents"),
-                speculative=getattr(reader, "speculative", False),
+                speculative=getattr(themselves[id], "speculative", False),
             )
-            for reader in readers.values()
+            for id, reader in readers.items()
         ]  # fmt: skip
-        checked = [id for id, reader in readers.items() if getattr(reader, "checked", False)]
+        checked = [id for id, reader in themselves.items() if getattr(reader, "checked", False)]
 
         def plan(key: Key) -> Attempts:
             return plan_attempts(key, places.get(key, ()), facts)

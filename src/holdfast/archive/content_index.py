@@ -10,10 +10,10 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import Row, RowKind
-from ..wire.cid import SHA256_CID_SIZE, Cid
+from ..wire.cid import SHA256_CID_SIZE
 from .finding import FoundPiece, LoosePiece, iter_rows
 from .known_index import KnownIndex, KnownRow, encode_row
-from .piece_blocks import FileAt, FilePart
+from .piece_blocks import FileAt, FilePart, is_gapless
 from .repeats import key_identity
 
 
@@ -70,4 +70,5 @@ class ContentIndex:
             if row.size != last.size:
                 return None
             parts.append(FilePart(self._pieces[piece].copies, row.offset, row.length, start))
-        return FileAt(last.size, Cid(last.cid), parts)
+        file = FileAt(last.size, last.cid, parts)
+        return file if is_gapless(file) else None

@@ -31,7 +31,8 @@ from ..wire.archive_rows import (
     decode_rows,
 )
 from ..wire.car import HEADER_SIZE
-from ..wire.cid import DAG_CBOR, RAW, Cid, check_block, parse_cid
+from ..wire.cid import DAG_CBOR, RAW, Cid, check_block, parse_cid, raw_cid
+from ..wire.unixfs import PROFILE
 from .piece_blocks import FoundBlock, sections
 from .pieces import (
     FilePiece,
@@ -158,8 +159,9 @@ def read_end(piece: OpenedPiece, path: bytes) -> FoundPiece:
         footer = decode_footer(raw[-FOOTER_SIZE:], piece.size)
     except ProtocolError as error:
         raise damaged(piece.name, piece.size - FOOTER_SIZE, error.what) from None
-    for block in sections(piece.name, [raw], at):
-        assert block.data == raw[-FOOTER_SIZE:]
+    last = raw[-FOOTER_SIZE:]
+    if list(sections(piece.name, [raw], at)) != [FoundBlock(at, raw_cid(last), last)]:
+        raise damaged(piece.name, at, "its last block is not a footer")
     begin = footer.index_offset if footer.index_length else footer.manifest_offset
     if not isinstance(piece, FilePiece):
         end = footer.manifest_offset + footer.manifest_length
@@ -174,6 +176,8 @@ def _with_manifest(piece: OpenedPiece, footer: Footer) -> FoundPiece:
         manifest = decode_manifest(block)
     except (ProtocolError, IntegrityError) as error:
         raise damaged(piece.name, footer.manifest_offset, f"its manifest: {error}") from None
+    if manifest.profile != PROFILE.name:
+        raise unreadable(piece.name, f"its files are laid out as {manifest.profile[:40]!r} has it")
     end = footer.index_offset if manifest.parts else footer.manifest_offset
     for part in manifest.parts:
         if not end <= part.offset <= part.offset + part.length <= footer.manifest_offset:
@@ -238,7 +242,12 @@ def part_block(copies: Sequence[OpenedPiece], part: PartRef) -> bytes:
 
 
 def _salvage(piece: OpenedPiece) -> FoundPiece | LoosePiece | None:
-    """What a piece says of itself, found block by block as its end does not lead there."""
+    """What a piece says of itself, found block by block as its end does not lead there.
+
+    Of files only: over a network that would be a request for each block.
+    """
+    if not isinstance(piece, FilePiece):
+        return None
     parts: list[PartRef] = []
     for block in _iter_sound(piece):
         if parse_cid(block.cid).codec != DAG_CBOR:

@@ -48,6 +48,10 @@ class FolderWriter:
         self._count = 0
 
     def __enter__(self) -> FolderWriter:
+        if os.path.lexists(self._target) and not os.path.isdir(self._target):
+            raise faults.ALREADY_THERE(
+                path=os.fsdecode(self._target), what="a file", next="choose another folder: --to"
+            )
         os.makedirs(self._target, exist_ok=True)
         self._scratch = self._target + b"/" + SCRATCH
         # The lock is beside the scratch folder's content, and goes with it at the end.
@@ -59,8 +63,11 @@ class FolderWriter:
         self._lock = locks.exclusive(self._scratch + b"/" + _LOCK, wait_s=0)
         self._lock.__enter__()
         for name in os.listdir(self._scratch):
-            if name != _LOCK:
-                os.unlink(self._scratch + b"/" + name)
+            path = self._scratch + b"/" + name
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            elif name != _LOCK:
+                os.unlink(path)
         self._top = os.open(self._target, _FOLDER & ~os.O_NOFOLLOW)
         return self
 
@@ -195,17 +202,19 @@ class FolderWriter:
 
     def _open_above(self, path: bytes) -> tuple[int, bytes]:
         folder, _, name = path.rpartition(b"/")
-        if not name or name in (b".", b"..") or b"\0" in path:
+        if not name or name in (b".", b"..", SCRATCH) or b"\0" in path:
             raise faults.NOT_RESTORED(path=os.fsdecode(path), detail="it is the name of no file")
         return self._open_folder(folder), name
 
     def _open_folder(self, path: bytes) -> int:
         """Open a folder below the top, made where it is missing; no link is followed."""
+        names = path.split(b"/") if path else []
+        if {b"", b".", b".."} & set(names) or b"\0" in path:
+            raise faults.NOT_RESTORED(path=os.fsdecode(path), detail="its path leads out")
+        if names[:1] == [SCRATCH]:
+            raise faults.NOT_RESTORED(path=os.fsdecode(path), detail="that name is ours")
         found = os.dup(self._top)
-        for name in path.split(b"/") if path else []:
-            if name in (b"", b".", b".."):
-                os.close(found)
-                raise faults.NOT_RESTORED(path=os.fsdecode(path), detail="its path leads out")
+        for name in names:
             try:
                 below = _enter(found, name)
             except OSError as error:

@@ -12,7 +12,7 @@ from ..core.system_errors import as_fault
 from ..wire.archive_manifest import BundleRef
 from ..wire.file_layout import plan_file
 from .finding import Finding, FoundPiece, FoundSnapshot, iter_rows
-from .piece_blocks import FileAt, FilePart, iter_content
+from .piece_blocks import FileAt, FilePart, is_gapless, iter_content
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,17 @@ def write_bundle(finding: Finding, bundle: FoundBundle, path: bytes) -> None:
 
     Raises:
         IntegrityError: The piece is damaged there.
+        IncompleteError: A part of it is in no piece that is here.
         HoldError: It cannot be read, or written.
     """
     ref = bundle.ref
-    parts = _parts(finding, bundle)
+    file_at = FileAt(ref.size, ref.cid, _parts(finding, bundle))
+    if not is_gapless(file_at):
+        detail = f"a bundle of snapshot {bundle.snapshot} begins in a piece that is not here"
+        raise faults.PIECE_MISSING(piece="with the history", detail=detail)
     try:
         with open(path, "wb") as file:
-            for chunk in iter_content(FileAt(ref.size, ref.cid, parts)):
+            for chunk in iter_content(file_at):
                 file.write(chunk)
     except OSError as error:
         raise as_fault(error, os.fsdecode(path)) from error
@@ -102,13 +106,3 @@ def _parts(finding: Finding, bundle: FoundBundle) -> list[FilePart]:
     if wrong:
         raise wrong[0]
     return parts
-
-
-def no_history(snapshot: FoundSnapshot, failures: Sequence[HoldError]) -> HoldError:
-    """The error that says why a version cannot be made."""
-    if failures:
-        return failures[0]
-    return faults.PIECE_MISSING(
-        piece="with the history (git bundle)",
-        detail=f"no chain of bundles that are here leads to snapshot {snapshot.number}",
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..core.errors import HoldError, IntegrityError, ProtocolError
@@ -41,17 +42,41 @@ class FileAt(NamedTuple):
     parts: Sequence[FilePart]
 
 
-def iter_blocks(piece: OpenedPiece, offset: int, length: int) -> Iterator[FoundBlock]:
+def is_gapless(file: FileAt) -> bool:
+    """Whether the parts of a file follow each other: none between them is missing."""
+    chunk = PROFILE.chunk_size
+    starts = [part.start for part in file.parts]
+    if starts[:1] != [0] or any(start % chunk for start in starts):
+        return False
+    if starts != sorted(set(starts)) or starts[-1] >= max(1, file.size):
+        return False
+    try:
+        for part, following in pairwise(file.parts):
+            first, end = part.start // chunk, following.start // chunk
+            if leaf_offset(file.size, end) - leaf_offset(file.size, first) != part.length:
+                return False
+    except HoldError:  # no file is so large
+        return False
+    return True
+
+
+def iter_blocks(
+    piece: OpenedPiece, offset: int, length: int, wrong: list[HoldError] | None = None
+) -> Iterator[FoundBlock]:
     """The blocks whose sections are in a range, which begins and ends with a section.
+
+    With ``wrong``, a block that is not the one its CID names is told to it and passed over.
 
     Raises:
         IntegrityError: A block is not the one its CID names, or no section is where one should be.
         HoldError: The piece cannot be read.
     """
-    return sections(piece.name, piece.iter_range(offset, length), offset)
+    return sections(piece.name, piece.iter_range(offset, length), offset, wrong)
 
 
-def sections(name: str, chunks: Iterable[bytes], offset: int) -> Iterator[FoundBlock]:
+def sections(
+    name: str, chunks: Iterable[bytes], offset: int, wrong: list[HoldError] | None = None
+) -> Iterator[FoundBlock]:
     """The blocks in bytes that begin at ``offset`` of the piece called ``name``."""
     source, held, at = iter(chunks), b"", 0
     while True:
@@ -69,10 +94,15 @@ def sections(name: str, chunks: Iterable[bytes], offset: int) -> Iterator[FoundB
             held, head = b"".join(more), _moved(head, at)
             at = 0
         block = held[head.start : head.end]
-        _check(name, head, block, offset)
-        yield FoundBlock(offset, head.cid, block)
+        fault = _fault(name, head, block, offset)
+        if fault is None:
+            yield FoundBlock(offset, head.cid, block)
+        elif wrong is None:
+            raise fault
+        else:
+            wrong.append(fault)
         offset += head.end - at
-        at = head.end
+        at = min(head.end, len(held))
 
 
 def _head(name: str, held: bytes, at: int, offset: int) -> SectionHead:
@@ -86,13 +116,14 @@ def _moved(head: SectionHead, by: int) -> SectionHead:
     return SectionHead(head.cid, head.start - by, head.end - by)
 
 
-def _check(name: str, head: SectionHead, block: bytes, offset: int) -> None:
+def _fault(name: str, head: SectionHead, block: bytes, offset: int) -> HoldError | None:
     try:
         if len(block) != head.end - head.start:
             raise ProtocolError("the block there is cut short")
         check_block(head.cid, block)
     except (IntegrityError, ProtocolError) as error:
-        raise damaged(name, offset, str(error)) from None
+        return damaged(name, offset, str(error))
+    return None
 
 
 def iter_content(file: FileAt, start: int = 0) -> Iterator[bytes]:
@@ -139,15 +170,17 @@ class _Reading:
         raise failures[0]
 
     def _iter_in(self, piece: OpenedPiece, part: FilePart, end: int) -> Iterator[bytes]:
-        at = part.offset
-        if self._leaf * PROFILE.chunk_size > part.start:
-            first = part.start // PROFILE.chunk_size
-            at += leaf_offset(self._file.size, self._leaf) - leaf_offset(self._file.size, first)
-        for found in iter_blocks(piece, at, part.offset + part.length - at):
+        size, chunk = self._file.size, PROFILE.chunk_size
+        base = part.offset - leaf_offset(size, part.start // chunk)
+        last = max(1, -(-end // chunk))
+        at = base + leaf_offset(size, self._leaf)
+        wrong: list[HoldError] = []
+        for found in iter_blocks(piece, at, part.offset + part.length - at, wrong):
             if parse_cid(found.cid).codec != RAW:
-                continue  # nodes follow from the leaves
-            wanted = min(PROFILE.chunk_size, self._file.size - self._leaf * PROFILE.chunk_size)
-            if len(found.data) != wanted or (wanted <= 0 and self._file.size):
+                continue  # nodes follow from the leaves; a damaged one does no harm
+            if found.offset != base + leaf_offset(size, self._leaf):
+                break
+            if len(found.data) != min(chunk, size - self._leaf * chunk):
                 raise damaged(piece.name, found.offset, "it is no leaf of the file there")
             if self._builder is not None:
                 self._builder.add(found.cid[4:])
@@ -156,8 +189,9 @@ class _Reading:
             self._last = found.cid
             if data:
                 yield data
-        if min(self._leaf * PROFILE.chunk_size, self._file.size) != end:
-            raise damaged(piece.name, part.offset, "the file there has leaves missing")
+            if self._leaf == last:
+                return
+        raise wrong[0] if wrong else damaged(piece.name, at, "a leaf of the file there is missing")
 
     def finish(self) -> None:
         """Hold the whole against its CID."""

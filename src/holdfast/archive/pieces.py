@@ -61,6 +61,7 @@ class FilePiece:
 
     def iter_range(self, offset: int, length: int) -> Iterator[bytes]:
         """See `OpenedPiece`."""
+        _check_range(self, offset, length)
         try:
             file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -108,6 +109,7 @@ class UrlPiece:
 
     def iter_range(self, offset: int, length: int) -> Iterator[bytes]:
         """See `OpenedPiece`."""
+        _check_range(self, offset, length)
         end, failures = offset + length, 0
         while offset < end:
             before = offset
@@ -151,6 +153,13 @@ class KeptPiece:
 def read(piece: OpenedPiece, offset: int, length: int) -> bytes:
     """A range as a whole; ask for what fits into memory only."""
     return b"".join(piece.iter_range(offset, length))
+
+
+def _check_range(piece: OpenedPiece, offset: int, length: int) -> None:
+    """Refuse what leads out of a piece: offsets may come from anybody."""
+    if offset + length > piece.size:
+        detail = f"{length} bytes should be there, and it has {piece.size} in all"
+        raise damaged(piece.name, offset, detail)
 
 
 def named_piece(name: str) -> Piece | None:
@@ -213,7 +222,7 @@ def open_all(
             except HoldError as error:
                 yield error, True
             continue
-        path = os.fsencode(name)
+        path = os.fsencode(name).rstrip(b"/") or b"/"
         inside = os.path.isdir(path)
         for one in iter_files(path) if inside else [path]:
             try:

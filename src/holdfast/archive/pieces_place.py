@@ -59,7 +59,13 @@ class PiecesPlace:
             NotFoundError: It is in no piece that is here.
             IntegrityError: A piece is damaged there.
         """
-        yield self._open(key, offset)
+        stream = self._open(key, offset)
+        try:
+            yield stream
+        finally:
+            close = getattr(stream.chunks, "close", None)
+            if close is not None:
+                close()  # a connection that is not read to its end is let go now
 
     def iter_contents(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Stream | HoldError]]:
         """Stream contents from their start, in order."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..core import faults
-from ..core.errors import HoldError
+from ..core.errors import HoldError, IncompleteError, ProtocolError
 from ..wire.archive_rows import PartKind, Row
 from ..wire.car import HEADER_SIZE
 from ..wire.cid import RAW, Cid, cid_text, parse_cid
@@ -23,9 +23,12 @@ from ..wire.unixfs_folders import FolderEntry, iter_folder
 from .chosen_paths import ChosenPaths
 from .contents import FILES
 from .finding import FoundPiece, iter_rows, rows_of
-from .piece_blocks import FileAt, FilePart, FoundBlock, iter_blocks
+from .piece_blocks import FileAt, FilePart, FoundBlock, is_gapless, iter_blocks
+from .pieces import unreadable
 
 _PARTS_HELD = 4
+_ENTRIES = 100_000
+"""So many entries a tree may have, however few bytes it is made of."""
 _BLOCKS_HELD = 64 << 20
 _AFTER = b"\0\xff"
 """Sorts a folder's path after all that is in it: no name has the byte 255."""
@@ -107,6 +110,9 @@ class PlainTree:
         self._rows = [PieceRows(piece, self.faults) for piece in pieces]
         self._all = [*pieces, *earlier]
         self._root = root
+        self._with_rows = [one for one in self._rows if one.first is not None]
+        self._firsts = [one.first or b"" for one in self._with_rows]
+        self._left = _ENTRIES + sum(piece.copies[0].size for piece in self._all)
         self._blocks: OrderedDict[Cid, bytes] = OrderedDict()
         self._held = 0
         self._hint = b""
@@ -128,31 +134,58 @@ class PlainTree:
         self, path: bytes, cid: Cid, chosen: ChosenPaths, depth: int
     ) -> Iterator[TreeFile | HoldError]:
         if depth > FOLDERS_DEEP_MAX:
-            yield faults.PIECE_UNREADABLE(piece="the tree", detail="its folders are too deep")
+            yield unreadable("the tree", "its folders are too deep")
             return
         try:
             entries = sorted(self._folder(cid, FILES + path if path else FILES[:-1]))
+        except IncompleteError as error:
+            linked = self._linked().get(cid)
+            if linked is None:
+                yield error
+            elif chosen.has(path):
+                yield TreeFile(path, cid, None, linked)
+            return
         except HoldError as error:
             yield error
             return
         if path and chosen.are_all:
             yield TreeFile(path, cid, None, None)
         for entry in entries:
+            self._left -= 1
+            if self._left < 0:
+                # Few blocks can name very many entries.
+                raise unreadable("the tree", "it has more entries than bytes")
             below = path + b"/" + entry.name if path else entry.name
             row, file = self._file_at(FILES + below, entry.cid)
+            if row is None and parse_cid(entry.cid).codec == RAW:
+                file = self._linked().get(entry.cid)
             if file is not None:
                 if chosen.has(below):
                     yield TreeFile(below, entry.cid, row, file)
-            elif parse_cid(entry.cid).codec == RAW:
+            elif row is not None or parse_cid(entry.cid).codec == RAW:
                 if chosen.has(below):
-                    detail = f"block {cid_text(entry.cid)} of {below.decode()} is in none of them"
-                    yield faults.PIECE_MISSING(piece=f"with {below.decode()}", detail=detail)
+                    yield self._nowhere(below, entry.cid)
             elif chosen.may_be_below(below):
                 yield from self._walk(below, entry.cid, chosen, depth + 1)
 
     def _folder(self, cid: Cid, path: bytes) -> list[FolderEntry]:
+        """What a folder has in it.
+
+        Raises:
+            IncompleteError: Its block, or one of its blocks, is in no piece.
+            IntegrityError: It is no folder, or one that cannot be.
+        """
         self._hint = path
-        return list(iter_folder(cid, self._get))
+        try:
+            return list(iter_folder(cid, self._get))
+        except ProtocolError as error:
+            name = f"folder {path.decode('utf-8', 'replace')}"
+            raise unreadable(name, error.what) from None
+
+    def _nowhere(self, path: bytes, cid: Cid) -> HoldError:
+        name = path.decode("utf-8", "replace") or "the root"
+        detail = f"block {cid_text(cid)} of it is in no piece that is here"
+        return faults.PIECE_MISSING(piece=f"with {name}", detail=detail)
 
     # files
 
@@ -163,9 +196,9 @@ class PlainTree:
                 FilePart(one.piece.copies, row.offset, row.length, row.start) for one, row in rows
             ]
             row = rows[-1][1]
-            return row, FileAt(row.size, cid, parts)
-        found = self._linked().get(cid) if not rows else None
-        return None, found
+            file = FileAt(row.size, cid, parts)
+            return (row, file) if is_gapless(file) else (row, None)
+        return None, None
 
     def _rows_at(self, order: bytes) -> list[tuple[PieceRows, Row]]:
         """The rows of a path, one in each piece that a part of it is in."""
@@ -177,13 +210,11 @@ class PlainTree:
         return found
 
     def _near(self, order: bytes) -> list[PieceRows]:
-        with_rows = [one for one in self._rows if one.first is not None]
-        firsts = [one.first or b"" for one in with_rows]
-        last = bisect_right(firsts, order) - 1
+        last = bisect_right(self._firsts, order) - 1
         start = last
-        while start > 0 and firsts[start] == order:
+        while start > 0 and self._firsts[start] == order:
             start -= 1
-        return with_rows[max(0, start) : last + 1]
+        return self._with_rows[max(0, start) : last + 1]
 
     def _linked(self) -> dict[Cid, FileAt]:
         """Files of all pieces by CID: what has no row of its own here is one of them."""
@@ -205,10 +236,7 @@ class PlainTree:
             self._look_everywhere(cid)
         if cid in self._blocks:
             return self._blocks[cid]
-        raise faults.PIECE_MISSING(
-            piece=f"with folder {self._hint.decode('utf-8', 'replace')}",
-            detail=f"block {cid_text(cid)} is in no piece that is here",
-        )
+        raise self._nowhere(self._hint, cid)
 
     def _look_near(self, cid: Cid) -> None:
         """Look where the blocks of the folder that is being read belong."""
@@ -227,7 +255,10 @@ class PlainTree:
             for piece in self._all:
                 for start, end in self._gaps(piece):
                     try:
-                        for block in iter_blocks(piece.copies[0], start, end - start):
+                        copy = piece.copies[0]
+                        for block in iter_blocks(copy, start, end - start, self.faults):
+                            if parse_cid(block.cid).codec == RAW:
+                                continue
                             size = len(block.data) + HEADER_SIZE
                             self._everywhere[block.cid] = piece, block.offset, size
                     except HoldError as error:
@@ -247,13 +278,18 @@ class PlainTree:
             yield at, piece.data_end
 
     def _read_gap(self, piece: FoundPiece, start: int, end: int) -> None:
+        if end - start > _BLOCKS_HELD:
+            return  # a part with its rows is damaged: all is looked through once, if it has to be
         for copy in piece.copies:
+            wrong: list[HoldError] = []
             try:
-                for block in iter_blocks(copy, start, end - start):
+                for block in iter_blocks(copy, start, end - start, wrong):
                     self._hold(block)
-                return
             except HoldError as error:
-                self.faults.append(error)
+                wrong.append(error)
+            if not wrong:
+                return
+            self.faults += wrong
 
     def _hold(self, block: FoundBlock) -> None:
         if block.cid not in self._blocks:

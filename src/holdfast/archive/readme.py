@@ -32,8 +32,8 @@ def readme(head: PlanHead, bundles: Sequence[str]) -> bytes:
     if bundles:
         first, *later = bundles
         lines.append(f"3. Get history: git clone out/git/{first} data")
-        lines += [f"   git -C data fetch ../out/git/{name} '+refs/*:refs/*'" for name in later]
-        lines.append(f"   git -C data checkout {head.version}")
+        lines += [f"   git -C data fetch -u ../out/git/{name} '+refs/*:refs/*'" for name in later]
+        lines.append(f"   git -C data reset --hard {head.version}")
     lines += [
         "",
         "Each piece says what is in it. Its last 96 bytes lead to a manifest, and that to a row of",

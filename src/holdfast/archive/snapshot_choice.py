@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..core import faults
+from ..core.errors import HoldError
 from .finding import Finding, FoundSnapshot
 from .history import chains_to
 
@@ -10,11 +11,20 @@ _NUMBER_MAX = 6
 _PREFIX_MIN = 4
 
 
-def can_be_restored(finding: Finding, snapshot: FoundSnapshot) -> bool:
-    """Whether what leads to everything else is here: history, or the root."""
+def why_not(finding: Finding, snapshot: FoundSnapshot) -> HoldError | None:
+    """Why a snapshot cannot be restored: what leads to all else is not here, history or the root.
+
+    None when it can be.
+    """
     if snapshot.manifest.version:
-        return bool(chains_to(finding, snapshot))
-    return snapshot.last is not None
+        if chains_to(finding, snapshot):
+            return None
+        detail = f"no chain of git bundles that are here leads to snapshot {snapshot.number}"
+        return faults.PIECE_MISSING(piece="with the history", detail=detail)
+    if snapshot.last is not None:
+        return None
+    detail = f"it is the last one of snapshot {snapshot.number}"
+    return faults.PIECE_MISSING(piece="with the root", detail=detail)
 
 
 def choose(finding: Finding, version: str | None) -> FoundSnapshot:
@@ -25,14 +35,14 @@ def choose(finding: Finding, version: str | None) -> FoundSnapshot:
         IncompleteError: A piece that all of it hangs on is missing.
     """
     fit = [one for one in reversed(finding.snapshots) if version is None or _is(one, version)]
+    reasons = []
     for one in fit:
-        if can_be_restored(finding, one):
+        reason = why_not(finding, one)
+        if reason is None:
             return one
-    if fit or version is None:
-        if finding.missing:
-            raise finding.missing[0]
-        what = "its git bundle" if finding.snapshots[-1].manifest.version else "its last piece"
-        raise faults.PIECE_MISSING(piece="that leads to the rest", detail=f"{what} is not here")
+        reasons.append(reason)
+    if reasons:
+        raise reasons[0]
     known = ", ".join(f"{one.number} ({one.manifest.version[:10]})" for one in finding.snapshots)
     raise faults.NO_SUCH_SNAPSHOT(version=version, detail=f"there are: {known.replace(' ()', '')}")
 

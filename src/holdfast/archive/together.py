@@ -78,6 +78,7 @@ def _out_of(span: _Span, file: FileAt) -> FileAt:
             try:
                 span.data = read(span.copies[0], span.offset, span.end - span.offset)
             except HoldError:
+                span.data = b""
                 return file  # it may go right with less, or from another copy
         first = _Held(span.copies[0], span.data, span.offset)
         if not span.left:

@@ -1,4 +1,4 @@
-"""Pack a data set, or a folder, into pieces that last.
+"""Pack a data set, or a folder, into pieces that last; restore them.
 
 Pieces can be restored from themselves alone. Each is a CAR file with a PieceCID, a commitment to
 all of its bytes. plan tells what the pieces will be, from names and sizes alone; pack makes them:
@@ -18,15 +18,12 @@ from argparse import ArgumentParser
 
 from ..core import faults
 from ..core.sizes import parse_size
-from .archive_restore import add_restore_options, run_restore
+from .archive_restore import OF_RESTORE, add_restore_options, refuse_options, run_restore
 from .call import Call
 
 EXAMPLES = (
-    ("hold archive plan", "what the pieces will be"),
     ("hold archive pack --write /mnt/pieces", "make them, as files"),
-    ("hold archive pack --folder scans --state scans.archive", "a folder that is no data set"),
     ("hold archive restore /mnt/pieces --to study", "from the pieces alone"),
-    ("hold archive restore https://example.org/piece/bafkz… --only 'sub-07/*'", "a part of it"),
     ("hold archive drill /mnt/pieces --sample 50", "try it on a sample"),
 )
 
@@ -66,8 +63,7 @@ def run(call: Call) -> int:
         return run_restore(call)
     if options.work not in ("plan", "pack"):
         raise _bad(f"{options.work} is not plan, pack, restore or drill")
-    if options.pieces:
-        raise _bad(f"{options.work} takes no pieces")
+    refuse_options(options, OF_RESTORE)
     if bool(options.plain) != bool(options.state):
         raise _bad("--folder and --state go together: a plain folder has no place for notes")
     if options.plain and options.at:

@@ -53,7 +53,12 @@ COMMANDS = (
     ("serve", "serve", "care", "Serve a data set over HTTP: to hold, git-annex and git."),
     ("annex-shell", "annex_shell", "care", "Be git-annex-shell, for those who come by ssh."),
     ("packed", "packed", "care", "Look after a packed store: many keys in few files."),
-    ("archive", "archive", "care", "Pack a data set, or a folder, into pieces that last."),
+    (
+        "archive",
+        "archive",
+        "care",
+        "Pack a data set, or a folder, into pieces that last; restore them.",
+    ),
     ("export", "export", "care", "Copy the files of a version to a folder, a tar or a zip."),
     ("export-tree", "export_tree", "care", "Make a place hold the files of a version."),
     ("export-bag", "export_bag", "care", "Make a BagIt bag of a version."),

@@ -1202,7 +1202,7 @@ ARCHIVE_OTHER_SIZE = Fault(
 
 PIECE_UNREADABLE = Fault(
     "H920", errors.IntegrityError,
-    "{piece} is of no use as a piece",
+    "{piece} cannot be used",
     "{detail}",
     "nothing was changed there; what other pieces hold is found all the same",
     "copy it again from where it came, or take another copy of it",

@@ -57,8 +57,8 @@ def make_of_bundles(
         for bundle in bundles:
             # Names of what it brings are not its choice: refs are made of what the manifest says.
             git.run(
-                *NO_FILTER, "-c", "gc.auto=0", "fetch", "--quiet", "--no-tags",
-                "--no-recurse-submodules", "--no-write-fetch-head", bundle,
+                *NO_FILTER, "-c", "gc.auto=0", "-c", "fetch.unpackLimit=1", "fetch", "--quiet",
+                "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", bundle,
                 "+refs/heads/*:refs/remotes/archive/*", "+HEAD:refs/remotes/archive/HEAD",
             )  # fmt: skip
         _set_refs(git, wanted)
