@@ -51,7 +51,7 @@ class SnapshotState:
         self._digests = os.open(folder + b"/digests", flags, 0o644)
         self._new_cids: list[bytes] = []
         self._new_digests: list[bytes] = []
-        self._count = 0
+        self._count = self.count
         self.pieces = self._read_pieces()
 
     def stem(self, number: int) -> bytes:
