@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -144,10 +145,25 @@ class BaseHandler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def send_view(self, view: memoryview) -> None:
-        """Send bytes; a client may be as slow as it likes, but not silent for long."""
+        """Send bytes; a client may be slow, but not take none for long.
+
+        The system waits, not Python: that takes half the time where bytes go fast.
+        """
         self.wfile.flush()
-        while view:
-            view = view[self.connection.send(view) :]
+        self.connection.settimeout(None)
+        try:
+            while view:
+                view = view[self.connection.send(view) :]
+        except BlockingIOError:
+            raise Cut from None
+        finally:
+            self.connection.settimeout(IDLE_S)
+
+    def setup(self) -> None:
+        """Begin with a connection."""
+        super().setup()
+        limit = struct.pack("ll", int(IDLE_S), 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     def send_file(self, file: int, offset: int, size: int) -> None:
         """Send a part of a file, without taking it into our hands where the system can."""
