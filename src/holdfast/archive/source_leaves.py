@@ -19,8 +19,8 @@ from ..wire.unixfs import PROFILE, symlink_block
 from .contents import SourceFault, Sources, is_blob
 from .plan_records import FileRecord
 
-SETTLED_S = 2.0
-"""Times of files are told no finer, by any system."""
+SETTLED_S = 10.0
+"""Times of files are told finer by every system, and clocks of file servers go less wrong."""
 SETTLED_WRITABLE_S = 120.0
 """A file that may be written to through memory tells its change only when the system writes it."""
 
