@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archive_scene import make_folder, packed, pieces_of, read, served
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from holdfast.api.archive_serving import ServedArchive
 from holdfast.archive import source_leaves
 from holdfast.core.errors import HoldError, NotFoundError, PlaceUnavailableError
 from holdfast.wire.car import CarReader
@@ -63,6 +66,13 @@ def test_every_block_is_found_by_its_cid(scene: Path) -> None:
             )
 
 
+def _protect(top: Path) -> None:
+    """Write-protect all files, as content in an annex is."""
+    for path in (*(top / "scans").rglob("*"), *(top / "state").rglob("*.txt")):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(0o444)
+
+
 def _change(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -106,12 +116,15 @@ def test_a_source_that_is_another_gives_an_error_and_never_other_bytes(
 ) -> None:  # fmt: skip
     if remembers:  # what is read once counts as right while its times are the same
         monkeypatch.setattr(source_leaves, "SETTLED_S", -1.0)
-        monkeypatch.setattr(source_leaves, "SETTLED_WRITABLE_S", -1.0)
     shutil.copytree(scene, tmp_path / "top", symlinks=True)
     top = tmp_path / "top"
+    if remembers:
+        _protect(top)
     archive = served(top)
     for piece, car in pieces_of(top, archive):
         assert read(archive, piece, 0, len(car)) == car
+    if remembers and os.geteuid():  # who is root needs no leave to write
+        (top / "scans" / name).chmod(0o644)
     HARM[harm](top / "scans" / name)
     failed = 0
     for piece, car in pieces_of(top, archive):
@@ -124,6 +137,60 @@ def test_a_source_that_is_another_gives_an_error_and_never_other_bytes(
             failed += 1
         assert given == car[: len(given)]
     assert failed >= 1
+
+
+def test_a_leaf_that_was_right_is_not_hashed_again_until_its_file_changes(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[int] = []
+
+    def counted(view: memoryview) -> Any:
+        hashed.append(len(view))
+        return sha256(view)
+
+    monkeypatch.setattr(source_leaves, "sha256", counted)
+    shutil.copytree(scene, tmp_path / "top", symlinks=True)
+    top = tmp_path / "top"
+
+    def hashes(archive: ServedArchive) -> int:
+        hashed.clear()
+        for piece, car in pieces_of(top, archive):
+            assert read(archive, piece, 0, len(car)) == car
+        return sum(hashed)
+
+    def is_hashed_twice() -> bool:
+        archive = served(top)
+        return hashes(archive) == hashes(archive)
+
+    _protect(top)
+    assert is_hashed_twice(), "files that were just made may change unseen"
+    monkeypatch.setattr(source_leaves, "SETTLED_S", -1.0)
+    assert not is_hashed_twice()
+    (top / "scans/b/deep/large").chmod(0o644)
+    archive = served(top)
+    hashes(archive)
+    large = (top / "scans/b/deep/large").stat().st_size
+    assert hashes(archive) >= large, "somebody may write to it while it is mapped"
+    _protect(top)
+    settled = served(top)
+    assert hashes(settled) > large
+    links = sum(size for size in hashed if size < 100)
+    assert hashes(settled) <= links
+    os.utime(top / "scans/b/deep/large")
+    assert hashes(settled) >= large
+
+
+def test_only_so_many_files_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_leaves, "_FILES_MAX", 3)
+    verified = source_leaves.Verified()
+    signature = (1, 2, 3, 4, 5)
+    for number in range(5):
+        verified.add((b"", number), signature, 77)
+        assert verified.has((b"", number), signature, 77)
+        assert not verified.has((b"", number), signature, 76)
+        assert not verified.has((b"", number), (1, 2, 3, 4, 6), 77)
+    known = [number for number in range(5) if verified.has((b"", number), signature, 77)]
+    assert known == [2, 3, 4]
 
 
 def test_notes_that_are_damaged_are_not_believed(scene: Path, tmp_path: Path) -> None:

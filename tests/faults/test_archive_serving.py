@@ -28,7 +28,7 @@ from holdfast.site.archive_server import ArchiveServer
 from holdfast.site.http_server import Listening
 from holdfast.wire import piece_cid
 from holdfast.wire.car import CarReader
-from holdfast.wire.cid import Cid, cid_text
+from holdfast.wire.cid import Cid, cid_text, dag_pb_cid
 from holdfast.wire.dag_walk import ByteRange, Scope, iter_scope
 from holdfast.wire.unixfs import Kind
 from holdfast.wire.unixfs_folders import iter_tree, resolve
@@ -331,6 +331,8 @@ def test_the_probe_is_answered(client: Client) -> None:
     assert client.ask("/ipfs/bafkqaaa?format=car").status == 200
 
 
+NOT_DAG_PB = cid_text(dag_pb_cid(b"c" * (1 << 20)))
+"""Says that a leaf is a node."""
 NOBODY = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
 
 
@@ -359,6 +361,7 @@ NOBODY = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
         ("/ipfs/ROOT?format=car&car-version=2", 400),
         ("/ipfs/ROOT?format=car&car-order=bfs", 400),
         ("/ipfs/ROOT?format=car&car-dups=maybe", 400),
+        (f"/ipfs/{NOT_DAG_PB}/x?format=car", 400),
         ("/ipfs/ROOT?" + "&".join(f"a{n}=1" for n in range(100)), 400),
     ],
 )
@@ -438,6 +441,7 @@ def test_without_a_login_a_private_one_gives_nothing(scene: Path, archive: Serve
         assert client.ask("/").status == 401
         answer = client.ask(path, Range="bytes=0-9", Authorization="Bearer secret")
         assert answer.body == car[:10]
+        assert answer.headers["cache-control"].startswith("private, ")
         assert client.ask("/", Host="example.org").status == 421
     finally:
         server.stop()

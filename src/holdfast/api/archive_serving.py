@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -118,7 +118,9 @@ class ServedArchive:
         """The piece of a PieceCID of either version; None when it is none of ours."""
         return self._pieces.get(cid)
 
-    def chunks(self, piece: ServedPiece, start: int, stop: int) -> Iterator[memoryview]:
+    def chunks(
+        self, piece: ServedPiece, start: int, stop: int
+    ) -> Generator[memoryview, None, None]:
         """The bytes of a piece from ``start`` to before ``stop``; see `ImageReader.chunks`.
 
         Raises:

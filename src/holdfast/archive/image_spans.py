@@ -18,6 +18,8 @@ from contextlib import ExitStack, closing
 from typing import IO, NamedTuple
 
 from ..core import faults
+from ..core.system_errors import as_fault
+from ..dataset import locks
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import RowKind
 from ..wire.car import HEADER_SIZE, encode_section
@@ -75,10 +77,16 @@ def open_spans(folder: bytes, root: Cid) -> None:
 
     Raises:
         ConflictError: What is noted of the snapshot is not what was packed.
+        HoldError: It could not be read or written.
     """
-    if not _is_right(folder):
-        with closing(SnapshotState(folder)) as state:
-            _Maker(folder, state, root).make()
+    try:
+        if _is_right(folder):
+            return
+        with locks.exclusive(folder + b"/served-lock"), closing(SnapshotState(folder)) as state:
+            if not _is_right(folder):  # another server may have made it meanwhile
+                _Maker(folder, state, root).make()
+    except OSError as error:
+        raise as_fault(error, os.fsdecode(folder)) from error
 
 
 def _is_right(folder: bytes) -> bool:

@@ -97,7 +97,7 @@ class ImageReader:
         Raises:
             PlaceUnavailableError: A source is not what was packed; nothing of it was given.
         """
-        buffers = [memoryview(bytearray(SLICE)) for _ in range(BUFFERS)]
+        buffers: list[memoryview] = []
         turn, at, base = 0, 0, start
         for offset, size, fill in self._sections(piece, start, stop):
             if at and at + size > SLICE:
@@ -105,6 +105,8 @@ class ImageReader:
                 turn, at = (turn + 1) % BUFFERS, 0
             if not at:
                 base = offset
+            if len(buffers) == turn:
+                buffers.append(memoryview(bytearray(SLICE)))
             if size > SLICE:
                 large = memoryview(bytearray(size))
                 fill(large)
@@ -294,7 +296,11 @@ class ImageReader:
     def _records(self, place: int) -> Sequence[Record]:
         block = place - self._image.plan.at_place(place)
         if self._block[0] != block:
-            self._block = block, self._image.plan.block_of(place)
+            try:
+                self._block = block, self._image.plan.block_of(place)
+            except OSError as error:
+                path = os.fsdecode(self._image.plan.path)
+                raise as_fault(error, path, reading=True) from error
         return self._block[1]
 
     def _open(self, name: bytes) -> int:

@@ -1,7 +1,8 @@
 """The bytes of leaves, read from their sources again: right, or none.
 
 A leaf is hashed before it is given. One that was right once is given again without, as long as its
-file is by its times the same one, and these are old enough that a change would show in them.
+file is by its times the same one, and nobody may write to it, as to content of an annex. Who has
+mapped a file to write to it can change it without a change of its times.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ from .plan_records import FileRecord
 
 SETTLED_S = 10.0
 """Times of files are told finer by every system, and clocks of file servers go less wrong."""
-SETTLED_WRITABLE_S = 120.0
-"""A file that may be written to through memory tells its change only when the system writes it."""
 
 _FILES_MAX = 1 << 16
 _BLOBS_MAX = 256
 _BLOBS_SIZE = 4 << 20
+_WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 Signature = tuple[int, int, int, int, int]
 
@@ -149,9 +149,8 @@ class SourceLeaves:
             raise SourceFault(record, f"it should be a file of {record.size} bytes", seen.st_size)
         self._number = record.number
         self._signature = _signature(seen)
-        is_writable = seen.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
         age = time.time() - max(seen.st_mtime, seen.st_ctime)
-        self._is_settled = age > (SETTLED_WRITABLE_S if is_writable else SETTLED_S)
+        self._is_settled = age > SETTLED_S and not seen.st_mode & _WRITE_BITS
         if record.size > PROFILE.chunk_size and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 

@@ -13,7 +13,7 @@ from ..wire.file_layout import Block
 from ..wire.gateway import Form, Wish, read_wish
 from ..wire.p2phttp import BadCall
 from ..wire.unixfs_reading import load
-from .archive_pieces import FOREVER, is_known
+from .archive_pieces import is_known, lasting
 
 if TYPE_CHECKING:
     from ..api.archive_serving import Blocks
@@ -42,7 +42,7 @@ def answer_blocks(handler: ArchiveHandler) -> bool:
 
 def _send_raw(handler: ArchiveHandler, wish: Wish, blocks: Blocks) -> bool:
     block = load(wish.root, blocks.get).data
-    headers = _headers(wish)
+    headers = _headers(handler, wish)
     if is_known(handler, wish.tag):
         handler.begin(304, wish.kind, headers)
         return False
@@ -56,7 +56,7 @@ def _send_car(handler: ArchiveHandler, wish: Wish, blocks: Blocks) -> bool:
     )
     # The path is followed before the head goes; what fails later can only cut the answer.
     first = next(found, None)
-    headers = _headers(wish)
+    headers = _headers(handler, wish)
     if is_known(handler, wish.tag):
         handler.begin(304, wish.kind, headers)
         return False
@@ -89,10 +89,10 @@ def _joined(header: bytes, blocks: Iterator[Block]) -> Iterator[bytes]:
     yield b"".join(parts)
 
 
-def _headers(wish: Wish) -> dict[str, str]:
+def _headers(handler: ArchiveHandler, wish: Wish) -> dict[str, str]:
     return {
         "ETag": wish.tag,
-        "Cache-Control": FOREVER,
+        **lasting(handler),
         "Content-Disposition": f'attachment; filename="{wish.file_name}"',
         "X-Content-Type-Options": "nosniff",
         "Vary": "Accept",

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 PIECES = "/piece/"
 KIND = "application/piece"
-FOREVER = "public, max-age=29030400, immutable"
+_ALONE_MAX = 2 << 20
+"""For so much no thread is worth its while."""
 
 
 def answer_piece(handler: ArchiveHandler, text: str) -> bool:
@@ -32,7 +33,7 @@ def answer_piece(handler: ArchiveHandler, text: str) -> bool:
     if piece is None:
         raise BadCall(404, "there is no such piece here")
     size, tag = piece.size, f'"{piece.text}"'
-    headers = {"ETag": tag, "Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"}
+    headers = {"ETag": tag, **lasting(handler), "X-Content-Type-Options": "nosniff"}
     if is_known(handler, tag):
         handler.begin(304, KIND, headers)
         return False
@@ -67,7 +68,7 @@ def _send(
 ) -> None:
     """The head goes when the first bytes are there; what fails later cuts the answer."""
     chunks = handler.server.served.chunks(piece, start, stop)
-    with closing(iter_ahead(chunks)) as ready:
+    with closing(iter_ahead(chunks) if stop - start > _ALONE_MAX else chunks) as ready:
         first = next(ready)
         handler.begin(status, KIND, headers)
         handler.send_view(first)
@@ -82,6 +83,12 @@ def _read_cid(text: str) -> bytes:
     except (ProtocolError, HoldError) as error:
         raise BadCall(400, f"that is no PieceCID: {error}") from None
     return cid
+
+
+def lasting(handler: ArchiveHandler) -> dict[str, str]:
+    """What is named by its bytes may be kept; by the client alone where a login is needed."""
+    whose = "private" if handler.server.access.anybody is None else "public"
+    return {"Cache-Control": f"{whose}, max-age=29030400, immutable"}
 
 
 def is_known(handler: ArchiveHandler, tag: str) -> bool:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from ..api.archive_serving import ServedArchive
 from ..api.served import Rights
-from ..core.errors import HoldError, PlaceUnavailableError
+from ..core.errors import HoldError, PlaceUnavailableError, ProtocolError
 from ..wire.cid import cid_text
 from ..wire.gateway import PREFIX
 from .access import Access
@@ -78,6 +78,9 @@ class ArchiveHandler(BaseHandler):
         """A source that is another than it was may be right again later."""
         if isinstance(error, PlaceUnavailableError):
             return HTTPStatus.SERVICE_UNAVAILABLE
+        if isinstance(error, ProtocolError):
+            # Every block is right: so it is not of the kind that the request says.
+            return HTTPStatus.BAD_REQUEST
         return HTTPStatus.INTERNAL_SERVER_ERROR
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -31,6 +32,7 @@ def serve_archive(
         UsageError: What is wished does not fit together.
     """
     access = access_of(wishes, os.environ)
+    _allow_many_files()
     served = ServedArchive(archive, progress)
     listening = Listening(wishes.bind, wishes.port, wishes.public_url)
     log = tell if wishes.verbose else None
@@ -41,3 +43,10 @@ def serve_archive(
     with suppress(KeyboardInterrupt):
         server.serve_until_stopped()
     return 0
+
+
+def _allow_many_files() -> None:
+    """Have as many files open as the system allows: each answer needs some."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
