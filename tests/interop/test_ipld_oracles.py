@@ -11,14 +11,22 @@ import os
 import random
 import shutil
 import subprocess
+import threading
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from car_maker import CarMade, Leading, Tree, content
 
+from holdfast.api.archive import archive_of_folder, archive_pack
+from holdfast.api.archive_serving import ServedArchive
+from holdfast.api.served import Rights
 from holdfast.core.errors import ProtocolError
+from holdfast.site.access import Access
+from holdfast.site.archive_server import ArchiveServer
+from holdfast.site.http_server import Listening
 from holdfast.wire.car_index import encode_index
 from holdfast.wire.car_v2 import HEAD_SIZE, CarV2Head, encode_v2_head
 from holdfast.wire.cid import Cid, cid_text, raw_cid
@@ -143,6 +151,31 @@ def test_ipfs_car_unpacks_what_we_write(oracles: Oracles, tmp_path: Path) -> Non
     out = tmp_path / "out"
     oracles.ipfs_car("unpack", ours, "--output", out)
     found = {os.fsencode(f.relative_to(out)): f.read_bytes() for f in out.rglob("*") if f.is_file()}
+    assert found == FILES
+
+
+@pytest.mark.parametrize("words", ["car", "car&car-dups=n"])
+def test_ipfs_car_unpacks_what_our_gateway_gives(
+    oracles: Oracles, tmp_path: Path, words: str
+) -> None:
+    write_tree(tmp_path / "scans", FILES)
+    archive = archive_of_folder(bytes(tmp_path / "scans"), bytes(tmp_path / "state"))
+    archive_pack(archive, piece_size=4 << 20)
+    served = ServedArchive(archive)
+    server = ArchiveServer(served, Access(Rights.READ, Rights.READ), Listening())
+    threading.Thread(target=server.serve_until_stopped, daemon=True).start()
+    try:
+        url = f"{server.url}/ipfs/{cid_text(served.roots[0])}/?format={words}"
+        with urlopen(url) as answer:
+            (tmp_path / "given.car").write_bytes(answer.read())
+    finally:
+        server.stop()
+    out = tmp_path / "out"
+    oracles.ipfs_car("unpack", tmp_path / "given.car", "--output", out)
+    files = out / "files"
+    found = {
+        os.fsencode(f.relative_to(files)): f.read_bytes() for f in files.rglob("*") if f.is_file()
+    }
     assert found == FILES
 
 

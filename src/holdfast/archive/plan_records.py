@@ -259,6 +259,30 @@ class Plan:
         """The records of a piece, those after it too."""
         return self._records(self.summary.starts[number])
 
+    def iter_placed(self) -> Iterator[tuple[int, Record]]:
+        """All records, each with its place, by which `at_place` finds it again."""
+        at = self._start
+        while at < self._end:
+            block, after = self._block_at(at)
+            for number, record in enumerate(block):
+                yield at * _BLOCK + number, record
+            at = after
+
+    def block_of(self, place: int) -> tuple[Record, ...]:
+        """The records around one, and `at_place` which of them it is."""
+        return self._block_at(place // _BLOCK)[0]
+
+    @staticmethod
+    def at_place(place: int) -> int:
+        """Which record of its block is meant."""
+        return place % _BLOCK
+
+    def _block_at(self, at: int) -> tuple[tuple[Record, ...], int]:
+        with open(self.path, "rb", buffering=1 << 16) as file:
+            file.seek(at)
+            found = tuple(_READERS[tag](values) for tag, *values in _read_block(file))
+            return found, file.tell()
+
     def _records(self, at: int) -> Iterator[Record]:
         readers = _READERS
         with open(self.path, "rb", buffering=1 << 16) as file:

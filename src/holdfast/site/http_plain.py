@@ -17,7 +17,7 @@ from ..core.key import Key
 from ..wire.p2phttp import SIZE_HEADER, BadCall
 
 if TYPE_CHECKING:
-    from .http_handler import Handler
+    from .http_handler import BaseHandler, Handler
 
 BYTES = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
@@ -80,7 +80,7 @@ def send_from(handler: Handler, key: Key, offset: int) -> None:
 
 def _send(handler: Handler, offered: Offered) -> None:
     size = offered.size
-    wanted = _wanted(handler, offered)
+    wanted = wanted_range(handler, size, _tag(offered.key))
     headers = {"Accept-Ranges": "bytes", "ETag": _tag(offered.key)}
     if wanted is None:
         # git-annex reads the length of the whole from its own header.
@@ -96,16 +96,16 @@ def _send(handler: Handler, offered: Offered) -> None:
     _send_bytes(handler, offered, first, last - first + 1)
 
 
-def _wanted(handler: Handler, offered: Offered) -> tuple[int, int] | None:
+def wanted_range(handler: BaseHandler, size: int, tag: str) -> tuple[int, int] | None:
     """The first and last byte that are wanted; None for all. An end before the start is none."""
     found = _RANGE.fullmatch(handler.headers.get("Range") or "")
     kept = handler.headers.get("If-Range")
-    if found is None or (kept is not None and kept != _tag(offered.key)):
+    if found is None or (kept is not None and kept != tag):
         return None
-    last = offered.size - 1
+    last = size - 1
     if found[3] is not None:
-        length = min(int(found[3]), offered.size)
-        return offered.size - length, last
+        length = min(int(found[3]), size)
+        return size - length, last
     return int(found[1]), min(last, int(found[2]) if found[2] else last)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..api.served import Served
 from ..core import faults
 from .access import Access
-from .http_handler import Handler, is_loopback
+from .http_handler import BaseHandler, Handler, is_loopback
 from .http_locks import HttpLocks
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class Listening:
     public_url: str | None = None
 
 
-class HttpServer(ThreadingHTTPServer):
-    """Listens from its making on; `serve_until_stopped` answers."""
+class Server(ThreadingHTTPServer):
+    """Listens from its making on, and answers many at once; what it answers is its handler's."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -44,29 +44,27 @@ class HttpServer(ThreadingHTTPServer):
 
     def __init__(
         self,
-        served: Served,
+        handler: type[BaseHandler],
         access: Access,
         listening: Listening,
         log: Callable[[str], None] | None = None,
+        connections_max: int = CONNECTIONS_MAX,
     ) -> None:
         """Begin to listen.
 
         Raises:
             PlaceUnavailableError: Nothing can be served there.
         """
-        self.served = served
         self.access = access
-        self.locks = HttpLocks(served)
         self.log = log
         self.public_url = listening.public_url
         self.is_private = is_loopback(listening.host) and listening.public_url is None
         """Whether only this machine is meant: requests that name another host come by a trick."""
-        self._places = threading.BoundedSemaphore(CONNECTIONS_MAX)
-        self._stopped = threading.Event()
+        self._places = threading.BoundedSemaphore(connections_max)
         if ":" in listening.host:
             self.address_family = socket.AF_INET6
         try:
-            super().__init__((listening.host, listening.port), Handler)
+            super().__init__((listening.host, listening.port), handler)
         except (OSError, OverflowError) as error:
             address = f"{listening.host} port {listening.port}"
             detail = getattr(error, "strerror", None) or str(error)
@@ -80,27 +78,15 @@ class HttpServer(ThreadingHTTPServer):
         return (self.public_url or f"http://{shown}:{port}").rstrip("/")
 
     def serve_until_stopped(self) -> None:
-        """Answer until `stop`, or an interrupt; the ledger is told now and then, and at the end."""
-        teller = threading.Thread(target=self._tell, name="ledger", daemon=True)
-        teller.start()
+        """Answer until `stop`, or an interrupt."""
         try:
             self.serve_forever(poll_interval=0.2)
         finally:
-            self._stopped.set()
-            teller.join()
             self.server_close()
-            self.locks.close()
 
     def stop(self) -> None:
         """End it, from another thread."""
         self.shutdown()
-
-    def _tell(self) -> None:
-        while not self._stopped.wait(TELL_S):
-            self.locks.prolong_kept()
-            self.locks.forget_old()
-            if self.served.has_news:
-                self.served.tell()
 
     # one thread a connection, up to a number
 
@@ -124,3 +110,43 @@ class HttpServer(ThreadingHTTPServer):
         if not isinstance(error, ConnectionError | TimeoutError):
             with suppress(OSError):
                 super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class HttpServer(Server):
+    """Serves one data set."""
+
+    def __init__(
+        self,
+        served: Served,
+        access: Access,
+        listening: Listening,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        """Begin to listen.
+
+        Raises:
+            PlaceUnavailableError: Nothing can be served there.
+        """
+        super().__init__(Handler, access, listening, log)
+        self.served = served
+        self.locks = HttpLocks(served)
+        self._stopped = threading.Event()
+
+    def serve_until_stopped(self) -> None:
+        """Answer until `stop`, or an interrupt; the ledger is told now and then, and at the end."""
+        teller = threading.Thread(target=self._tell, name="ledger", daemon=True)
+        teller.start()
+        try:
+            self.serve_forever(poll_interval=0.2)
+        finally:
+            self._stopped.set()
+            teller.join()
+            self.server_close()
+            self.locks.close()
+
+    def _tell(self) -> None:
+        while not self._stopped.wait(TELL_S):
+            self.locks.prolong_kept()
+            self.locks.forget_old()
+            if self.served.has_news:
+                self.served.tell()

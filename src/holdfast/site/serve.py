@@ -64,13 +64,13 @@ def serve(dataset: Dataset, wishes: Wishes, announce: Callable[[str], None]) -> 
         UsageError: What is wished does not fit together.
     """
     served = Served(dataset)
-    log = _tell if wishes.verbose else None
+    log = tell if wishes.verbose else None
     listening = Listening(wishes.bind, wishes.port, wishes.public_url)
     server = HttpServer(served, access_of(wishes, os.environ), listening, log)
     anybody = server.access.rights(None)[0]
     may = "nothing" if anybody is None else ("read", "read and append", "read and write")[anybody]
     announce(f"{server.url}/")
-    _tell(f"Serving {os.fsdecode(dataset.top)}; without a login one may {may}. Ctrl-C ends it.")
+    tell(f"Serving {os.fsdecode(dataset.top)}; without a login one may {may}. Ctrl-C ends it.")
     try:
         with suppress(KeyboardInterrupt):
             server.serve_until_stopped()
@@ -99,7 +99,8 @@ def make_login(name: str, rights: str) -> int:
     return 0
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
+    """Say something to the person who started it."""
     with suppress(OSError):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
