@@ -23,7 +23,7 @@ from .bundles import Bundle
 from .dataset_entries import identity_of
 from .known_index import KnownIndex, KnownRow, encode_row
 from .plan_records import FileRecord, FolderRecord, PieceRecord, Plan
-from .snapshot_state import SnapshotState
+from .snapshot_state import DonePiece, SnapshotState
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,14 @@ class ArchiveFolder:
             last.cid.hex(), last.size, len(state.pieces), bundle,
         )  # fmt: skip
         self._write([*self.snapshots, snapshot])
+
+    def pieces_of(self, number: int) -> list[DonePiece]:
+        """The pieces of a snapshot."""
+        state = SnapshotState(self.folder + b"/snapshot-%d" % number)
+        try:
+            return state.pieces
+        finally:
+            state.close()
 
     def _read(self) -> list[Snapshot]:
         path = self.folder + b"/snapshots"

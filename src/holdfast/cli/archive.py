@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("hold archive pack --write /mnt/pieces", "make them, as files"),
     ("hold archive restore /mnt/pieces --to study", "from the pieces alone"),
-    ("hold archive drill /mnt/pieces --sample 50", "try it on a sample"),
     ("hold archive serve --address 0.0.0.0:8080", "give them to others"),
 )
 
