@@ -68,12 +68,18 @@ _VALUES = {
     "Trust": "core.place",
     "UsageError": "core.errors",
     "complete": "core.outcome",
+    "archive_of": "api.archive",
+    "archive_of_folder": "api.archive",
     "open_dataset": "api.datasets",
 }
 
 _VERBS = {
     "addurl": "addurl",
     "addurls": "addurls",
+    "archive_drill": "archive_drill",
+    "archive_pack": "archive",
+    "archive_plan": "archive",
+    "archive_restore": "archive_restore",
     "clone": "clone",
     "config": "config",
     "copy": "between",

@@ -39,7 +39,7 @@ def nested(tools: Tools, bench: Path) -> Path:
     return top
 
 
-@pytest.mark.parametrize("verb", ["fsck", "lock", "unlock"])
+@pytest.mark.parametrize("verb", ["lock", "unlock"])
 def test_a_path_in_an_inner_data_set_is_told_to_be_elsewhere(
     tools: Tools, nested: Path, verb: str
 ) -> None:

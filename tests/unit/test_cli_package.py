@@ -39,9 +39,14 @@ def test_verbs_come_from_the_api_when_they_are_first_used(monkeypatch: pytest.Mo
 def test_every_command_that_is_a_verb_can_be_called_from_python() -> None:
     verbs = {name.replace("-", "_") for name, _, _, _ in COMMANDS}
     programs = {"help", "completion", "annex", "annex_shell", "serve"}
-    several = {"packed"}
+    several = {"packed", "archive"}
     assert verbs - programs - several <= set(hf._VERBS)
     assert {"packed_verify", "packed_compact"} <= set(hf._VERBS)
+    archive = {"archive_plan", "archive_pack", "archive_restore", "archive_drill"}
+    assert archive <= set(hf._VERBS)
+    for verb in archive:
+        assert callable(getattr(hf, verb)) and callable(getattr(hf, f"iter_{verb}"))
+    assert callable(hf.archive_of) and callable(hf.archive_of_folder)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

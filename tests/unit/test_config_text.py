@@ -27,6 +27,8 @@ def test_sections_subsections_and_values_are_read() -> None:
         (b"a b  ", b"a b"),
         (b'" a # b "', b" a # b "),
         (b"a\\\n  b", b"a  b"),
+        (b"a \\\n", b"a "),
+        (b"a \\\n  ", b"a "),
         (b"a\\tb\\n\\\\", b"a\tb\n\\"),
         (b'a" b "c ; d', b"a b c"),
         (b"", b""),

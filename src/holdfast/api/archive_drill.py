@@ -17,7 +17,7 @@ from ..archive.pieces_place import PiecesPlace
 from ..archive.plain_tree import TreeFile
 from ..archive.snapshot_choice import choose
 from ..core.errors import HoldError
-from ..core.outcome import Outcome, Report, Status, watch
+from ..core.outcome import Outcome, Report, Status, complete, watch
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_annexed
 from ..dataset.unrecorded import unrecorded
@@ -95,6 +95,27 @@ def iter_archive_drill(
             yield from watch(iter_wrong("drill", tree.faults), report)
         yield from _iter_whole(found, whole, seed)
     yield _told(snapshot.number, chosen, report, seed, has_history=bool(snapshot.manifest.version))
+
+
+def archive_drill(
+    pieces: Sequence[str],
+    *,
+    sample: int,
+    whole: int = 0,
+    seed: int | None = None,
+    settings: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Try a restore on a random sample; see `iter_archive_drill`.
+
+    Raises:
+        IncompleteError: Something could not be restored.
+    """
+    return complete(
+        iter_archive_drill(
+            pieces, sample=sample, whole=whole, seed=seed, settings=settings, progress=progress
+        )
+    )
 
 
 def _told(number: int, chosen: _Sample, report: Report, seed: int, *, has_history: bool) -> Outcome:

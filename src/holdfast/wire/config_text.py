@@ -93,7 +93,10 @@ def _value(text: bytes, position: int) -> tuple[bytes, int]:
         elif kind == "comment":
             # Within quotes the sign is itself, and what follows is read anew.
             value, blanks, position = value + blanks + found[0][:1], b"", found.start() + 1
-        elif kind != "more":
+        elif kind == "more":
+            # A blank before the sign stands in no end of a line.
+            value, blanks = value + blanks, b""
+        else:
             piece = found["escape"]
             new = found[0] if piece is None else _ESCAPES.get(piece, piece)
             value, blanks = value + blanks + new, b""
