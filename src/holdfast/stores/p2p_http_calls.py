@@ -89,6 +89,8 @@ class HttpCalls:
         self._mine = threading.local()
         self._all: set[Connection] = set()
         self._lock = threading.Lock()
+        self._login = threading.Lock()
+        """Held by who looks for a login."""
 
     def ask(self, request: Request) -> tuple[int, bytes]:
         """Exchange a request for a short answer: its status and body.
@@ -156,18 +158,30 @@ class HttpCalls:
     # logins
 
     def _with_login(self, request: Request) -> tuple[Connection, http.client.HTTPResponse]:
+        asked_with = self._header
         connection, response = self._send(request)
         if response.status != 401:
             return connection, response
         self._forget(connection)
+        with self._login:
+            # Another thread may have found it meanwhile: then it is tried, and nobody asked again.
+            if self._header == asked_with:
+                return self._find_login(request)
+        connection, response = self._send(request)
+        if response.status == 401:
+            self._forget(connection)
+            raise self._refused("it does not take the login we have")
+        return connection, response
+
+    def _find_login(self, request: Request) -> tuple[Connection, http.client.HTTPResponse]:
         login = self._logins.find(self._url) if self._header in (None, self._given) else None
         if login is None:
             raise self._refused("it wants a login")
-        self._header = _basic(login)
+        before, self._header = self._header, _basic(login)
         connection, response = self._send(request)
         self._logins.was_right(self._url, login, right=response.status != 401)
         if response.status == 401:
-            self._header = None
+            self._header = before
             self._forget(connection)
             raise self._refused("it does not take the login we have")
         return connection, response
