@@ -31,6 +31,12 @@ TOLD_OF_MENDING = re.compile(r"fixing|\*\*|failed|bad file|not enough|only \d+ o
 Word = str | bytes | os.PathLike[str]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_stops() -> None:
+    """Where tests run in the background the system has it ignored, by us and by what we start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def find_program(name: str) -> str | None:
     """A program beside python, or on PATH."""
     beside = Path(sys.executable).with_name(name)
