@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from ..core import faults
+from ..core.buffers import aligned_buffer
 from ..core.errors import HoldError, IntegrityError, ProtocolError
 from ..core.system_errors import as_fault
 from ..wire.archive_rows import RowKind
@@ -106,9 +107,9 @@ class ImageReader:
             if not at:
                 base = offset
             if len(buffers) == turn:
-                buffers.append(memoryview(bytearray(SLICE)))
+                buffers.append(aligned_buffer(SLICE))
             if size > SLICE:
-                large = memoryview(bytearray(size))
+                large = aligned_buffer(size)
                 fill(large)
                 yield large[max(0, start - base) : min(size, stop - base)]
                 continue

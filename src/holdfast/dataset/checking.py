@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ..core.backends import checker, is_verifiable
+from ..core.buffers import aligned_buffer
 from ..core.errors import IntegrityError
 from ..core.key import Key
 from .objects import Objects
@@ -72,10 +73,9 @@ def _read(path: bytes, key: Key, size: int) -> None:
         if size <= _SMALL:
             verifier.feed(data := os.read(descriptor, size + 1))
         if size > _SMALL or len(data) != size:
-            buffer = bytearray(_CHUNK)
-            view = memoryview(buffer)
+            buffer = aligned_buffer(_CHUNK)
             while count := os.readv(descriptor, [buffer]):
-                verifier.feed(view[:count])  # type: ignore[arg-type]
+                verifier.feed(buffer[:count])  # type: ignore[arg-type]
     finally:
         os.close(descriptor)
     verifier.finish()

@@ -11,6 +11,7 @@ import threading
 
 from ..core import faults
 from ..core.backends import digest_key, hasher, make_key, worm_key
+from ..core.buffers import aligned_buffer
 from ..core.extensions import ExtensionLimits
 from ..core.key import Key
 from ..wire.pointer import link_target
@@ -128,17 +129,16 @@ class Ingester:
     def _hash_large(self, descriptor: int, name: bytes, backend: bytes) -> Key:
         digest = hasher(backend)
         buffer = self._buffer()
-        view = memoryview(buffer)
         size = 0
         while count := os.readv(descriptor, [buffer]):
-            digest.update(view[:count])  # type: ignore[arg-type]
+            digest.update(buffer[:count])  # type: ignore[arg-type]
             size += count
         return make_key(backend, name, size, digest.hexdigest(), self._limits)
 
-    def _buffer(self) -> bytearray:
-        buffer: bytearray | None = getattr(self._buffers, "buffer", None)
+    def _buffer(self) -> memoryview:
+        buffer: memoryview | None = getattr(self._buffers, "buffer", None)
         if buffer is None:
-            buffer = self._buffers.buffer = bytearray(_CHUNK)
+            buffer = self._buffers.buffer = aligned_buffer(_CHUNK)
         return buffer
 
     def _copy_in(self, full: bytes, key: Key) -> None:

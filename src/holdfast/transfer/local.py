@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from ..core import faults
 from ..core.abilities import LocalFiles
 from ..core.backends import check_hashed, checker, is_verifiable
+from ..core.buffers import aligned_buffer
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.system_errors import as_fault
@@ -261,11 +262,10 @@ class _Carrier:
 
     def _copy(self, copy: Copy) -> Copied:
         key, buffer = copy.key, self._buffer()
-        view = memoryview(buffer)
         try:
             check = checker(key, self._name) if is_verifiable(key.backend) else None
             while count := os.readv(copy.reader, [buffer]):
-                chunk = view[:count]
+                chunk = buffer[:count]
                 if self.throttle is not None:
                     self._wait(count)
                 if check is not None:
@@ -292,10 +292,10 @@ class _Carrier:
         self._local.number = number = getattr(self._local, "number", 0) + 1
         return number
 
-    def _buffer(self) -> bytearray:
-        buffer: bytearray | None = getattr(self._local, "buffer", None)
+    def _buffer(self) -> memoryview:
+        buffer: memoryview | None = getattr(self._local, "buffer", None)
         if buffer is None:
-            buffer = self._local.buffer = bytearray(_CHUNK)
+            buffer = self._local.buffer = aligned_buffer(_CHUNK)
         return buffer
 
     def _put(self, item: _Staged) -> _End:

@@ -12,21 +12,20 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from ..core.backends import backend_of, check_hashed
+from ..core.buffers import aligned_buffer
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..dataset.reflink import clone
+from ..dataset.writeback import LARGE, begin_writeback
 
 if TYPE_CHECKING:
     from ..kernel.lanes import Lanes
-
-LARGE = 1 << 20
-"""Smaller files cost more to open than to hash."""
 
 WORTH_IT = 256 << 20
 """For fewer bytes the kernel is not loaded."""
 
 LANES = 8
-_CHUNK = 128 << 10
+_CHUNK = 256 << 10
 
 
 class Copied(NamedTuple):
@@ -90,6 +89,8 @@ class Copy:
     def finish(self) -> Copied:
         """All bytes were right: protect the copy."""
         os.fchmod(self._writer, self._mode)
+        if self.size >= LARGE and not self.is_clone:
+            begin_writeback(self._writer)
         self._close()
         return Copied(self.temporary, self.size)
 
@@ -114,7 +115,7 @@ class SideBySide(Generic[Item]):
         self._lanes = lanes
         self._begin = begin
         self._name = source_name
-        memory = memoryview(bytearray(LANES * _CHUNK))
+        memory = aligned_buffer(LANES * _CHUNK)
         self._rooms = [memory[lane * _CHUNK : (lane + 1) * _CHUNK] for lane in range(LANES)]
         self._copies: list[tuple[Item, Copy] | None] = [None] * LANES
 
