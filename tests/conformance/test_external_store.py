@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from holdfast.core.errors import NotFoundError, PolicyError, UsageError
 from holdfast.core.key import Key, encode_file_name, hash_dir_lower, hash_dir_mixed
 from holdfast.core.place import Place, PlaceId, Presence
 from holdfast.stores import external
-from holdfast.stores.external_program import Patience
+from holdfast.stores.external_program import ExternalProgram, Patience
 from holdfast.stores.external_store import ExternalStore
 from holdfast.stores.special import SpecialRemote
 from holdfast.testing.memory_notes import MemoryNotes
@@ -211,6 +212,23 @@ def test_programs_that_were_killed_while_they_had_nothing_to_do_are_replaced(
         thread.start()
     for thread in threads:
         thread.join()
+    for pid in pids(store):
+        os.kill(pid, signal.SIGKILL)
+    answers = store.ask([MISSING] * 3)
+    assert [answer.presence for answer in answers] == [Presence.ABSENT] * 3
+    assert len(pids(store)) == 1
+
+
+@pytest.mark.parametrize("program", ["shelf", "jobs"])
+def test_programs_whose_death_is_not_known_yet_are_replaced(
+    open_shelf: OpenShelf, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_shelf(program)
+    with ExitStack() as at_work:
+        for _ in range(3):
+            at_work.enter_context(store._lanes._line())
+    # As when the system has not yet got round to it: they are spoken to, and then found dead.
+    monkeypatch.setattr(ExternalProgram, "has_ended", property(lambda self: self.broken))
     for pid in pids(store):
         os.kill(pid, signal.SIGKILL)
     answers = store.ask([MISSING] * 3)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import ClassVar
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
+from s3_server import s3_server
 
 from holdfast.core.abilities import Store
 from holdfast.core.key import Key
@@ -32,25 +29,15 @@ class NoNotes:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[int]:
-    program = shutil.which("moto_server") or str(Path(sys.executable).with_name("moto_server"))
-    if not Path(program).exists():
-        pytest.skip("moto_server is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    process = subprocess.Popen(
-        [program, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        for _ in range(200):
-            with socket.socket() as asked:
-                if asked.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+    with s3_server() as port:
         yield port
-    finally:
-        process.kill()
-        process.wait()
+
+
+def test_the_server_of_these_tests_takes_any_signature_of_the_old_kind(server: int) -> None:
+    asked = Request(f"http://127.0.0.1:{server}/none", headers={"Authorization": "AWS A:b/c/d/e/f"})
+    with pytest.raises(HTTPError) as told:
+        urlopen(asked)
+    assert told.value.code == 404
 
 
 def remote(port: int, bucket: str, **config: str) -> SpecialRemote:

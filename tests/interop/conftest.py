@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from s3_server import s3_server
 
 HERE_AND_NOW = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 IDENTITY = "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
@@ -281,6 +282,13 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
     if programs["git-annex"] is None:
         pytest.skip("git-annex is neither beside python nor on PATH")
     return Tools(home, programs)
+
+
+@pytest.fixture(scope="session")
+def s3_port() -> Iterator[int]:
+    """The port of a server on this machine that speaks S3."""
+    with s3_server() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -432,28 +428,6 @@ def test_a_place_that_holds_keys_takes_no_tree(make_bench: Callable[[str], Bench
     bench.hold("siblings", "add", "x", *words)
     assert "H381" in str(bench.tools.hold(bench.folder, "export-tree", "x", exits=4).all_text)
     assert list(bench.there.iterdir()) == []
-
-
-@pytest.fixture(scope="module")
-def s3_port() -> Iterator[int]:
-    program = Path(sys.executable).with_name("moto_server")
-    found = str(program) if program.exists() else shutil.which("moto_server")
-    if found is None:
-        pytest.skip("moto_server is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    process = subprocess.Popen(
-        [found, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    for _ in range(200):
-        with socket.socket() as asked:
-            if asked.connect_ex(("127.0.0.1", port)) == 0:
-                break
-            time.sleep(0.1)
-    yield port
-    process.kill()
-    process.wait()
 
 
 def test_an_export_to_a_bucket_is_got_and_checked_by_git_annex_and_gone_on_with(

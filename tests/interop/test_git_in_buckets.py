@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,28 +18,6 @@ pytestmark = [
 FILES = {"big.dat": os.urandom(300_000), "sub/a b.txt": b"one\n", "empty": b""}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret-0f-the-t3st"}
 TOOLS = ("hold", "annex", "datalad")
-
-
-@pytest.fixture(scope="module")
-def s3_port() -> Iterator[int]:
-    program = Path(sys.executable).with_name("moto_server")
-    found = str(program) if program.exists() else shutil.which("moto_server")
-    if found is None:
-        pytest.skip("moto_server is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    process = subprocess.Popen(
-        [found, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    for _ in range(200):
-        with socket.socket() as asked:
-            if asked.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield port
-    process.kill()
-    process.wait()
 
 
 @pytest.fixture
@@ -149,6 +122,20 @@ def test_chunks_are_read_by_clones_of_git_kept_elsewhere(
             tools.git(mine, "config", "remote.origin.annex-ignore", "true")
             tools.get(tool, mine)
             check(mine, FILES)
+
+
+def test_the_first_push_to_a_place_that_holds_no_git_yet_is_one_like_any_other(
+    tools: Tools, bench: Path
+) -> None:
+    first = tools.create("hold", bench / "first")
+    (bench / "there").mkdir()
+    given = ["type=directory", "encryption=none", f"directory={bench / 'there'}"]
+    tools.annex(first, "initremote", "there", "--with-url", *given)
+    tools.write(first, FILES)
+    tools.save("hold", first)
+    tools.hold(first, "push", "--to", "there")
+    told = tools.git(first, "ls-remote", "there").text.split()
+    assert told[1::2] == ["refs/heads/git-annex", "refs/heads/main"]
 
 
 def test_git_is_not_kept_in_chunks_where_git_annex_would_lose_it(

@@ -1,7 +1,7 @@
 """Pieces and aggregates are what the JavaScript packages of the Filecoin world make of the same bytes.
 
-Needs node, and a node_modules folder (HOLDFAST_NPM names it) with multiformats,
-fr32-sha2-256-trunc254-padded-binary-tree-multihash and @web3-storage/data-segment.
+They run on node: `sh tools/oracles` installs them, or HOLDFAST_NPM says where a folder node_modules
+with them is.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from holdfast.wire.piece import commit
 
 pytestmark = pytest.mark.interop
 
+PROJECT = Path(__file__).resolve().parents[2]
 HASHER = "fr32-sha2-256-trunc254-padded-binary-tree-multihash"
 NEEDED = ("multiformats", HASHER, "@web3-storage/data-segment")
 
@@ -56,12 +57,11 @@ console.log(JSON.stringify({ pieces, v1, whole: whole.link.toString(), proofs })
 
 @pytest.fixture(scope="module")
 def node_modules() -> Path:
-    given = os.environ.get("HOLDFAST_NPM", "")
-    folder = Path(given) if given else Path(__file__).resolve().parents[2] / "node_modules"
+    folder = Path(os.environ.get("HOLDFAST_NPM") or PROJECT / ".venv" / "oracles" / "node_modules")
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
     if not all((folder / package).is_dir() for package in NEEDED):
-        pytest.skip(f"no {', '.join(NEEDED)} in {folder}; set HOLDFAST_NPM to a node_modules")
+        pytest.skip(f"not all packages are in {folder}; run sh tools/oracles, or set HOLDFAST_NPM")
     return folder
 
 

@@ -105,12 +105,11 @@ def test_git_annex_finds_no_fault_with_it(annex: Annex) -> None:
     assert "FAIL" not in said
 
 
-def test_git_annex_finds_no_fault_with_it_on_s3(annex: Annex) -> None:
-    with server("moto_server", "-H", "127.0.0.1", "-p") as port:
-        annex.check_kind(
-            "S3", "bucket=scans", "host=127.0.0.1", f"port={port}", "protocol=http",
-            "requeststyle=path", AWS_ACCESS_KEY_ID="ada", AWS_SECRET_ACCESS_KEY=SECRET,
-        )  # fmt: skip
+def test_git_annex_finds_no_fault_with_it_on_s3(annex: Annex, s3_port: int) -> None:
+    annex.check_kind(
+        "S3", "bucket=scans", "host=127.0.0.1", f"port={s3_port}", "protocol=http",
+        "requeststyle=path", AWS_ACCESS_KEY_ID="ada", AWS_SECRET_ACCESS_KEY=SECRET,
+    )  # fmt: skip
 
 
 def test_git_annex_finds_no_fault_with_it_on_webdav(annex: Annex) -> None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -87,28 +85,6 @@ def keyring() -> Iterator[Path]:
     yield home
     subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=False)
     shutil.rmtree(home, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def s3_port() -> Iterator[int]:
-    program = Path(sys.executable).with_name("moto_server")
-    found = str(program) if program.exists() else shutil.which("moto_server")
-    if found is None:
-        pytest.skip("moto_server is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    process = subprocess.Popen(
-        [found, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    for _ in range(200):
-        with socket.socket() as asked:
-            if asked.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield port
-    process.kill()
-    process.wait()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile
 from ..dataset.changed_keys import Mark, iter_changed_since, mark_now, read_mark, write_mark
 from ..dataset.initialise import initialise
-from ..dataset.publishing import Pushed, push_refs
+from ..dataset.publishing import GIT_IN_A_PLACE, Pushed, push_refs
 from ..dataset.remotes import remotes_of
 from ..dataset.repository import Repository
 from ..dataset.wanting import Wanting
@@ -212,8 +212,7 @@ class _Pusher:
                 for block in iter_blocks(self._lacking(files, target)):
                     for outcome in sender.send(block):
                         good = good and outcome.good
-                        # Who takes content over a wire writes down by itself that it has it.
-                        self._has_news = not isinstance(target, Neighbour)
+                        self._has_news = self._writes_by_itself(name, target)
                         yield outcome
             finally:
                 self._progress.stop()
@@ -221,6 +220,11 @@ class _Pusher:
         dataset.forget()
         if whole and good:
             write_mark(dataset.repository, f"push-{name}", mark)
+
+    def _writes_by_itself(self, name: str, target: Target) -> bool:
+        """Whether who takes content writes down that it has it: git-annex at the end of a wire."""
+        url = remotes_of(self._dataset.repository)[name].get("url", "")
+        return not isinstance(target, Neighbour) and not url.startswith(GIT_IN_A_PLACE)
 
     def _files(self, name: str, place: PlaceId, mark: Mark | None) -> Iterable[TrackedFile]:
         """Those that may have to go there: what changed since the last push, if that is known."""
@@ -294,7 +298,7 @@ class _Pusher:
 
     def _keeps_git_in_chunks(self, name: str) -> bool:
         settings = remotes_of(self._dataset.repository)[name]
-        if not settings["url"].startswith("annex::"):
+        if not settings["url"].startswith(GIT_IN_A_PLACE):
             return False
         place = Place(PlaceId(settings.get("annex-uuid", "")), name)
         config = config_of(self._dataset, settings, place)
@@ -309,7 +313,8 @@ def _told(name: str, pushed: Pushed) -> Outcome:
     ref = pushed.target.removeprefix("refs/heads/")
     facts = {"ref": pushed.target, "sibling": name}
     if pushed.error:
-        error = faults.PUSH_REFUSED(ref=ref, place=name, detail=pushed.error)
+        fault = faults.PUSH_LOST if pushed.lost else faults.PUSH_REFUSED
+        error = fault(ref=ref, place=name, detail=pushed.error)
         return Outcome("push", Status.ERROR, ref, note=pushed.error, error=error, facts=facts)
     status = Status.OK if pushed.changed else Status.NOT_NEEDED
     return Outcome("push", status, ref, note=f"to {name} {pushed.note}", facts=facts)

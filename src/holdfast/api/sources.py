@@ -14,6 +14,7 @@ from ..core.key import Key
 from ..core.place import WEB, Place, PlaceId, Trust
 from ..dataset.config import append_settings
 from ..dataset.objects import objects_of
+from ..dataset.publishing import GIT_IN_A_PLACE
 from ..dataset.repository import Repository
 from ..wire.p2phttp import read_address
 from .datasets import Dataset
@@ -112,7 +113,7 @@ def _open_remote(
     if verified == "manual":
         raise faults.PLACE_UNVERIFIED(place=name, state=verified)
     # git reaches a special remote by annex::, which is no other way to its content.
-    if url is None or url.startswith("annex::"):
+    if url is None or url.startswith(GIT_IN_A_PLACE):
         return _open_special(dataset, settings, place, notes)
     annex_url = settings.get("annexurl") or (url if url.startswith("annex+") else "")
     if annex_url.startswith("annex+") and place.id:

@@ -500,6 +500,13 @@ NOT_APPROVED = Fault(
     "nothing is read from it or sent to it",
     "hold siblings approve {place} --safe {safe_id}    (if that is a place to trust)",
 )  # fmt: skip
+PUSH_LOST = Fault(
+    "H319", errors.PlaceUnavailableError,
+    "{ref} did not get to {place}",
+    "{detail}",
+    "nothing was changed here; content that is there is not sent again",
+    "hold push --to {place}",
+)  # fmt: skip
 
 # H4: this machine
 

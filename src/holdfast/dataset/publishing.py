@@ -11,18 +11,25 @@ from .ledger_write import record
 from .remote_branches import merge_refs
 from .repository import Repository
 
+GIT_IN_A_PLACE = "annex::"
+"""What URLs begin with where git's repository is in a special remote (git-remote-annex)."""
+
 QUIET = {"GIT_TERMINAL_PROMPT": "0"}
 _TRIES_MAX = 4
 
 
 class Pushed(NamedTuple):
-    """How it went with one ref: ``error`` is empty when the remote has it now."""
+    """How it went with one ref: ``error`` is empty when the remote has it now.
+
+    ``lost`` says that nobody refused it: it did not get there.
+    """
 
     ref: str
     target: str
     note: str
     changed: bool
     error: str
+    lost: bool = False
 
 
 def push_refs(
@@ -51,7 +58,7 @@ def push_refs(
         found = {pushed.ref: pushed for pushed in _push(repository, remote, wanted)}
         done.update(found)
         lost = found.get(BRANCH)
-        if lost is None or not lost.error:
+        if lost is None or not lost.error or lost.lost:
             break
         _join_ledgers(repository, remote)  # somebody else wrote to it; then it is pushed again
         wanted = [BRANCH]
@@ -72,12 +79,25 @@ def _push(repository: Repository, remote: str, refs: Sequence[str]) -> Iterator[
         from .git import git_failed
 
         raise git_failed(("push",), errors)
+    told = set()
     for line in lines:
         flag, names, summary = line.split("\t", 2)
         source, _, target = names.partition(":")
+        told.add(target)
         yield Pushed(
             source, target, summary, changed=flag not in "=!", error=summary if flag == "!" else ""
         )
+    yield from _untold(specs, told, errors)
+
+
+def _untold(specs: Sequence[str], told: set[str], errors: bytes) -> Iterator[Pushed]:
+    """Refs that git says nothing of, though it ends well: its helper gave them up."""
+    words = os.fsdecode(errors).strip().splitlines()[-3:]
+    for spec in specs:
+        source, _, target = spec.removeprefix("+").partition(":")
+        if target.startswith("refs/") and "*" not in target and target not in told:
+            error = " / ".join(words) or "git does not say what became of it"
+            yield Pushed(source, target, "", changed=False, error=error, lost=True)
 
 
 def fetch(repository: Repository, remote: str, *specs: str) -> None:

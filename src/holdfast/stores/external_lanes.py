@@ -62,7 +62,7 @@ class Lanes:
         sign_of_life: SignOfLife = lambda: None,
         before_retry: Callable[[], None] = lambda: None,
     ) -> list[Message]:
-        """Carry a request out; when its program dies, once more with another. The end is last.
+        """Carry a request out; when its program dies, once more with a new one. The end is last.
 
         Raises:
             PlaceUnavailableError: The program dies again, hangs, or cannot be started.
@@ -76,6 +76,7 @@ class Lanes:
             except HoldError as error:
                 if is_last or self._closed or error.code != faults.EXTERNAL_DIED.code:
                     raise
+            self._end_idle()
             before_retry()
         raise AssertionError("the second try ends, or raises")
 
@@ -118,6 +119,16 @@ class Lanes:
             if line is None or not line.has_ended:
                 return line
             line.broken = True
+            self._end(line)
+
+    def _end_idle(self) -> None:
+        """Where one died, none that waits is counted on: whatever ended it may have ended them.
+
+        The system tells of a death late: what it still calls alive may be gone all the same.
+        """
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for line in idle:
             self._end(line)
 
     def _start(self) -> Line:
