@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from math import ceil
 
 from ..archive.verdicts import Checked, Finding, Pointer, UrlFinding, of_urls
@@ -21,6 +22,7 @@ from .sources import Sources
 from .urls import is_web, shown_url
 from .web_client import open_client
 
+_BLOCK, _PART = 16_384, 1024
 _JOBS = 16
 _PER_HOST = 2
 _PER_REQUEST_S = 0.2
@@ -58,10 +60,20 @@ class Asking:
         # Who still waits for a place ends when its connections are closed.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def check(self, pointers: Sequence[Pointer]) -> list[Checked]:
-        """Ask whoever may have them, and say what each answered; in order."""
+    def iter_checked(self, pointers: Iterable[Pointer]) -> Iterator[list[Checked]]:
+        """Ask whoever may have them, and say what each answered; in order, many at a time."""
+        rest = iter(pointers)
+        # The ledger is looked up for many more than are asked for at a time: it may be read whole.
+        while block := list(islice(rest, _BLOCK)):
+            keys = [pointer.key for pointer in block]
+            claims, urls = self._ledger.locations(keys), self._ledger.urls(keys)
+            for start in range(0, len(block), _PART):
+                yield self._check(block[start : start + _PART], claims, urls)
+
+    def _check(
+        self, pointers: Sequence[Pointer], claims: Mapping[Key, Sequence[PlaceId]], urls: Urls
+    ) -> list[Checked]:
         keys = [pointer.key for pointer in pointers]
-        claims, urls = self._ledger.locations(keys), self._ledger.urls(keys)
         asked = self._ask_claimed(keys, claims, urls)
         found = [self._checked(one, claims[one.key], urls, asked) for one in pointers]
         left = [one for one in found if self._is_to_ask_others(one)]

@@ -33,7 +33,6 @@ from .unknown import elsewhere, iter_refused
 from .urls import RATE_MAX
 
 _END = b"\0"
-_PART = 1024
 
 
 @dataclass(frozen=True)
@@ -174,9 +173,7 @@ def _iter_check(
     ):
         _collect(dataset, wanted, commit, spill)
         asking.ask_all_for_few = repairer is not None
-        for part in _iter_parts(spill):
-            listener.note(f"{report.totals.all.keys:,} contents asked for")
-            checked = asking.check(part)
+        for checked in asking.iter_checked(_iter_pointers(spill)):
             mended = {} if repairer is None else repairer.mend(checked)
             for one in checked:
                 done = mended.get(one.pointer.key)
@@ -209,17 +206,6 @@ def _collect(dataset: Dataset, paths: Sequence[bytes], commit: str, spill: Sorte
         number = rules.copies(file.path)[0] if rules is not None else None
         needed = usual if number is None else number
         spill.add(file.key + _END + file.path + _END + b"%d" % needed)
-
-
-def _iter_parts(spill: SortedSpill) -> Iterator[list[Pointer]]:
-    part: list[Pointer] = []
-    for pointer in _iter_pointers(spill):
-        part.append(pointer)
-        if len(part) == _PART:
-            yield part
-            part = []
-    if part:
-        yield part
 
 
 def _iter_pointers(spill: SortedSpill) -> Iterator[Pointer]:
