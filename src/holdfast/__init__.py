@@ -18,7 +18,10 @@ TYPE_CHECKING = False  # type checkers read it as true; the typing module costs 
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.archive_check import CheckOptions as CheckOptions
+    from .api.archive_repair import RepairOptions as RepairOptions
     from .api.create_sibling import SiblingOptions as SiblingOptions
+    from .archive.check_report import CheckReport as CheckReport
     from .core.errors import AccessError as AccessError
     from .core.errors import ConflictError as ConflictError
     from .core.errors import HoldError as HoldError
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 
 _VALUES = {
     "AccessError": "core.errors",
+    "CheckOptions": "api.archive_check",
+    "CheckReport": "archive.check_report",
     "ConflictError": "core.errors",
     "HoldError": "core.errors",
     "IncompleteError": "core.errors",
@@ -62,6 +67,7 @@ _VALUES = {
     "Progress": "core.progress",
     "ProtocolError": "core.errors",
     "RemoteProtocolError": "core.errors",
+    "RepairOptions": "api.archive_repair",
     "Report": "core.outcome",
     "SiblingOptions": "api.create_sibling",
     "Status": "core.outcome",
@@ -76,6 +82,7 @@ _VALUES = {
 _VERBS = {
     "addurl": "addurl",
     "addurls": "addurls",
+    "archive_check": "archive_check",
     "archive_drill": "archive_drill",
     "archive_pack": "archive",
     "archive_plan": "archive",

@@ -35,6 +35,9 @@ _BLOCK = 8192
 _FROM_URLS = (b"VURL", b"URL")
 """Keys that hold a URL in place of a hash."""
 
+Locations = Callable[[Iterable[Key]], Mapping[Key, list[PlaceId]]]
+"""Gives for each of these keys the places that may have it."""
+
 
 def iter_get(
     dataset: Dataset,
@@ -129,7 +132,17 @@ def _iter_files(
 class Getter:
     """Brings the content of files, block by block."""
 
-    def __init__(self, dataset: Dataset, sources: Sources, progress: Progress, jobs: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        sources: Sources,
+        progress: Progress,
+        jobs: int,
+        *,
+        locations: Locations | None = None,
+    ) -> None:
+        """``locations`` says who may have content, in place of the ledger."""
+        self._locations = locations or (lambda keys: dataset.ledger.locations(keys))
         self._dataset = dataset
         self._sources = sources
         self._progress = progress
@@ -215,7 +228,7 @@ class Getter:
                 )
         if left:
             # Asked this late: for what is brought from nearby the ledger is not read at all.
-            yield from self._bring_remote(left, self._dataset.ledger.locations(left))
+            yield from self._bring_remote(left, self._locations(left))
 
     @property
     def _may_ask_web(self) -> bool:
@@ -249,7 +262,7 @@ class Getter:
                 self._progress.advance(1, size)
                 yield Outcome(
                     "get", Status.OK, wanted.path, key=wanted.key, size=size,
-                    note=f"from {reader.place.label}",
+                    note=f"from {reader.place.label}", facts={"from": reader.place.id},
                 )  # fmt: skip
 
     def _bring_remote(
@@ -318,7 +331,7 @@ class Getter:
         """A failure, with what the places nearby answered and those that could not be asked."""
         assert outcome.key is not None
         answers = list(self._refusals.get(outcome.key, ()))
-        known = self._dataset.ledger.locations([outcome.key])[outcome.key]
+        known = self._locations([outcome.key])[outcome.key]
         answers += [
             f"{missed.place.label}: {missed.error.what}"
             for missed in self._sources.unreached

@@ -49,7 +49,7 @@ def iter_urls(dataset: Dataset, paths: Sequence[bytes] = ()) -> Iterator[Outcome
     if wanted.nothing:
         return
     for file, key, found in _iter_with_urls(dataset, wanted):
-        urls = [_shown(url) for url in found]
+        urls = [shown_url(url) for url in found]
         yield Outcome("urls", Status.OK, os.fsdecode(file.path), key, facts={"urls": urls})
 
 
@@ -82,7 +82,7 @@ def iter_remove_url(dataset: Dataset, url: str, paths: Sequence[bytes]) -> Itera
         if raw not in known:
             return False
         facts.set_url(key, raw, registered=False)
-        if not any(_is_web(other) for other in known if other != raw):
+        if not any(is_web(other) for other in known if other != raw):
             facts.set_place(key, WEB, present=False)
         return True
 
@@ -172,7 +172,7 @@ def _checked(link: _Link, failure: HoldError | None) -> Outcome:
 def _iter_links(dataset: Dataset, wanted: Wanted) -> Iterator[_Link]:
     for file, key, urls in _iter_with_urls(dataset, wanted):
         for url in urls:
-            if _is_web(url):
+            if is_web(url):
                 yield _Link(os.fsdecode(file.path), key, os.fsdecode(url))
 
 
@@ -215,11 +215,12 @@ def _iter_told(
     dataset.forget()
 
 
-def _is_web(url: bytes) -> bool:
+def is_web(url: bytes) -> bool:
+    """Whether it is one that the web itself serves."""
     return url.lower().startswith((b"http://", b"https://"))
 
 
-def _shown(url: bytes) -> str:
+def shown_url(url: bytes) -> str:
     """A URL as registered, but for a password that somebody left in it."""
     text = os.fsdecode(url)
     try:

@@ -14,6 +14,11 @@ serve gives the pieces, or any range of them, to whoever asks over HTTP (/piece/
 single blocks and files as an IPFS trustless gateway does (/ipfs/CID). Nothing has to be stored for
 it: all is made from the data set while it is read, and checked; what is not here any more, or is
 another file now, is refused. Only programs on this machine can ask, unless --address says more.
+
+check is the step before: it asks every place of a version's files now, many at a time, and says
+what was seen, in how many copies, what is dead, and of what nobody can say. With --repair what
+lacks copies is brought here from whoever has it, hashed on the way, and what the ledger has wrong
+is set right.
 """
 
 from __future__ import annotations
@@ -26,29 +31,35 @@ from typing import TYPE_CHECKING
 
 from ..core import faults
 from ..core.sizes import parse_size
-from .archive_restore import OF_RESTORE, add_restore_options, refuse_options, run_restore
+from .archive_check import OF_CHECK, add_check_options, run_check
+from .archive_restore import OF_PACK, OF_RESTORE, add_restore_options, refuse_options, run_restore
 from .call import Call
 
 if TYPE_CHECKING:
     from ..api.archive import Archive
 
 EXAMPLES = (
+    ("hold archive check --html report.html", "what is really there, before packing"),
     ("hold archive pack --write /mnt/pieces", "make them, as files"),
     ("hold archive restore /mnt/pieces --to study", "from the pieces alone"),
-    ("hold archive serve --address 0.0.0.0:8080", "give them to others"),
 )
+
+_NOT_OF_CHECK = {name: written for name, written in OF_RESTORE.items() if name != "pieces"}
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
-    parser.add_argument("work", metavar="WORK", help="plan, pack, restore, drill or serve")
+    parser.add_argument("work", metavar="WORK", help="check, plan, pack, restore, drill or serve")
     parser.add_argument(
-        "pieces", metavar="PIECES", nargs="*", help="restore, drill: files, folders, URLs of pieces"
+        "pieces",
+        metavar="PIECES",
+        nargs="*",
+        help="restore, drill: files, folders, URLs of pieces; check: files of the data set",
     )
     parser.add_argument(
         "--at", metavar="VERSION",
-        help="pack: a tag, branch or commit (the present one); restore: a commit, or the number of "
-        "a snapshot (the newest)",
+        help="check, pack: a tag, branch or commit (the present one); restore: a commit, or the "
+        "number of a snapshot (the newest)",
     )  # fmt: skip
     parser.add_argument(
         "--piece-size", metavar="SIZE", help="of a piece, a power of two such as 1GiB (32GiB)"
@@ -63,6 +74,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--state", metavar="FOLDER", help="where to note what was packed of a plain folder"
     )
     add_restore_options(parser)
+    add_check_options(parser)
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="serve: where to listen (a free port, here alone)"
     )
@@ -84,10 +96,14 @@ def run(call: Call) -> int:
     serves = options.address or options.once or options.logins or options.private or options.url
     if serves and options.work != "serve":
         raise _bad("--address, --once, --logins, --private and --url are for serve")
+    if options.work == "check":
+        refuse_options(options, {**OF_PACK, **_NOT_OF_CHECK})
+        return run_check(call)
+    refuse_options(options, OF_CHECK)
     if options.work in ("restore", "drill"):
         return run_restore(call)
     if options.work not in ("plan", "pack", "serve"):
-        raise _bad(f"{options.work} is not plan, pack, restore, drill or serve")
+        raise _bad(f"{options.work} is not check, plan, pack, restore, drill or serve")
     refuse_options(options, OF_RESTORE)
     if bool(options.plain) != bool(options.state):
         raise _bad("--folder and --state go together: a plain folder has no place for notes")

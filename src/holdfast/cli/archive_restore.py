@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ..core import faults
 from .call import Call
 
-_OF_PACK = {"piece_size": "--piece-size", "write": "--write", "plain": "--folder",
+OF_PACK = {"piece_size": "--piece-size", "write": "--write", "plain": "--folder",
             "state": "--state"}  # fmt: skip
 _NOT_OF_DRILL = {"at": "--at", "only": "--only", "to": "--to", "list": "--list"}
 _NOT_OF_LIST = {"at": "--list and --at", "only": "--list and --only", "to": "--list and --to"}
@@ -47,7 +47,7 @@ def run_restore(call: Call) -> int:
     options = call.options
     if not options.pieces:
         raise _bad(f"say which pieces to {options.work}: files, folders or URLs")
-    refuse_options(options, _OF_PACK)
+    refuse_options(options, OF_PACK)
     refuse_options(options, _OF_DRILL if options.work == "restore" else _NOT_OF_DRILL)
     settings = call.settings.values
     if options.work == "drill":

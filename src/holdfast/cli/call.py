@@ -141,16 +141,20 @@ class Call:
         *,
         end: str = "\n",
         empty: str = "",
+        view: View | None = None,
+        report: Report | None = None,
     ) -> int:
         """Carry a verb through, show what it does, and give the exit code.
 
         With ``tell`` the outcomes are data that somebody asked for: it writes each, and no
-        summary follows. ``empty`` is what to say when there was nothing to tell.
+        summary follows. ``empty`` is what to say when there was nothing to tell. A command that
+        shows its outcomes in a way of its own brings its ``view``; one that may have very many
+        failures brings a ``report`` that does not keep them all.
         """
-        report = Report()
+        report = Report() if report is None else report
         began = monotonic()
         stopped = False
-        view = self._view(tell, end, "" if self.options.quiet else empty)
+        view = view or self._view(tell, end, "" if self.options.quiet else empty)
         try:
             for outcome in watch(outcomes, report):
                 view.show(outcome)

@@ -63,6 +63,13 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
+def percent(share: float) -> str:
+    """``98.2 %``; less than all is never told as all, nor more than nothing as nothing."""
+    if share in (0.0, 1.0):
+        return f"{share * 100:.0f} %"
+    return f"{min(99.9, max(0.1, share * 100)):.1f} %"
+
+
 def size(count: float) -> str:
     """Bytes in decimal units, as disks are sold: ``512 B``, ``6.2 GB``, ``84 MB``."""
     unit = _unit(count)

@@ -1284,6 +1284,20 @@ CONTENT_LOST = Fault(
     "everything else was restored; what git has of the file is in its place",
     "{next}",
 )  # fmt: skip
+CONTENT_DEAD = Fault(
+    "H931", errors.IntegrityError,
+    "no place has the content of {path}",
+    "{detail}",
+    "no content was touched; its name and key stay known, and what comes back can be checked",
+    "hold archive check --repair --look-in FOLDER    (FOLDER has other data sets; drives, backups)",
+)  # fmt: skip
+CONTENT_DOUBTFUL = Fault(
+    "H932", errors.PlaceUnavailableError,
+    "nobody can say now whether the content of {path} still exists",
+    "{detail}",
+    NOTHING_CHANGED,
+    "run the same command again when those places can be reached",
+)  # fmt: skip
 
 
 def iter_faults() -> Iterator[Fault]:

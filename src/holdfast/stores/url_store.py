@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..core import faults
 from ..core.abilities import Answer, RemarkedStream, Stream
@@ -123,20 +123,9 @@ class UrlStore:
 
     def _ask_url(self, key: Key, url: str) -> Answer:
         try:
-            found = self._client.head(url)
+            return answer_at(self._client, key, url)
         except HoldError as error:
             return Answer(Presence.UNKNOWN, tell(error))
-        if found.status in (404, 410):
-            return Answer(Presence.ABSENT)
-        wanted = key.stored_size
-        # A range of nothing cannot be had: an empty file says 416 to a question for one byte.
-        if found.status not in (200, 206) and not (found.status == 416 and wanted == 0):
-            return Answer(Presence.UNKNOWN, f"the server answers {found.status}")
-        if wanted is None or found.size == wanted:
-            return Answer(Presence.PRESENT)
-        if found.size is None:
-            return Answer(Presence.UNKNOWN, "the server does not tell the size")
-        return Answer(Presence.ABSENT, f"it has {found.size} bytes there instead of {wanted}")
 
     def _open_first(self, stack: ExitStack, key: Key, offset: int) -> HttpAnswer:
         errors: list[HoldError] = []
@@ -179,6 +168,37 @@ class UrlStore:
         if self._same_layout and self._likely < len(urls):
             numbered.insert(0, numbered.pop(self._likely))
         return numbered
+
+
+class HeadClient(Protocol):
+    """What asks servers about URLs."""
+
+    def head(self, url: str) -> HttpAnswer:
+        """What a server tells of a URL."""
+
+    def close(self) -> None:
+        """End all connections."""
+
+
+def answer_at(client: HeadClient, key: Key, url: str) -> Answer:
+    """Whether something of the right size is at a URL now.
+
+    Raises:
+        HoldError: The server does not answer, or not as it should.
+    """
+    found = client.head(url)
+    said = f"the server answers {found.status}"
+    if found.status in (404, 410):
+        return Answer(Presence.ABSENT, said)
+    wanted = key.stored_size
+    # A range of nothing cannot be had: an empty file says 416 to a question for one byte.
+    if found.status not in (200, 206) and not (found.status == 416 and wanted == 0):
+        return Answer(Presence.UNKNOWN, said)
+    if wanted is None or found.size == wanted:
+        return Answer(Presence.PRESENT)
+    if found.size is None:
+        return Answer(Presence.UNKNOWN, "the server does not tell the size")
+    return Answer(Presence.ABSENT, f"it has {found.size} bytes there instead of {wanted}")
 
 
 def tell(error: HoldError) -> str:
