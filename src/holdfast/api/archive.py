@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ..archive.archive_folder import ArchiveFolder
+from ..archive.piece_sending import Sent
 from ..archive.plan_records import (
     PIECE_SIZE,
     PIECE_SIZE_MIN,
@@ -26,6 +28,8 @@ from ..dataset.versions import commit_of
 from ..kernel.choose import best
 from ..wire.cid import cid_text
 from ..wire.piece import Kernel
+from .archive_parity import ParityPlan, iter_archive_parity
+from .archive_send import Delivery, Destination
 from .datasets import Dataset
 
 
@@ -92,6 +96,8 @@ def iter_archive_pack(
     archive: Archive,
     *,
     write: bytes | None = None,
+    to: Destination | None = None,
+    parity: ParityPlan | None = None,
     piece_size: int | None = None,
     kernel: Kernel | None = None,
     progress: Progress | None = None,
@@ -101,6 +107,12 @@ def iter_archive_pack(
     Every byte is read once and checked against its key. With ``write``, pieces are files in that
     folder, named by their PieceCID once they are whole; without, it is only noted what they are.
     A file that is not what was planned is told of, and what there is instead is packed.
+
+    With ``parity``, the pieces in ``write`` get parity beside them.
+    With ``to``, pieces of all snapshots that are not whole at a place are sent there, made from
+    their sources once more: an outcome ``send`` for each. A file that changed since it was packed
+    is packed again, alone. A snapshot is finished when all of it is there; what could not be sent
+    is by the next run.
 
     Raises:
         UsageError: As `iter_archive_plan`; or ``write`` is in the folder that is packed.
@@ -112,24 +124,47 @@ def iter_archive_pack(
         if isinstance(archive.source, FolderSource):
             archive.source.refuse_within(write)
         _make_folder(write)
-    with archive.folder.locked():
-        plan = _planned(archive, piece_size)
-        if plan is None:
-            yield _nothing_new(archive, "pack")
-            return
-        listener.start(plan.summary.files, plan.summary.size)
-        try:
-            found = pack(
-                archive.folder, archive.source, plan, kernel or best(), listener,
-                write or b"",
-            )  # fmt: skip
-            for number, one in _numbered(found):
-                yield _told_again(one) if isinstance(one, Repacked) else _told_piece(number, one)
-        except OSError as error:
-            path = os.fsdecode(error.filename or write or archive.folder.folder)
-            raise as_fault(error, path) from error
-        finally:
-            listener.stop()
+    with archive.folder.locked(), ExitStack() as stack:
+        kernel, delivery = kernel or best(), None
+        if to is not None:
+            found = Delivery(archive.folder, archive.source, to, kernel, listener)
+            delivery = stack.enter_context(found)
+            yield from delivery.iter_earlier()
+        yield from _iter_next(archive, write or b"", delivery, piece_size, kernel, listener)
+        if delivery is not None:
+            yield from delivery.finish()
+        if write is not None and parity is not None:
+            pieces = [os.fsdecode(write)]
+            yield from iter_archive_parity(pieces, write, parity, kernel=kernel, progress=listener)
+
+
+def _iter_next(
+    archive: Archive, write: bytes, delivery: Delivery | None, piece_size: int | None,
+    kernel: Kernel, listener: Progress,
+) -> Iterator[Outcome]:  # fmt: skip
+    """The next snapshot, packed and delivered, if there is anything new."""
+    plan = _planned(archive, piece_size)
+    if plan is None:
+        yield _nothing_new(archive, "pack")
+        return
+    listener.start(plan.summary.files, plan.summary.size)
+    number, deliver = 0, None if delivery is None else delivery.deliver
+    try:
+        for one in pack(archive.folder, archive.source, plan, kernel, listener, write, deliver):
+            if isinstance(one, Sent):
+                assert delivery is not None
+                yield delivery.told(one)
+            elif isinstance(one, Repacked):
+                yield _told_again(one)
+            else:
+                yield _told_piece(number, one)
+                number += 1
+    except OSError as error:
+        path = os.fsdecode(error.filename or write or archive.folder.folder)
+        raise as_fault(error, path) from error
+    finally:
+        listener.stop()
+    if archive.folder.snapshots and archive.folder.snapshots[-1].number == plan.head.snapshot:
         yield _told_snapshot(archive)
 
 
@@ -201,15 +236,6 @@ def _tell_plan(plan: Plan) -> Iterator[Outcome]:
     note = f"{sums.files:,} files to pack into {count:,} piece{'s' if count != 1 else ''}"
     note += f"; {sums.linked:,} linked, {sums.missing:,} missing"
     yield Outcome("plan", Status.OK, f"snapshot {head.snapshot}", note=note, facts=facts_of_all)
-
-
-def _numbered(
-    found: Iterator[DonePiece | Repacked],
-) -> Iterator[tuple[int, DonePiece | Repacked]]:
-    number = 0
-    for one in found:
-        yield number, one
-        number += isinstance(one, DonePiece)
 
 
 def _told_piece(number: int, piece: DonePiece) -> Outcome:

@@ -21,7 +21,7 @@ from ..core.outcome import Outcome, Report, Status, complete, watch
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_annexed
 from ..dataset.unrecorded import unrecorded
-from .archive_found import FoundArchive, failed, iter_wrong, open_archive
+from .archive_found import FoundArchive, Pieces, failed, iter_wrong, open_archive
 from .archive_restore_dataset import have_dataset
 from .archive_restore_folder import Restorer, tree_of
 from .datasets import Dataset, open_dataset
@@ -54,7 +54,7 @@ class _Sample:
 
 
 def iter_archive_drill(
-    pieces: Sequence[str],
+    pieces: Pieces,
     *,
     sample: int,
     whole: int = 0,
@@ -98,7 +98,7 @@ def iter_archive_drill(
 
 
 def archive_drill(
-    pieces: Sequence[str],
+    pieces: Pieces,
     *,
     sample: int,
     whole: int = 0,

@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
+from typing import Protocol
 
 from ..archive.finding import Finding, find
-from ..archive.pieces import open_all
+from ..archive.pieces import OpenedPiece, open_all
 from ..archive.snapshot_choice import why_not
 from ..core.errors import HoldError, IncompleteError
 from ..core.outcome import Outcome, Status
@@ -18,6 +20,21 @@ from ..core.system_errors import as_fault
 from ..dataset import locks
 
 _SCRATCH = b".hold-restoring-"
+
+
+Opened = Iterator[tuple[OpenedPiece | HoldError, bool]]
+"""Pieces, or why one cannot be opened; True for what was named itself."""
+
+
+class PieceSource(Protocol):
+    """Where pieces are that is no file, folder or URL."""
+
+    def iter_opened(self, scratch: bytes) -> Opened:
+        """The pieces; what has to be brought here to be read goes to the folder ``scratch``."""
+
+
+Pieces = Sequence[str | PieceSource]
+"""Files, folders and URLs, and other sources of pieces."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +47,7 @@ class FoundArchive:
 
 @contextmanager
 def open_archive(
-    names: Sequence[str], settings: Mapping[str, str], target: bytes | None = None
+    names: Pieces, settings: Mapping[str, str], target: bytes | None = None
 ) -> Iterator[FoundArchive]:
     """Find the archive that these pieces are of; scratch is beside ``target``, if there is one.
 
@@ -38,16 +55,24 @@ def open_archive(
         NotFoundError: There is no piece.
         HoldError: No piece can be read.
     """
+    with _scratch(target) as scratch, opened_pieces(names, settings, scratch) as opened:
+        yield FoundArchive(find(opened, scratch), scratch)
+
+
+@contextmanager
+def opened_pieces(names: Pieces, settings: Mapping[str, str], scratch: bytes) -> Iterator[Opened]:
+    """Open what was named; the pieces can be read until the block ends."""
+    texts = [name for name in names if isinstance(name, str)]
     with ExitStack() as stack:
-        scratch = stack.enter_context(_scratch(target))
         client = None
-        if any(name.lower().startswith(("http://", "https://")) for name in names):
+        if any(name.lower().startswith(("http://", "https://")) for name in texts):
             from ..stores.http import HttpClient
 
             allowed = settings.get("annex.security.allowed-ip-addresses", "")
             client = HttpClient(allowed_addresses=allowed)
             stack.callback(client.close)
-        yield FoundArchive(find(open_all(names, client), scratch), scratch)
+        others = [one.iter_opened(scratch) for one in names if not isinstance(one, str)]
+        yield chain(open_all(texts, client), *others)
 
 
 @contextmanager
@@ -87,7 +112,7 @@ def _make_folders(folder: bytes) -> list[bytes]:
 
 
 def iter_archive_versions(
-    names: Sequence[str], settings: Mapping[str, str] | None = None
+    names: Pieces, settings: Mapping[str, str] | None = None
 ) -> Iterator[Outcome]:
     """The versions that some pieces hold, oldest first; then what is wrong with the pieces.
 

@@ -19,7 +19,7 @@ from ..dataset.annexed import TrackedFile, iter_annexed
 from ..dataset.git_folder import link_git_folder
 from ..dataset.unrecorded import unrecorded
 from ..wire.archive_rows import MissingRow
-from .archive_found import FoundArchive, iter_wrong, open_archive
+from .archive_found import FoundArchive, Pieces, iter_wrong, open_archive
 from .datasets import Dataset, open_dataset
 from .get import Getter
 from .sources import Sources
@@ -38,7 +38,7 @@ class RestorePlan:
 
 
 def iter_archive_restore(
-    pieces: Sequence[str],
+    pieces: Pieces,
     target: bytes | None = None,
     *,
     plan: RestorePlan | None = None,
@@ -82,7 +82,7 @@ def iter_archive_restore(
 
 
 def archive_restore(
-    pieces: Sequence[str], target: bytes | None = None, *, plan: RestorePlan | None = None
+    pieces: Pieces, target: bytes | None = None, *, plan: RestorePlan | None = None
 ) -> Report:
     """Restore a version from pieces alone; see `iter_archive_restore`.
 
@@ -92,7 +92,7 @@ def archive_restore(
     return complete(iter_archive_restore(pieces, target, plan=plan))
 
 
-def _default_target(pieces: Sequence[str], plan: RestorePlan) -> bytes:
+def _default_target(pieces: Pieces, plan: RestorePlan) -> bytes:
     with open_archive(pieces, plan.settings) as found:
         name = found.finding.dataset[:8]
     return os.path.abspath(b"restored-" + os.fsencode(name.replace("/", "-").replace("\0", "-")))

@@ -33,6 +33,7 @@ from ..wire.archive_rows import (
 from ..wire.car import HEADER_SIZE
 from ..wire.cid import DAG_CBOR, RAW, Cid, check_block, parse_cid, raw_cid
 from ..wire.unixfs import PROFILE
+from .parity_finding import is_parity
 from .piece_blocks import FoundBlock, sections
 from .pieces import (
     FilePiece,
@@ -132,6 +133,8 @@ def find(opened: Iterable[tuple[OpenedPiece | HoldError, bool]], scratch: bytes)
         try:
             one = read_end(piece, scratch + b"/end-%d" % number)
         except HoldError as error:
+            if is_parity(piece):
+                continue
             if is_named or looks_like_piece(piece):
                 wrong.append(error)
                 _add(_salvage(piece), found, loose)

@@ -86,12 +86,16 @@ class Packer:
                     yield self._end_piece(record)
         except SourceFault as fault:
             self._stop()
-            self._forget_from(*self._place_of(fault.record.number))
+            self.forget(fault.record)
             raise
         finally:
             if isinstance(blobs, Generator):
                 blobs.close()
             self._stop()
+
+    def forget(self, record: FileRecord) -> None:
+        """Nothing counts as packed from that file on."""
+        self._forget_from(*self._place_of(record.number))
 
     def _forget_from(self, number: int, offset: int) -> None:
         """Nothing counts as packed from there on; there may be fewer pieces in the next plan."""

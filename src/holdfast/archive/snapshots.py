@@ -6,7 +6,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,7 +24,9 @@ from .bundles import Bundle, chain_of, make_bundle, needs_of_next
 from .contents import SourceFault, Sources
 from .dataset_entries import DatasetSources, identity_of, iter_version
 from .folder_entries import OF_STATE, FolderSources, check_name, iter_folder
+from .images import SnapshotImage
 from .packing import Packer
+from .piece_sending import Sent
 from .plan_records import BundlePlan, FileRecord, Plan, PlanHead, write_plan
 from .planning import plan_pieces
 from .readme import readme
@@ -61,6 +63,10 @@ class Repacked:
     instead: Entry | None
 
 
+Deliver = Callable[[SnapshotImage], Generator[Sent, None, bool]]
+"""Brings the pieces of a packed snapshot elsewhere; says whether all are there."""
+
+
 def make_plan(archive: ArchiveFolder, source: Source, piece_size: int) -> Plan:
     """The plan of the next snapshot: the one that is begun, or a new one.
 
@@ -94,10 +100,12 @@ def pack(
     kernel: Kernel,
     progress: Progress,
     folder: bytes = b"",
-) -> Iterator[DonePiece | Repacked]:
+    deliver: Deliver | None = None,
+) -> Iterator[DonePiece | Repacked | Sent]:
     """Pack the next snapshot as planned; gives its pieces, and files that were others than planned.
 
-    With ``folder``, the pieces are written there.
+    With ``folder``, the pieces are written there. With ``deliver``, the snapshot is finished when
+    all of its pieces were brought where they should be; until then the next run goes on with it.
 
     Raises:
         ConflictError: A file keeps changing.
@@ -116,6 +124,10 @@ def pack(
                     if number >= told:
                         told = number + 1
                         yield piece
+                if deliver is not None and not (
+                    yield from _delivered(deliver, packer, source, state)
+                ):
+                    return
                 archive.finish(plan, packer.root, state, _new_bundle(archive, plan.head))
                 return
             except SourceFault as fault:
@@ -130,6 +142,18 @@ def pack(
                 yield Repacked(record, fault.why, instead)
     finally:
         state.close()
+
+
+def _delivered(
+    deliver: Deliver, packer: Packer, source: Source, state: SnapshotState
+) -> Generator[Sent, None, bool]:
+    """Bring the pieces away; what is found to have changed then counts as not packed."""
+    image = SnapshotImage(state.folder, packer.root, state.pieces, source.sources(state.folder))
+    try:
+        return (yield from deliver(image))
+    except SourceFault as fault:
+        packer.forget(fault.record)
+        raise
 
 
 def _chain(archive: ArchiveFolder, head: PlanHead) -> list[Bundle]:

@@ -10,6 +10,12 @@ restore makes a data set with its history, or a folder, of pieces and nothing el
 on a random sample, in a folder that is removed again, and says what was proved. Which files are
 pieces is found by what is in them. Nothing is believed that was not checked.
 
+pack --to sends the pieces of all snapshots that a place lacks, made while they go: to a folder, or
+to a special remote of files (directory, S3, WebDAV, rclone, rsync), below hold-archive/ there.
+restore --from reads them there. Parity makes up for lost pieces: of each K pieces and the M parity
+pieces that parity (or pack --parity) makes for them, any M can be lost, and rebuild computes them
+from the others. What is damaged counts as lost. Pieces themselves stay as they are.
+
 serve gives the pieces, or any range of them, to whoever asks over HTTP (/piece/PIECECID), and
 single blocks and files as an IPFS trustless gateway does (/ipfs/CID). Nothing has to be stored for
 it: all is made from the data set while it is read, and checked; what is not here any more, or is
@@ -32,6 +38,7 @@ from typing import TYPE_CHECKING
 from ..core import faults
 from ..core.sizes import parse_size
 from .archive_check import OF_CHECK, add_check_options, run_check
+from .archive_parity import OF_PARITY, add_parity_options, destination, parity_of, run_parity
 from .archive_restore import OF_PACK, OF_RESTORE, add_restore_options, refuse_options, run_restore
 from .call import Call
 
@@ -41,21 +48,29 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("hold archive check --html report.html", "what is really there, before packing"),
     ("hold archive pack --write /mnt/pieces", "make them, as files"),
+    ("hold archive pack --to bucket --parity 4+2", "send them, and parity beside them"),
     ("hold archive restore /mnt/pieces --to study", "from the pieces alone"),
 )
 
 _NOT_OF_CHECK = {name: written for name, written in OF_RESTORE.items() if name != "pieces"}
 
 
+_OF_OTHERS = {name: written for name, written in OF_RESTORE.items() if name not in ("to", "from_")}
+"""What pack does nothing with."""
+
+
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
-    parser.add_argument("work", metavar="WORK", help="check, plan, pack, restore, drill or serve")
     parser.add_argument(
-        "pieces",
-        metavar="PIECES",
-        nargs="*",
-        help="restore, drill: files, folders, URLs of pieces; check: files of the data set",
+        "work",
+        metavar="WORK",
+        help="check, plan, pack, restore, drill, serve, parity or rebuild",
     )
+    parser.add_argument(
+        "pieces", metavar="PIECES", nargs="*",
+        help="restore, drill, parity, rebuild: files, folders, URLs of pieces; "
+        "check: files of the data set",
+    )  # fmt: skip
     parser.add_argument(
         "--at", metavar="VERSION",
         help="check, pack: a tag, branch or commit (the present one); restore: a commit, or the "
@@ -65,8 +80,10 @@ def add_options(parser: ArgumentParser) -> None:
         "--piece-size", metavar="SIZE", help="of a piece, a power of two such as 1GiB (32GiB)"
     )
     parser.add_argument(
-        "--write", metavar="FOLDER", help="pack: write the pieces there, named by their PieceCID"
-    )
+        "--write", metavar="FOLDER",
+        help="pack, parity, rebuild: write pieces there, named by their PieceCID (parity, rebuild: "
+        "to the first folder of PIECES)",
+    )  # fmt: skip
     parser.add_argument(
         "--folder", dest="plain", metavar="PATH", help="a plain folder to pack, no data set"
     )
@@ -75,6 +92,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     add_restore_options(parser)
     add_check_options(parser)
+    add_parity_options(parser)
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="serve: where to listen (a free port, here alone)"
     )
@@ -101,10 +119,15 @@ def run(call: Call) -> int:
         return run_check(call)
     refuse_options(options, OF_CHECK)
     if options.work in ("restore", "drill"):
+        refuse_options(options, OF_PARITY)
         return run_restore(call)
+    if options.work in ("parity", "rebuild"):
+        return run_parity(call)
     if options.work not in ("plan", "pack", "serve"):
-        raise _bad(f"{options.work} is not check, plan, pack, restore, drill or serve")
-    refuse_options(options, OF_RESTORE)
+        raise _bad(
+            f"{options.work} is not check, plan, pack, restore, drill, serve, parity or rebuild"
+        )
+    refuse_options(options, _OF_OTHERS if options.work == "pack" else {**OF_RESTORE, **OF_PARITY})
     if bool(options.plain) != bool(options.state):
         raise _bad("--folder and --state go together: a plain folder has no place for notes")
     if options.plain and options.at:
@@ -123,9 +146,13 @@ def run(call: Call) -> int:
     if options.work == "plan":
         return call.finish(iter_archive_plan(archive, piece_size=size))
     write = os.path.abspath(os.fsencode(options.write)) if options.write else None
-    return call.finish(
-        iter_archive_pack(archive, write=write, piece_size=size, progress=call.progress)
-    )
+    with destination(call) as to:
+        parity = parity_of(options) if to is None else None
+        return call.finish(
+            iter_archive_pack(
+                archive, write=write, to=to, parity=parity, piece_size=size, progress=call.progress
+            )
+        )
 
 
 def _serve(call: Call, archive: Archive) -> int:

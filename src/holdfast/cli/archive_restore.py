@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ..core import faults
 from .call import Call
+
+if TYPE_CHECKING:
+    from ..api.archive_found import Pieces
 
 OF_PACK = {"piece_size": "--piece-size", "write": "--write", "plain": "--folder",
             "state": "--state"}  # fmt: skip
 _NOT_OF_DRILL = {"at": "--at", "only": "--only", "to": "--to", "list": "--list"}
 _NOT_OF_LIST = {"at": "--list and --at", "only": "--list and --only", "to": "--list and --to"}
 _OF_DRILL = {"sample": "--sample", "whole": "--whole", "seed": "--seed"}
-OF_RESTORE = {"pieces": "PIECES", "only": "--only", "to": "--to", "list": "--list", **_OF_DRILL}
+OF_RESTORE = {
+    "from_": "--from",
+    "pieces": "PIECES",
+    "only": "--only",
+    "to": "--to",
+    "list": "--list",
+    **_OF_DRILL,
+}
 """What only restore and drill take, and how it is written."""
 
 
@@ -23,7 +35,15 @@ def add_restore_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--only", metavar="GLOB", action="append", help="restore: the content of these files alone"
     )
-    parser.add_argument("--to", metavar="FOLDER", help="restore: where to")
+    parser.add_argument(
+        "--to", metavar="FOLDER",
+        help="restore: where to; pack: a folder (with a / in its name) or special remote to send "
+        "the pieces to",
+    )  # fmt: skip
+    parser.add_argument(
+        "--from", dest="from_", metavar="PLACE",
+        help="restore, drill, parity, rebuild: where pieces were sent to by pack --to",
+    )  # fmt: skip
     parser.add_argument(
         "--list", action="store_true", help="restore: only list the versions in the pieces"
     )
@@ -45,30 +65,46 @@ def run_restore(call: Call) -> int:
     from ..api.archive_restore import RestorePlan, iter_archive_restore
 
     options = call.options
-    if not options.pieces:
+    if not options.pieces and not options.from_:
         raise _bad(f"say which pieces to {options.work}: files, folders or URLs")
     refuse_options(options, OF_PACK)
     refuse_options(options, _OF_DRILL if options.work == "restore" else _NOT_OF_DRILL)
-    settings = call.settings.values
     if options.work == "drill":
         if options.sample is not None and options.sample < 1:
             raise _bad("--sample has to be 1 or more")
         if options.whole is not None and options.whole < 0:
             raise _bad("--whole has to be 0 or more")
-        outcomes = iter_archive_drill(
-            options.pieces, sample=options.sample or 20, whole=options.whole or 0,
-            seed=options.seed, settings=settings, progress=call.progress,
-        )  # fmt: skip
-        return call.finish(outcomes)
-    if options.list:
+    elif options.list:
         refuse_options(options, _NOT_OF_LIST)
-        return call.finish(iter_archive_versions(options.pieces, settings))
-    only = [os.fsencode(glob) for glob in options.only or ()]
-    plan = RestorePlan(options.at, only, None, settings)
-    target = os.fsencode(options.to) if options.to else None
-    return call.finish(
-        iter_archive_restore(options.pieces, target, plan=plan, progress=call.progress)
-    )
+    settings = call.settings.values
+    with pieces_of(call) as pieces:
+        if options.work == "drill":
+            outcomes = iter_archive_drill(
+                pieces, sample=options.sample or 20, whole=options.whole or 0,
+                seed=options.seed, settings=settings, progress=call.progress,
+            )  # fmt: skip
+        elif options.list:
+            outcomes = iter_archive_versions(pieces, settings)
+        else:
+            only = [os.fsencode(glob) for glob in options.only or ()]
+            plan = RestorePlan(options.at, only, None, settings)
+            target = os.fsencode(options.to) if options.to else None
+            outcomes = iter_archive_restore(pieces, target, plan=plan, progress=call.progress)
+        return call.finish(outcomes)
+
+
+@contextmanager
+def pieces_of(call: Call) -> Iterator[Pieces]:
+    """What was named: files, folders and URLs, and the pieces at a place."""
+    from ..api.archive_place import PiecesAt, open_piece_place
+
+    options = call.options
+    if not options.from_:
+        yield options.pieces
+        return
+    dataset = None if "/" in options.from_ else call.dataset
+    with open_piece_place(options.from_, dataset) as place:
+        yield [*options.pieces, PiecesAt(place)]
 
 
 def refuse_options(options: Namespace, names: Mapping[str, str]) -> None:

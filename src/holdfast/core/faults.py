@@ -1299,6 +1299,35 @@ CONTENT_DOUBTFUL = Fault(
     "run the same command again when those places can be reached",
 )  # fmt: skip
 
+NO_PARITY_CODE = Fault(
+    "H940", errors.UsageError,
+    "parity cannot be computed here",
+    "{detail}",
+    NOTHING_CHANGED,
+    "pip install 'holdfast[erasure]'",
+)  # fmt: skip
+TOO_FEW_PIECES = Fault(
+    "H941", errors.IncompleteError,
+    "{count} pieces of a group cannot be computed: {lost}",
+    "any {needed} of its {total} pieces are needed, and {whole} are here whole: {there}",
+    "nothing was changed; what the pieces that are here hold can be restored all the same",
+    "find {lacking} more of the group where pieces are kept; then run the same command again",
+)  # fmt: skip
+PARITY_NO_MEMBERS = Fault(
+    "H942", errors.NotFoundError,
+    "there is no piece to make parity for",
+    "in {paths} is none",
+    NOTHING_CHANGED,
+    "name files or folders with pieces",
+)  # fmt: skip
+NO_PARITY_HERE = Fault(
+    "H943", errors.NotFoundError,
+    "there is no parity in {paths}",
+    "only what it was made for can be computed again: no parity piece is among what was named",
+    NOTHING_CHANGED,
+    "name the files, folders or URLs that hold parity pieces, too",
+)  # fmt: skip
+
 
 def iter_faults() -> Iterator[Fault]:
     """Every fault, by code."""

@@ -197,9 +197,20 @@ def open_tree(remote: SpecialRemote) -> TreeStore:
         PolicyError: It holds none, or not one that we can write.
         PlaceUnavailableError: It is not to be reached from here.
     """
-    kind, label = kind_of(remote.config), remote.place.label
     if remote.config.get("exporttree") != "yes":
-        raise faults.HOLDS_NO_TREE(place=label, detail="it was not set up with exporttree=yes")
+        detail = "it was not set up with exporttree=yes"
+        raise faults.HOLDS_NO_TREE(place=remote.place.label, detail=detail)
+    return tree_of_kind(remote)
+
+
+def tree_of_kind(remote: SpecialRemote) -> TreeStore:
+    """Files of any names at a place, whatever else it holds; nothing is connected yet.
+
+    Raises:
+        PolicyError: Its kind keeps none that we can write.
+        PlaceUnavailableError: It is not to be reached from here.
+    """
+    kind, label = kind_of(remote.config), remote.place.label
     if kind not in TREES:
         known = ", ".join(sorted(TREES))
         raise faults.HOLDS_NO_TREE(place=label, detail=f"only these kinds can: {known}")
