@@ -10,6 +10,11 @@ restore makes a data set with its history, or a folder, of pieces and nothing el
 on a random sample, in a folder that is removed again, and says what was proved. Which files are
 pieces is found by what is in them. Nothing is believed that was not checked.
 
+With --encrypt, or --encrypt-by, all that is in pieces is age files, names too, and every piece is
+checked as before without a key. Keys are in a folder outside of the data set: keep a copy of it. A
+key that keys destroy has destroyed opens nothing any more, in any copy of the pieces, and the rest
+is restored as ever.
+
 serve gives the pieces, or any range of them, to whoever asks over HTTP (/piece/PIECECID), and
 single blocks and files as an IPFS trustless gateway does (/ipfs/CID). Nothing has to be stored for
 it: all is made from the data set while it is read, and checked; what is not here any more, or is
@@ -26,7 +31,22 @@ from typing import TYPE_CHECKING
 
 from ..core import faults
 from ..core.sizes import parse_size
-from .archive_restore import OF_RESTORE, add_restore_options, refuse_options, run_restore
+from .archive_keys import (
+    OF_KEYS,
+    OF_SEALING,
+    add_key_options,
+    encrypt_by,
+    key_place,
+    run_keys,
+)
+from .archive_restore import (
+    OF_PACK,
+    OF_READING,
+    OF_RESTORE,
+    add_restore_options,
+    refuse_options,
+    run_restore,
+)
 from .call import Call
 
 if TYPE_CHECKING:
@@ -41,9 +61,12 @@ EXAMPLES = (
 
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
-    parser.add_argument("work", metavar="WORK", help="plan, pack, restore, drill or serve")
+    parser.add_argument("work", metavar="WORK", help="plan, pack, restore, drill, serve or keys")
     parser.add_argument(
-        "pieces", metavar="PIECES", nargs="*", help="restore, drill: files, folders, URLs of pieces"
+        "pieces",
+        metavar="PIECES",
+        nargs="*",
+        help="restore, drill: files, folders, URLs of pieces; keys: list, make or destroy SCOPE",
     )
     parser.add_argument(
         "--at", metavar="VERSION",
@@ -63,6 +86,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--state", metavar="FOLDER", help="where to note what was packed of a plain folder"
     )
     add_restore_options(parser)
+    add_key_options(parser)
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="serve: where to listen (a free port, here alone)"
     )
@@ -84,11 +108,18 @@ def run(call: Call) -> int:
     serves = options.address or options.once or options.logins or options.private or options.url
     if serves and options.work != "serve":
         raise _bad("--address, --once, --logins, --private and --url are for serve")
+    if options.work == "keys":
+        refuse_options(options, {**OF_PACK, **OF_SEALING, **OF_READING, "at": "--at"})
+        return run_keys(call)
+    refuse_options(options, OF_KEYS)
     if options.work in ("restore", "drill"):
+        refuse_options(options, OF_SEALING)
         return run_restore(call)
     if options.work not in ("plan", "pack", "serve"):
-        raise _bad(f"{options.work} is not plan, pack, restore, drill or serve")
+        raise _bad(f"{options.work} is not plan, pack, restore, drill, serve or keys")
     refuse_options(options, OF_RESTORE)
+    if options.work == "serve":
+        refuse_options(options, OF_SEALING)
     if bool(options.plain) != bool(options.state):
         raise _bad("--folder and --state go together: a plain folder has no place for notes")
     if options.plain and options.at:
@@ -97,10 +128,13 @@ def run(call: Call) -> int:
         raise _bad("only pack writes pieces")
     if options.work == "serve" and (options.at or options.piece_size):
         raise _bad("all that is packed is served: --at and --piece-size are for packing")
+    encrypt = encrypt_by(options)
+    if options.plain and (encrypt is not None or options.keys):
+        raise _bad("a plain folder cannot be packed encrypted: make it a data set first")
     if options.plain:
         archive = archive_of_folder(os.fsencode(options.plain), os.fsencode(options.state))
     else:
-        archive = archive_of(call.dataset, options.at)
+        archive = archive_of(call.dataset, options.at, encrypt=encrypt, keys=key_place(options))
     if options.work == "serve":
         return _serve(call, archive)
     size = _piece_size(options.piece_size)

@@ -7,14 +7,16 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
 from ..core import faults
+from .archive_keys import key_place
 from .call import Call
 
-_OF_PACK = {"piece_size": "--piece-size", "write": "--write", "plain": "--folder",
+OF_PACK = {"piece_size": "--piece-size", "write": "--write", "plain": "--folder",
             "state": "--state"}  # fmt: skip
 _NOT_OF_DRILL = {"at": "--at", "only": "--only", "to": "--to", "list": "--list"}
 _NOT_OF_LIST = {"at": "--list and --at", "only": "--list and --only", "to": "--list and --to"}
 _OF_DRILL = {"sample": "--sample", "whole": "--whole", "seed": "--seed"}
-OF_RESTORE = {"pieces": "PIECES", "only": "--only", "to": "--to", "list": "--list", **_OF_DRILL}
+OF_READING = {"only": "--only", "to": "--to", "list": "--list", **_OF_DRILL}
+OF_RESTORE = {"pieces": "PIECES", **OF_READING}
 """What only restore and drill take, and how it is written."""
 
 
@@ -47,7 +49,7 @@ def run_restore(call: Call) -> int:
     options = call.options
     if not options.pieces:
         raise _bad(f"say which pieces to {options.work}: files, folders or URLs")
-    refuse_options(options, _OF_PACK)
+    refuse_options(options, OF_PACK)
     refuse_options(options, _OF_DRILL if options.work == "restore" else _NOT_OF_DRILL)
     settings = call.settings.values
     if options.work == "drill":
@@ -57,14 +59,14 @@ def run_restore(call: Call) -> int:
             raise _bad("--whole has to be 0 or more")
         outcomes = iter_archive_drill(
             options.pieces, sample=options.sample or 20, whole=options.whole or 0,
-            seed=options.seed, settings=settings, progress=call.progress,
+            seed=options.seed, settings=settings, progress=call.progress, keys=key_place(options),
         )  # fmt: skip
         return call.finish(outcomes)
     if options.list:
         refuse_options(options, _NOT_OF_LIST)
-        return call.finish(iter_archive_versions(options.pieces, settings))
+        return call.finish(iter_archive_versions(options.pieces, settings, key_place(options)))
     only = [os.fsencode(glob) for glob in options.only or ()]
-    plan = RestorePlan(options.at, only, None, settings)
+    plan = RestorePlan(options.at, only, None, settings, key_place(options))
     target = os.fsencode(options.to) if options.to else None
     return call.finish(
         iter_archive_restore(options.pieces, target, plan=plan, progress=call.progress)
