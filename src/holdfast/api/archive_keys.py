@@ -113,7 +113,7 @@ def iter_archive_keys_destroy(folder: KeyFolder, scope: str, why: str) -> Iterat
     Who did it, when and why is noted before. Who else was a recipient is told: they still can.
 
     Raises:
-        NotFoundError: It has none.
+        AccessError: It has none.
     """
     others = folder.destroy(scope, getpass.getuser(), why)
     note = f"destroyed: nothing here opens what was packed of {named(scope)}"

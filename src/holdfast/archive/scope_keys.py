@@ -153,11 +153,14 @@ class KeyFolder:
         It is noted before. A run that was stopped may be made again.
 
         Raises:
-            NotFoundError: There is none.
+            AccessError: There is none.
         """
         folder = self._folder(scope)
         if not os.path.isdir(folder):
-            raise faults.NO_SUCH_PATH(path=os.fsdecode(folder))
+            raise faults.ARCHIVE_KEYS(
+                path=os.fsdecode(self.path), detail=f"there is no key of {named(scope)}",
+                next="hold archive keys list",
+            )  # fmt: skip
         try:
             others = _texts(folder)
             tag = next(iter(_tags_in(folder)), "")

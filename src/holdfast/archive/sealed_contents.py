@@ -84,7 +84,8 @@ class SealedSources:
         """Read an age file from its start, once; what is in it is checked.
 
         Raises:
-            SourceFault: It is gone, has another size, or its key was destroyed.
+            SourceFault: It is gone, or has another size.
+            AccessError: The key of its scope is not at hand: nothing is left out for that.
         """
         plain = self.plain_record(record)
         head = self._head(record)
@@ -103,9 +104,13 @@ class SealedSources:
         """Read any range of an age file; nothing is checked.
 
         Raises:
-            SourceFault: As `open_content`.
+            SourceFault: It is gone, or the key of its scope is.
         """
-        plain, head = self.plain_record(record), self._head(record)
+        plain = self.plain_record(record)
+        try:
+            head = self._head(record)
+        except HoldError as error:
+            raise SourceFault(record, f"{error.what}: {error.why}", None) from None
         if plain.kind is RowKind.GIT:
             return SealedLeaves(record, plain.size, head, data=self._blob(record, plain).data)
         return SealedLeaves(record, plain.size, head, path=self._plain.path_of(plain))
@@ -120,10 +125,7 @@ class SealedSources:
     def _head(self, record: FileRecord) -> Head:
         about = sealed_from(record.source)
         assert record.key is not None
-        try:
-            return self.seal.head(about.scope, bytes.fromhex(record.key.decode()))
-        except HoldError as error:
-            raise SourceFault(record, f"{error.what}: {error.why}", None) from None
+        return self.seal.head(about.scope, bytes.fromhex(record.key.decode()))
 
 
 def open_sealed(sources: Sources, record: FileRecord) -> Content:
