@@ -30,6 +30,12 @@ ENVIRONMENT = {
 """What we look for, and what it means; printed in the command reference."""
 
 
+def config_home(environ: Mapping[str, str]) -> str:
+    """The folder in which programs keep what this user set up."""
+    given = environ.get("XDG_CONFIG_HOME", "")
+    return given if os.path.isabs(given) else os.path.expanduser("~/.config")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the person, the terminal and the environment ask for.

@@ -16,6 +16,7 @@ from ..archive.plan_records import (
     PieceRecord,
     Plan,
 )
+from ..archive.sealed_source import SealedSource
 from ..archive.snapshot_state import DonePiece
 from ..archive.snapshots import DatasetSource, FolderSource, Repacked, Source, make_plan, pack
 from ..core import faults
@@ -28,7 +29,15 @@ from ..dataset.versions import commit_of
 from ..kernel.choose import best
 from ..wire.cid import cid_text
 from ..wire.piece import Kernel
+from .archive_keys import KeyPlace
 from .archive_parity import ParityPlan, iter_archive_parity
+from .archive_sealing import (
+    EncryptBy,
+    encryption_of,
+    iter_told_sealed,
+    note_encryption,
+    sealing_of,
+)
 from .archive_send import Delivery, Destination
 from .datasets import Dataset
 
@@ -42,12 +51,18 @@ class Archive:
     version: str = ""
 
 
-def archive_of(dataset: Dataset, version: str | None = None) -> Archive:
+def archive_of(
+    dataset: Dataset, version: str | None = None, *, encrypt: EncryptBy | None = None,
+    keys: KeyPlace | None = None,
+) -> Archive:  # fmt: skip
     """The archive of a data set; its next snapshot is of that version, else of the present one.
+
+    With ``encrypt`` a new archive is encrypted; one that is goes on as it was begun. ``keys`` says
+    where its keys are.
 
     Raises:
         NotFoundError: There is no such version.
-        ConflictError: A snapshot of another version is begun.
+        ConflictError: A snapshot of another version is begun; or it is encrypted otherwise.
     """
     repository = dataset.repository
     folder = ArchiveFolder(os.path.join(repository.annex_dir, b"hold-archive"))
@@ -58,7 +73,13 @@ def archive_of(dataset: Dataset, version: str | None = None) -> Archive:
             detail = f"snapshot {begun.head.snapshot} is begun of version {begun.head.version[:10]}"
             raise faults.ARCHIVE_STATE(path=os.fsdecode(folder.next_folder), detail=detail)
         commit = begun.head.version
-    source = DatasetSource(repository, dataset.objects, lambda: dataset.ledger, commit)
+    plain = DatasetSource(repository, dataset.objects, lambda: dataset.ledger, commit)
+    encryption = encryption_of(folder, encrypt)
+    if encryption is None:
+        return Archive(folder, plain, commit)
+    place = (keys or KeyPlace()).open(plain.identity())
+    sealing = sealing_of(encryption, place)
+    source = SealedSource(repository, dataset.objects, lambda: dataset.ledger, commit, sealing)
     return Archive(folder, source, commit)
 
 
@@ -86,6 +107,7 @@ def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Ite
     """
     with archive.folder.locked():
         plan = _planned(archive, piece_size)
+        yield from iter_told_sealed(archive.source, archive.folder.next_folder, "plan")
         if plan is None:
             yield _nothing_new(archive, "plan")
             return
@@ -144,6 +166,7 @@ def _iter_next(
 ) -> Iterator[Outcome]:  # fmt: skip
     """The next snapshot, packed and delivered, if there is anything new."""
     plan = _planned(archive, piece_size)
+    yield from iter_told_sealed(archive.source, archive.folder.next_folder, "pack")
     if plan is None:
         yield _nothing_new(archive, "pack")
         return
@@ -194,12 +217,14 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
     if size < PIECE_SIZE_MIN or size & (size - 1):
         what = f"a piece of {size} bytes: it has to be a power of two, {PIECE_SIZE_MIN} at least"
         raise faults.BAD_USAGE(what=what, command="archive")
+    note_encryption(folder, archive.source)
     try:
         plan = make_plan(folder, archive.source, size)
     except BaseException:
         if begun is None:
             folder.forget_begun()
         raise
+    note_encryption(folder, archive.source)
     if folder.snapshots and not _brings_something(plan):
         folder.forget_begun()
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,12 +10,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ..archive.chosen_paths import ChosenPaths
-from ..archive.content_index import ContentIndex
+from ..archive.finding import FoundSnapshot
 from ..archive.folder_writer import FolderWriter
 from ..archive.piece_names import expected_of
 from ..archive.pieces import check_whole
-from ..archive.pieces_place import PiecesPlace
 from ..archive.plain_tree import TreeFile
+from ..archive.sealed_names import MissingName
 from ..archive.snapshot_choice import choose
 from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, Status, complete, watch
@@ -22,8 +23,10 @@ from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_annexed
 from ..dataset.unrecorded import unrecorded
 from .archive_found import FoundArchive, Pieces, failed, iter_wrong, open_archive
+from .archive_keys import KeyPlace
 from .archive_restore_dataset import have_dataset
 from .archive_restore_folder import Restorer, tree_of
+from .archive_unsealing import SealedFolder, open_place
 from .datasets import Dataset, open_dataset
 from .get import Getter
 from .sources import Sources
@@ -61,6 +64,7 @@ def iter_archive_drill(
     seed: int | None = None,
     settings: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    keys: KeyPlace | None = None,
 ) -> Iterator[Outcome]:
     """Restore the newest version's history and some random files into a scratch folder.
 
@@ -75,7 +79,7 @@ def iter_archive_drill(
     listener = progress or Silence()
     chosen = _Sample(sample, seed)
     report = Report()
-    with open_archive(pieces, settings or {}) as found:
+    with open_archive(pieces, settings or {}, keys=keys) as found:
         snapshot = choose(found.finding, None)
         yield from watch(iter_wrong("drill", found.finding.faults), report)
         yield from watch(iter_wrong("drill", found.finding.missing), report)
@@ -85,8 +89,10 @@ def iter_archive_drill(
                 yield replace(outcome, action="drill", path="history", facts={})
             with open_dataset(target, settings) as dataset:
                 dataset.repository.git.run("fsck", "--no-dangling", "--no-progress")
-                outcomes = _iter_contents(dataset, found, chosen, listener)
+                outcomes = _iter_contents(dataset, found, snapshot, chosen, listener)
                 yield from watch(outcomes, report)
+        elif snapshot.number in found.unlocked.sealed:
+            yield from watch(_iter_sealed(found, snapshot, chosen, target, listener), report)
         else:
             tree = tree_of(found.finding, snapshot)
             items = (one for one in tree.walk(ChosenPaths(())) if _is_of_use(one))
@@ -153,11 +159,10 @@ def _iter_whole(found: FoundArchive, count: int, seed: int) -> Iterator[Outcome]
 
 
 def _iter_contents(
-    dataset: Dataset, found: FoundArchive, chosen: _Sample, progress: Progress
-) -> Iterator[Outcome]:
-    finding = found.finding
-    index = ContentIndex([*finding.pieces, *finding.loose], found.scratch)
-    place = PiecesPlace(index, "the pieces")
+    dataset: Dataset, found: FoundArchive, snapshot: FoundSnapshot, chosen: _Sample,
+    progress: Progress,
+) -> Iterator[Outcome]:  # fmt: skip
+    place, index = open_place(found, snapshot)
 
     def in_pieces() -> Iterator[TrackedFile]:
         for file in iter_annexed(dataset.repository):
@@ -173,6 +178,23 @@ def _iter_contents(
         for outcome in getter.iter_get(files, note):
             yield replace(outcome, action="drill")
     yield from iter_wrong("drill", index.faults)
+
+
+def _iter_sealed(
+    found: FoundArchive, snapshot: FoundSnapshot, chosen: _Sample, target: bytes,
+    progress: Progress,
+) -> Iterator[Outcome]:  # fmt: skip
+    folder = SealedFolder(found, snapshot)
+    items = (one for one in folder.walk(ChosenPaths(())) if not isinstance(one[1], MissingName))
+    wanted = chosen.choose(items)
+    os.makedirs(target, exist_ok=True)
+    with FolderWriter(target) as writer:
+        restorer = folder.restorer(writer, progress)
+        for outcome in itertools.chain(restorer.iter_block(wanted), restorer.iter_flushed()):
+            yield replace(outcome, action="drill")
+    for error in folder.locked:
+        yield failed("drill", error.what.removesuffix(" is locked"), error)
+    yield from iter_wrong("drill", folder.faults)
 
 
 def _is_of_use(item: TreeFile | HoldError) -> bool:

@@ -7,17 +7,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
 
 from ..archive.finding import Finding, find
 from ..archive.pieces import OpenedPiece, open_all
 from ..archive.snapshot_choice import why_not
+from ..archive.unsealing import Unsealer
 from ..core.errors import HoldError, IncompleteError
 from ..core.outcome import Outcome, Status
 from ..core.system_errors import as_fault
 from ..dataset import locks
+from .archive_keys import KeyPlace
 
 _SCRATCH = b".hold-restoring-"
 
@@ -38,25 +40,41 @@ Pieces = Sequence[str | PieceSource]
 
 
 @dataclass(frozen=True)
+class Unlocked:
+    """Which snapshots are encrypted, what opens them, and which scopes were destroyed, by tag."""
+
+    sealed: frozenset[int] = frozenset()
+    unsealer: Unsealer | None = None
+    destroyed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class FoundArchive:
     """What was found, and a folder for what is too much for memory; it is removed at the end."""
 
     finding: Finding
     scratch: bytes
+    unlocked: Unlocked = field(default_factory=Unlocked)
 
 
 @contextmanager
 def open_archive(
-    names: Pieces, settings: Mapping[str, str], target: bytes | None = None
-) -> Iterator[FoundArchive]:
+    names: Pieces, settings: Mapping[str, str], target: bytes | None = None,
+    keys: KeyPlace | None = None,
+) -> Iterator[FoundArchive]:  # fmt: skip
     """Find the archive that these pieces are of; scratch is beside ``target``, if there is one.
+
+    ``keys`` says where those of an encrypted one are.
 
     Raises:
         NotFoundError: There is no piece.
         HoldError: No piece can be read.
     """
+    from .archive_unsealing import unlock
+
     with _scratch(target) as scratch, opened_pieces(names, settings, scratch) as opened:
-        yield FoundArchive(find(opened, scratch), scratch)
+        finding = find(opened, scratch)
+        yield FoundArchive(finding, scratch, unlock(finding, keys))
 
 
 @contextmanager
@@ -112,19 +130,21 @@ def _make_folders(folder: bytes) -> list[bytes]:
 
 
 def iter_archive_versions(
-    names: Pieces, settings: Mapping[str, str] | None = None
+    names: Pieces, settings: Mapping[str, str] | None = None, keys: KeyPlace | None = None
 ) -> Iterator[Outcome]:
     """The versions that some pieces hold, oldest first; then what is wrong with the pieces.
 
     Raises:
         NotFoundError: There is no piece.
     """
-    with open_archive(names, settings or {}) as found:
+    with open_archive(names, settings or {}, keys=keys) as found:
         for snapshot in found.finding.snapshots:
             manifest = snapshot.manifest
             count = len(snapshot.pieces)
             note = f"{manifest.made} {manifest.version[:10]}".rstrip()
             note += f"; {count} piece{'s' if count != 1 else ''}"
+            if snapshot.number in found.unlocked.sealed:
+                note += "; encrypted"
             why = why_not(found.finding, snapshot)
             yield Outcome(
                 "list", Status.IMPOSSIBLE if why else Status.OK, f"snapshot {snapshot.number}",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..archive.chosen_paths import ChosenPaths
-from ..archive.content_index import ContentIndex
-from ..archive.finding import FoundSnapshot, iter_missing
-from ..archive.pieces_place import PiecesPlace
+from ..archive.finding import FoundSnapshot
 from ..archive.snapshot_choice import choose
 from ..core import faults
 from ..core.key import Key
@@ -20,6 +18,8 @@ from ..dataset.git_folder import link_git_folder
 from ..dataset.unrecorded import unrecorded
 from ..wire.archive_rows import MissingRow
 from .archive_found import FoundArchive, Pieces, iter_wrong, open_archive
+from .archive_keys import KeyPlace
+from .archive_unsealing import iter_restore_sealed, missing_of, open_place
 from .datasets import Dataset, open_dataset
 from .get import Getter
 from .sources import Sources
@@ -35,6 +35,8 @@ class RestorePlan:
     only: Sequence[bytes] = ()
     jobs: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    keys: KeyPlace | None = None
+    """Where the keys of an encrypted archive are."""
 
 
 def iter_archive_restore(
@@ -64,7 +66,7 @@ def iter_archive_restore(
     else:
         target = _default_target(pieces, plan)
     listener = progress or Silence()
-    with open_archive(pieces, plan.settings, target) as found:
+    with open_archive(pieces, plan.settings, target, plan.keys) as found:
         snapshot = choose(found.finding, plan.version)
         yield from iter_wrong(RESTORE, found.finding.faults)
         if snapshot.manifest.version:
@@ -72,8 +74,11 @@ def iter_archive_restore(
 
             yield from have_dataset(found, snapshot, target)
             with open_dataset(target, plan.settings) as dataset:
-                outcomes = iter_content(dataset, found, chosen, plan.jobs, listener)
+                outcomes = iter_content(dataset, found, snapshot, chosen, plan.jobs, listener)
                 yield from _with_missing(outcomes, found, snapshot, plan)
+        elif snapshot.number in found.unlocked.sealed:
+            outcomes = iter_restore_sealed(found, snapshot, target, chosen, listener)
+            yield from _with_missing(outcomes, found, snapshot, plan)
         else:
             from .archive_restore_folder import iter_restore_folder
 
@@ -117,14 +122,13 @@ def _with_missing(
 def iter_content(
     dataset: Dataset,
     found: FoundArchive,
+    snapshot: FoundSnapshot,
     chosen: ChosenPaths,
     jobs: int | None,
     progress: Progress,
 ) -> Iterator[Outcome]:
     """Bring the content of files from the pieces, by the door that all content comes in by."""
-    finding = found.finding
-    index = ContentIndex([*finding.pieces, *finding.loose], found.scratch)
-    place = PiecesPlace(index, "the pieces")
+    place, index = open_place(found, snapshot)
     lost: list[TrackedFile] = []
 
     def files() -> Iterator[TrackedFile]:
@@ -146,19 +150,18 @@ def iter_content(
             yield replace(outcome, action=RESTORE)
     dataset.forget()
     yield from iter_wrong(RESTORE, index.faults)
-    yield from _iter_lost(found, lost)
+    yield from _iter_lost(missing_of(found, index), lost)
 
 
-def _iter_lost(found: FoundArchive, lost: Sequence[TrackedFile]) -> Iterator[Outcome]:
+def _iter_lost(missing: Iterable[MissingRow], lost: Sequence[TrackedFile]) -> Iterator[Outcome]:
     """What is in no piece, with what is known of it."""
     if not lost:
         return
     keys = {bytes(file.key) for file in lost if file.key is not None}
     known: dict[bytes, MissingRow] = {}
-    for piece in found.finding.pieces:
-        for row in iter_missing(piece, []):
-            if row.key in keys:
-                known.setdefault(row.key, row)
+    for row in missing:
+        if row.key in keys:
+            known.setdefault(row.key, row)
     for file in lost:
         assert file.key is not None
         yield _told_lost(os.fsdecode(file.path), file.key, known.get(file.key))

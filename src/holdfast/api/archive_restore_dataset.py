@@ -16,6 +16,7 @@ from ..core.outcome import Outcome, Status
 from ..dataset.cloning import check_target
 from ..dataset.from_bundles import Wanted, building_from, make_of_bundles
 from .archive_found import FoundArchive
+from .archive_unsealing import unseal_bundle
 
 _MARK = b"/.git/annex/hold-restored"
 """Says in a restored data set what it was restored from, so that the same call can go on."""
@@ -72,6 +73,7 @@ def _make(
     for number, bundle in enumerate(chain):
         paths.append(found.scratch + b"/%04d.bundle" % number)
         write_bundle(found.finding, bundle, paths[-1])
+        unseal_bundle(found, snapshot, paths[-1])
     with building_from(target) as folder:
         branch = _ADJUSTED.sub(r"\1", manifest.branch)
         wanted = Wanted(manifest.version, branch, manifest.annex)

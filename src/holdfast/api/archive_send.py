@@ -23,7 +23,7 @@ from ..wire.piece import Kernel, read_piece
 from ..wire.piece_list import Listed
 from .archive_found import Pieces
 from .archive_parity import ParityPlan, iter_archive_parity
-from .archive_place import PiecePlace, PiecesAt
+from .piece_places import PiecePlace, PiecesAt
 
 SEND = "send"
 

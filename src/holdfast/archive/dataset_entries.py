@@ -81,6 +81,8 @@ def identity_of(path: bytes, kind: RowKind, key: bytes | None, source: str) -> b
         return object_identity(source.encode(), kind)
     if source.startswith(OF_STATE) and source.endswith(".bundle"):
         return key_identity(b"bundle " + path)  # no key begins so; each archive has its own
+    if source.startswith(OF_STATE) and source.endswith(".age"):
+        return key_identity(b"sealed " + path + b" " + source.encode())
     return b""
 
 

@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from types import TracebackType
 
@@ -114,17 +114,25 @@ class FolderWriter:
         Raises:
             PolicyError: Something else is in its place.
         """
+        return self.holds(path, file.size, lambda chunks: cid_of(chunks, file.size) == file.cid)
+
+    def holds(self, path: bytes, size: int, check: Callable[[Iterable[bytes]], bool]) -> bool:
+        """Whether a file of that size is there already, with bytes that are right.
+
+        Raises:
+            PolicyError: Something else is in its place.
+        """
         folder, name = self._open_above(path)
         try:
             try:
                 seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
                 return False
-            if not stat.S_ISREG(seen.st_mode) or seen.st_size != file.size:
+            if not stat.S_ISREG(seen.st_mode) or seen.st_size != size:
                 raise _in_the_way(path)
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
             with open(descriptor, "rb", buffering=PROFILE.chunk_size) as there:
-                if cid_of(iter(lambda: there.read(PROFILE.chunk_size), b""), file.size) != file.cid:
+                if not check(iter(lambda: there.read(PROFILE.chunk_size), b"")):
                     raise _in_the_way(path)
             return True
         except OSError as error:

@@ -29,6 +29,7 @@ from .plan_records import (
     Plan,
     Record,
 )
+from .sealed_contents import is_sealed, open_sealed
 from .snapshot_state import DonePiece, SnapshotState
 
 EMPTY_FOLDER = build_folder([]).blocks[-1].cid
@@ -220,7 +221,7 @@ class Packer:
         stream = self._stream_at(record.offset)
         if record.kind is RowKind.SYMLINK:
             return self._pack_link(stream, Blob(record, next(blobs)).data)
-        if record.size <= self._profile.chunk_size and not is_blob(record):
+        if is_small_file(record, self._profile.chunk_size):
             return self._pack_leaf(record, stream)
         if self._content is None:
             self._content = self._open(record, blobs), FileBuilder(record.size, self._profile)
@@ -255,6 +256,8 @@ class Packer:
     def _open(self, record: FileRecord, blobs: Iterator[bytes | None]) -> Content:
         if is_blob(record):
             return Blob(record, next(blobs))
+        if is_sealed(record):
+            return open_sealed(self._sources, record)
         return File(record, self._sources.path_of(record), self._profile.chunk_size)
 
     def _pack_leaf(self, record: FileRecord, stream: PieceStream | None) -> Cid:
@@ -346,6 +349,11 @@ class Packer:
         head = self._plan.head
         name = f".{head.dataset}-{head.snapshot}-{number}.part".encode()
         return os.path.join(self._folder, name)
+
+
+def is_small_file(record: FileRecord, chunk_size: int) -> bool:
+    """Whether it is one leaf, which is as it stands in a file."""
+    return record.size <= chunk_size and not is_blob(record) and not is_sealed(record)
 
 
 def _give(records: list[Record], blocks: list[Block]) -> Iterator[tuple[Record, list[Block]]]:

@@ -55,6 +55,8 @@ class PlanHead:
     piece_size: int = PIECE_SIZE
     prev: tuple[PrevRef, ...] = ()
     bundles: tuple[BundlePlan, ...] = field(default=())
+    is_sealed: bool = False
+    """An encrypted one: its manifests tell nothing of version, branch and bundles."""
 
     @property
     def payload_max(self) -> int:

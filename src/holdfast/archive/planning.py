@@ -9,11 +9,13 @@ piece in which it ends. Every piece ends with its parts, its manifest and its fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from ..core import faults
 from ..core.errors import HoldError
 from ..wire.archive_manifest import (
     FOOTER_SECTION_SIZE,
+    SEALED,
     BundleRef,
     Manifest,
     PartRef,
@@ -284,6 +286,8 @@ def manifest_of(
     parts: list[PartRef],
 ) -> Manifest:
     """The manifest of the piece after those."""
+    if head.is_sealed:
+        head, bundles = replace(head, version="", branch=SEALED, annex=""), []
     return Manifest(
         head.dataset, head.snapshot, head.made, head.version, head.branch, head.annex,
         head.profile, root, len(pieces), tuple(pieces), head.prev, tuple(bundles), tuple(parts),

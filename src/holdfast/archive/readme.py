@@ -9,6 +9,8 @@ from .plan_records import PlanHead
 
 def readme(head: PlanHead, bundles: Sequence[str]) -> bytes:
     """The text; the same snapshot has the same."""
+    if head.is_sealed:
+        return _sealed_readme(head)
     what = f"version {head.version} of the data set {head.dataset}" if head.version else "a folder"
     lines = [
         f"This is an archive of {what}.",
@@ -42,3 +44,29 @@ def readme(head: PlanHead, bundles: Sequence[str]) -> bytes:
         "",
     ]
     return "\n".join(lines).encode()
+
+
+def _sealed_readme(head: PlanHead) -> bytes:
+    return f"""This is an encrypted archive of a data set.
+Snapshot {head.snapshot}, made {head.made}.
+
+Its pieces are CAR files (version 1, ipld.io/specs/transport/car). Together they hold the
+blocks of one UnixFS folder; its CID is the root that the last piece names. All that is in
+it is age files (age-encryption.org/v1):
+
+  files/names/SCOPE.age            what is where: lines of JSON, gzipped
+  files/data/SCOPE/FOLDER/NAME.age a content each
+  files/git/NNNN.bundle.age        history, as git bundles, if it is there
+
+To restore with public tools and the key only:
+
+1. Give all pieces of all snapshots to a tool that imports CARs, such as
+   ipfs dag import --pin-roots=false *.car
+2. Get the folder: ipfs get -o out ROOT
+3. Read a list: age -d -i KEY out/files/names/dataset.age | gunzip
+4. Each line of a file ends with its object, FOLDER/NAME:
+   age -d -i KEY out/files/data/dataset/FOLDER/NAME.age > FILE
+
+Docs of Holdfast: restore-without-holdfast.md has a program for that, formats/archive.md
+the format.
+""".encode()

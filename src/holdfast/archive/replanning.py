@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .dataset_entries import identity_of
 from .known_index import KnownIndex
@@ -12,10 +12,11 @@ from .repeats import Entry, iter_steps
 
 
 def replan(
-    plan: Plan, number: int, instead: Entry | None, known: KnownIndex, scratch: bytes
-) -> Plan:
-    """The plan with another entry, or none, for the file of that number."""
-    steps = iter_steps(_iter_entries(plan, number, instead), known, scratch)
+    plan: Plan, number: int, instead: Entry | None, known: KnownIndex, scratch: bytes,
+    amended: Callable[[Iterator[Entry]], Iterator[Entry]] = lambda entries: entries,
+) -> Plan:  # fmt: skip
+    """The plan with another entry, or none, for the file of that number; then ``amended``."""
+    steps = iter_steps(amended(_iter_entries(plan, number, instead)), known, scratch)
     write_plan(plan.path, plan.head, plan_pieces(plan.head, steps))
     return Plan(plan.path)
 

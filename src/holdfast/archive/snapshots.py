@@ -6,8 +6,9 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from ..core import faults
@@ -44,14 +45,20 @@ class Source(Protocol):
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle."""
 
-    def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
-        """Its files, in tree order."""
+    def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+        """Its files and those that the archive adds to them, in tree order."""
 
     def sources(self, state_folder: bytes) -> Sources:
         """Where their bytes come from."""
 
     def instead_of(self, state_folder: bytes, fault: SourceFault) -> Entry | None:
         """What to pack where a file was not what was planned; None to leave it out."""
+
+    def amended(self, state_folder: bytes, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """The entries of a plan, after `instead_of` one of them."""
+
+    def shown(self, record: FileRecord) -> FileRecord:
+        """A file as people know it."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +92,7 @@ def make_plan(archive: ArchiveFolder, source: Source, piece_size: int) -> Plan:
     folder = archive.next_folder
     os.makedirs(folder, exist_ok=True)
     head = source.head(archive, piece_size)
-    text = readme(head, [bundle.name for bundle in _chain(archive, head)])
-    _write(folder + b"/README.txt", text)
-    entries = _with_own(source.entries(archive, head), archive, head, len(text))
-    steps = iter_steps(entries, archive.index, archive.folder)
+    steps = iter_steps(source.framed(archive, head), archive.index, archive.folder)
     write_plan(folder + b"/plan", head, plan_pieces(head, steps))
     return Plan(folder + b"/plan")
 
@@ -135,11 +139,12 @@ def pack(
                 record = fault.record
                 tries[record.path] = tries.get(record.path, 0) + 1
                 if tries[record.path] > TRIES:
-                    path = record.path.decode("utf-8", "replace")
+                    path = source.shown(record).path.decode("utf-8", "replace")
                     raise faults.ARCHIVE_CHANGED(path=path, tries=TRIES) from None
                 instead = source.instead_of(state.folder, fault)
-                plan = replan(plan, record.number, instead, archive.index, archive.folder)
-                yield Repacked(record, fault.why, instead)
+                amended = partial(source.amended, state.folder)
+                plan = replan(plan, record.number, instead, archive.index, archive.folder, amended)
+                yield Repacked(source.shown(record), fault.why, instead)
     finally:
         state.close()
 
@@ -156,7 +161,7 @@ def _delivered(
         raise
 
 
-def _chain(archive: ArchiveFolder, head: PlanHead) -> list[Bundle]:
+def chain(archive: ArchiveFolder, head: PlanHead) -> list[Bundle]:
     """The bundles that lead to the version, the one of this snapshot last."""
     new = _new_bundle(archive, head)
     return chain_of([*archive.bundles, *([new] if new else [])])
@@ -171,17 +176,35 @@ def _new_bundle(archive: ArchiveFolder, head: PlanHead) -> Bundle | None:
     return Bundle(name, bundle.needs, bundle.version, bundle.annex, size)
 
 
-def _with_own(
-    entries: Iterable[Entry], archive: ArchiveFolder, head: PlanHead, readme_size: int
-) -> Iterator[Entry]:
+def own_readme(archive: ArchiveFolder, head: PlanHead, bundles: Sequence[str]) -> Entry:
+    """The README.txt of a snapshot; it is written now."""
+    text = readme(head, bundles)
+    _write(archive.next_folder + b"/README.txt", text)
+    source = OF_STATE + "README.txt"
+    return Entry(b"README.txt", RowKind.PLAIN, 0o100644, len(text), None, source)
+
+
+def _with_own(entries: Iterable[Entry], archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
     """The files of a version, between what the archive adds to them."""
-    mode = 0o100644
-    yield Entry(b"README.txt", RowKind.PLAIN, mode, readme_size, None, OF_STATE + "README.txt")
+    bundles = chain(archive, head)
+    yield own_readme(archive, head, [bundle.name for bundle in bundles])
     yield from entries
-    for bundle in _chain(archive, head):
+    for bundle in bundles:
         path, source = b"git/" + bundle.name.encode(), OF_STATE + bundle.name
         identity = identity_of(path, RowKind.PLAIN, None, source)
-        yield Entry(path, RowKind.PLAIN, mode, bundle.size, None, source, identity)
+        yield Entry(path, RowKind.PLAIN, 0o100644, bundle.size, None, source, identity)
+
+
+class _InTheClear:
+    """What is the same of sources that are not encrypted."""
+
+    def amended(self, state_folder: bytes, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """As they are."""
+        return entries
+
+    def shown(self, record: FileRecord) -> FileRecord:
+        """As it is."""
+        return record
 
 
 def _write(path: bytes, text: bytes) -> None:
@@ -195,13 +218,15 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-class DatasetSource:
+class DatasetSource(_InTheClear):
     """A version of a data set."""
 
     def __init__(
-        self, repository: Repository, objects: Objects, ledger: Callable[[], Ledger], version: str
-    ) -> None:
+        self, repository: Repository, objects: Objects, ledger: Callable[[], Ledger], version: str,
+        *, has_history: bool = True,
+    ) -> None:  # fmt: skip
         """``version`` is a commit."""
+        self._has_history = has_history
         self._repository = repository
         self._objects = objects
         self._ledger = ledger
@@ -215,7 +240,9 @@ class DatasetSource:
         branch = (git.line("symbolic-ref", "--quiet", "--short", "HEAD") or b"").decode()
         bundles: tuple[BundlePlan, ...] = ()
         earlier = archive.bundles
-        if not earlier or (earlier[-1].version, earlier[-1].annex) != (version, annex):
+        if self._has_history and not (
+            earlier and (earlier[-1].version, earlier[-1].annex) == (version, annex)
+        ):
             needs = needs_of_next(self._repository, earlier)
             name = f"{archive.next_number:04}.bundle"
             refs = [(version, "HEAD"), *([(version, f"refs/heads/{branch}")] if branch else [])]
@@ -223,15 +250,20 @@ class DatasetSource:
             make_bundle(self._repository, archive.next_folder + b"/" + name.encode(), refs, needs)
             bundles = (BundlePlan(f"git/{name}", needs, version, annex),)
         return PlanHead(
-            self._identity(), archive.next_number, _now(), version, branch, annex,
+            self.identity(), archive.next_number, _now(), version, branch, annex,
             piece_size=piece_size, prev=archive.prev, bundles=bundles,
         )  # fmt: skip
 
-    def _identity(self) -> str:
+    def identity(self) -> str:
+        """DataLad's id of the data set, else the annex's UUID."""
         place = f"{self._version}:.datalad/config"
         code, found, _ = self._repository.git.ask("config", "--blob", place, "datalad.dataset.id")
         text = found.decode("utf-8", "replace").strip()
         return text if not code and text else str(self._repository.here)
+
+    def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+        """The files of the version, README.txt and history."""
+        return _with_own(self.entries(archive, head), archive, head)
 
     def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
         """The files of the version."""
@@ -255,7 +287,7 @@ class DatasetSource:
         return self.sources(state_folder).instead_of(record, fault.why)
 
 
-class FolderSource:
+class FolderSource(_InTheClear):
     """A plain folder."""
 
     def __init__(self, folder: bytes, leave_out: bytes) -> None:
@@ -281,8 +313,11 @@ class FolderSource:
             name = file.read()
         return PlanHead(name, archive.next_number, _now(), piece_size=piece_size, prev=archive.prev)
 
-    def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
-        """All of its files."""
+    def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+        """All of its files, and README.txt."""
+        return _with_own(self._entries(), archive, head)
+
+    def _entries(self) -> Iterator[Entry]:
         for entry in iter_folder(self._folder, self._leave_out):
             check_name(entry.path)
             yield entry

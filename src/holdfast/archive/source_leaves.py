@@ -19,6 +19,7 @@ from ..wire.archive_rows import RowKind
 from ..wire.unixfs import PROFILE, symlink_block
 from .contents import SourceFault, Sources, is_blob
 from .plan_records import FileRecord
+from .sealed_contents import SealedLeaves, SealedSources, is_sealed
 
 SETTLED_S = 10.0
 """Times of files are told finer by every system, and clocks of file servers go less wrong."""
@@ -73,6 +74,7 @@ class SourceLeaves:
         self._signature: Signature = (0, 0, 0, 0, 0)
         self._is_settled = False
         self._blobs: dict[int, bytes | None] = {}
+        self._sealed: SealedLeaves | None = None
 
     def read(self, record: FileRecord, leaf: int, view: memoryview, digest: bytes) -> None:
         """Fill the view with a leaf that has that digest.
@@ -82,6 +84,9 @@ class SourceLeaves:
         """
         if is_blob(record):
             self._read_blob(record, leaf, view, digest)
+            return
+        if is_sealed(record):
+            self._read_sealed(record, leaf, view, digest)
             return
         if self._number != record.number:
             self._open(record)
@@ -118,6 +123,19 @@ class SourceLeaves:
             os.close(self._file)
         self._file = self._number = -1
         self._is_settled = False
+        self._close_sealed()
+
+    def _read_sealed(self, record: FileRecord, leaf: int, view: memoryview, digest: bytes) -> None:
+        if self._sealed is None or self._sealed.record.number != record.number:
+            self._close_sealed()
+            assert isinstance(self._sources, SealedSources), "an encrypted plan has other sources"
+            self._sealed = self._sources.open_leaves(record)
+        self._sealed.fill(view, leaf * PROFILE.chunk_size, digest)
+
+    def _close_sealed(self) -> None:
+        if self._sealed is not None:
+            self._sealed.close()
+        self._sealed = None
 
     def _read_blob(self, record: FileRecord, leaf: int, view: memoryview, digest: bytes) -> None:
         if record.number not in self._blobs:

@@ -16,6 +16,11 @@ restore --from reads them there. Parity makes up for lost pieces: of each K piec
 pieces that parity (or pack --parity) makes for them, any M can be lost, and rebuild computes them
 from the others. What is damaged counts as lost. Pieces themselves stay as they are.
 
+With --encrypt, or --encrypt-by, all that is in pieces is age files, names too, and every piece is
+checked as before without a key. Keys are in a folder outside of the data set: keep a copy of it. A
+key that keys destroy has destroyed opens nothing any more, in any copy of the pieces, and the rest
+is restored as ever.
+
 serve gives the pieces, or any range of them, to whoever asks over HTTP (/piece/PIECECID), and
 single blocks and files as an IPFS trustless gateway does (/ipfs/CID). Nothing has to be stored for
 it: all is made from the data set while it is read, and checked; what is not here any more, or is
@@ -35,11 +40,12 @@ import sys
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
-from ..core import faults
 from ..core.sizes import parse_size
-from .archive_check import OF_CHECK, add_check_options, run_check
-from .archive_parity import OF_PARITY, add_parity_options, destination, parity_of, run_parity
-from .archive_restore import OF_PACK, OF_RESTORE, add_restore_options, refuse_options, run_restore
+from .archive_check import add_check_options, run_check
+from .archive_keys import add_key_options, encrypt_by, key_place, run_keys
+from .archive_parity import add_parity_options, destination, parity_of, run_parity
+from .archive_restore import add_restore_options, run_restore
+from .archive_words import WORKS, bad, refuse_foreign
 from .call import Call
 
 if TYPE_CHECKING:
@@ -52,24 +58,21 @@ EXAMPLES = (
     ("hold archive restore /mnt/pieces --to study", "from the pieces alone"),
 )
 
-_NOT_OF_CHECK = {name: written for name, written in OF_RESTORE.items() if name != "pieces"}
 
-
-_OF_OTHERS = {name: written for name, written in OF_RESTORE.items() if name not in ("to", "from_")}
-"""What pack does nothing with."""
+_OTHERS = {
+    "check": run_check, "restore": run_restore, "drill": run_restore, "parity": run_parity,
+    "rebuild": run_parity, "keys": run_keys,
+}  # fmt: skip
+"""Work that other files carry out."""
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
-    parser.add_argument(
-        "work",
-        metavar="WORK",
-        help="check, plan, pack, restore, drill, serve, parity or rebuild",
-    )
+    parser.add_argument("work", metavar="WORK", help=WORKS)
     parser.add_argument(
         "pieces", metavar="PIECES", nargs="*",
-        help="restore, drill, parity, rebuild: files, folders, URLs of pieces; "
-        "check: files of the data set",
+        help="restore, drill, parity, rebuild: files, folders, URLs of pieces; check: files of the "
+        "data set; keys: list, make or destroy SCOPE",
     )  # fmt: skip
     parser.add_argument(
         "--at", metavar="VERSION",
@@ -93,6 +96,7 @@ def add_options(parser: ArgumentParser) -> None:
     add_restore_options(parser)
     add_check_options(parser)
     add_parity_options(parser)
+    add_key_options(parser)
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="serve: where to listen (a free port, here alone)"
     )
@@ -111,35 +115,20 @@ def run(call: Call) -> int:
     from ..api.archive import archive_of, archive_of_folder, iter_archive_pack, iter_archive_plan
 
     options = call.options
-    serves = options.address or options.once or options.logins or options.private or options.url
-    if serves and options.work != "serve":
-        raise _bad("--address, --once, --logins, --private and --url are for serve")
-    if options.work == "check":
-        refuse_options(options, {**OF_PACK, **_NOT_OF_CHECK})
-        return run_check(call)
-    refuse_options(options, OF_CHECK)
-    if options.work in ("restore", "drill"):
-        refuse_options(options, OF_PARITY)
-        return run_restore(call)
-    if options.work in ("parity", "rebuild"):
-        return run_parity(call)
-    if options.work not in ("plan", "pack", "serve"):
-        raise _bad(
-            f"{options.work} is not check, plan, pack, restore, drill, serve, parity or rebuild"
-        )
-    refuse_options(options, _OF_OTHERS if options.work == "pack" else {**OF_RESTORE, **OF_PARITY})
+    refuse_foreign(options)
+    if options.work in _OTHERS:
+        return _OTHERS[options.work](call)
     if bool(options.plain) != bool(options.state):
-        raise _bad("--folder and --state go together: a plain folder has no place for notes")
+        raise bad("--folder and --state go together: a plain folder has no place for notes")
     if options.plain and options.at:
-        raise _bad("a plain folder has no versions")
-    if options.write and options.work != "pack":
-        raise _bad("only pack writes pieces")
-    if options.work == "serve" and (options.at or options.piece_size):
-        raise _bad("all that is packed is served: --at and --piece-size are for packing")
+        raise bad("a plain folder has no versions")
+    encrypt = encrypt_by(options)
+    if options.plain and (encrypt is not None or options.keys):
+        raise bad("a plain folder cannot be packed encrypted: make it a data set first")
     if options.plain:
         archive = archive_of_folder(os.fsencode(options.plain), os.fsencode(options.state))
     else:
-        archive = archive_of(call.dataset, options.at)
+        archive = archive_of(call.dataset, options.at, encrypt=encrypt, keys=key_place(options))
     if options.work == "serve":
         return _serve(call, archive)
     size = _piece_size(options.piece_size)
@@ -177,7 +166,7 @@ def _serve(call: Call, archive: Archive) -> int:
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or not port.isascii() or not host:
-        raise _bad(f"{text} is no HOST:PORT")
+        raise bad(f"{text} is no HOST:PORT")
     return host.strip("[]"), int(port)
 
 
@@ -186,9 +175,5 @@ def _piece_size(text: str | None) -> int | None:
         return None
     size = parse_size(text)
     if size is None:
-        raise _bad(f"{text} is no size")
+        raise bad(f"{text} is no size")
     return size
-
-
-def _bad(what: str) -> Exception:
-    return faults.BAD_USAGE(what=what, command="archive")

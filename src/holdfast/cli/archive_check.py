@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from ..archive.check_report import CheckReport
     from ..core.outcome import Outcome
 
-OF_CHECK = {"repair": "--repair", "look_in": "--look-in", "accept_unhashed": "--accept-unhashed",
-            "dry_run": "--dry-run", "html": "--html", "rate": "--rate", "jobs": "-J",
-            "recursive": "-r", "recursion_limit": "-R"}  # fmt: skip
-"""What only check takes, and how it is written."""
-
 
 def add_check_options(parser: ArgumentParser) -> None:
     """Declare what check takes."""

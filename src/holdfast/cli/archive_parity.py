@@ -9,22 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..core import faults
-from .archive_restore import OF_RESTORE, pieces_of, refuse_options
+from .archive_restore import pieces_of
+from .archive_words import bad
 from .call import Call
 
 if TYPE_CHECKING:
     from ..api.archive_parity import ParityPlan
     from ..api.archive_send import Destination
-
-OF_PARITY = {"parity": "--parity", "verify": "--verify"}
-"""What only pack, parity and rebuild take, and how it is written."""
-
-_NOT_HERE = {
-    "at": "--at", "piece_size": "--piece-size", "plain": "--folder", "state": "--state",
-    "verify": "--verify",
-    **{name: text for name, text in OF_RESTORE.items() if name not in ("pieces", "from_")},
-}  # fmt: skip
 
 
 def add_parity_options(parser: ArgumentParser) -> None:
@@ -42,20 +33,18 @@ def run_parity(call: Call) -> int:
     from ..api.archive_parity import iter_archive_parity, iter_archive_rebuild
 
     options = call.options
-    refuse_options(options, _NOT_HERE)
     if not options.pieces and not options.from_:
-        raise _bad(f"say which pieces to {options.work}: files, folders, URLs, or --from PLACE")
+        raise bad(f"say which pieces to {options.work}: files, folders, URLs, or --from PLACE")
     folder = _folder(options)
     with pieces_of(call) as pieces:
         if options.work == "rebuild":
-            refuse_options(options, {"parity": "--parity"})
             outcomes = iter_archive_rebuild(
                 pieces, folder, settings=call.settings.values, progress=call.progress
             )
         else:
             plan = parity_of(options)
             if plan is None:
-                raise _bad("say how many of parity for how many pieces: --parity K+M")
+                raise bad("say how many of parity for how many pieces: --parity K+M")
             outcomes = iter_archive_parity(pieces, folder, plan, progress=call.progress)
         return call.finish(outcomes)
 
@@ -63,15 +52,15 @@ def run_parity(call: Call) -> int:
 @contextmanager
 def destination(call: Call) -> Iterator[Destination | None]:
     """Where pack sends pieces, opened; None when it does not."""
-    from ..api.archive_place import open_piece_place
     from ..api.archive_send import Destination
+    from ..api.piece_places import open_piece_place
 
     options = call.options
     if not options.to:
         if options.verify:
-            raise _bad("--verify reads back what was sent: it goes with --to")
+            raise bad("--verify reads back what was sent: it goes with --to")
         if options.parity and not options.write:
-            raise _bad("--parity goes with --write or --to")
+            raise bad("--parity goes with --write or --to")
         yield None
         return
     dataset = None if "/" in options.to else call.dataset
@@ -91,7 +80,7 @@ def parity_of(options: Namespace) -> ParityPlan | None:
         return None
     found = re.fullmatch(r"([0-9]{1,3})\+([0-9]{1,3})", options.parity, re.ASCII)
     if found is None:
-        raise _bad(f"{options.parity} is no K+M, such as 4+2")
+        raise bad(f"{options.parity} is no K+M, such as 4+2")
     plan = ParityPlan(int(found[1]), int(found[2]))
     plan.check()
     return plan
@@ -102,9 +91,5 @@ def _folder(options: Namespace) -> bytes:
     folders = [name for name in options.pieces if os.path.isdir(name)]
     folder = options.write or next(iter(folders), None)
     if folder is None:
-        raise _bad("say where to write what is made: --write FOLDER")
+        raise bad("say where to write what is made: --write FOLDER")
     return os.path.abspath(os.fsencode(folder))
-
-
-def _bad(what: str) -> Exception:
-    return faults.BAD_USAGE(what=what, command="archive")

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
+from argparse import ArgumentParser
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..core import faults
+from .archive_keys import key_place
+from .archive_words import bad
 from .call import Call
 
 if TYPE_CHECKING:
     from ..api.archive_found import Pieces
 
-OF_PACK = {"piece_size": "--piece-size", "write": "--write", "plain": "--folder",
-            "state": "--state"}  # fmt: skip
-_NOT_OF_DRILL = {"at": "--at", "only": "--only", "to": "--to", "list": "--list"}
-_NOT_OF_LIST = {"at": "--list and --at", "only": "--list and --only", "to": "--list and --to"}
-_OF_DRILL = {"sample": "--sample", "whole": "--whole", "seed": "--seed"}
-OF_RESTORE = {
-    "from_": "--from",
-    "pieces": "PIECES",
-    "only": "--only",
-    "to": "--to",
-    "list": "--list",
-    **_OF_DRILL,
-}
-"""What only restore and drill take, and how it is written."""
+_NOT_OF_LIST = ("at", "only", "to")
 
 
 def add_restore_options(parser: ArgumentParser) -> None:
@@ -66,28 +54,26 @@ def run_restore(call: Call) -> int:
 
     options = call.options
     if not options.pieces and not options.from_:
-        raise _bad(f"say which pieces to {options.work}: files, folders or URLs")
-    refuse_options(options, OF_PACK)
-    refuse_options(options, _OF_DRILL if options.work == "restore" else _NOT_OF_DRILL)
+        raise bad(f"say which pieces to {options.work}: files, folders or URLs")
     if options.work == "drill":
         if options.sample is not None and options.sample < 1:
-            raise _bad("--sample has to be 1 or more")
+            raise bad("--sample has to be 1 or more")
         if options.whole is not None and options.whole < 0:
-            raise _bad("--whole has to be 0 or more")
-    elif options.list:
-        refuse_options(options, _NOT_OF_LIST)
-    settings = call.settings.values
+            raise bad("--whole has to be 0 or more")
+    elif options.list and any(getattr(options, name) for name in _NOT_OF_LIST):
+        raise bad("--list goes without --at, --only and --to")
+    settings, keys = call.settings.values, key_place(options)
     with pieces_of(call) as pieces:
         if options.work == "drill":
             outcomes = iter_archive_drill(
                 pieces, sample=options.sample or 20, whole=options.whole or 0,
-                seed=options.seed, settings=settings, progress=call.progress,
+                seed=options.seed, settings=settings, progress=call.progress, keys=keys,
             )  # fmt: skip
         elif options.list:
-            outcomes = iter_archive_versions(pieces, settings)
+            outcomes = iter_archive_versions(pieces, settings, keys)
         else:
             only = [os.fsencode(glob) for glob in options.only or ()]
-            plan = RestorePlan(options.at, only, None, settings)
+            plan = RestorePlan(options.at, only, None, settings, keys)
             target = os.fsencode(options.to) if options.to else None
             outcomes = iter_archive_restore(pieces, target, plan=plan, progress=call.progress)
         return call.finish(outcomes)
@@ -96,7 +82,7 @@ def run_restore(call: Call) -> int:
 @contextmanager
 def pieces_of(call: Call) -> Iterator[Pieces]:
     """What was named: files, folders and URLs, and the pieces at a place."""
-    from ..api.archive_place import PiecesAt, open_piece_place
+    from ..api.piece_places import PiecesAt, open_piece_place
 
     options = call.options
     if not options.from_:
@@ -105,18 +91,3 @@ def pieces_of(call: Call) -> Iterator[Pieces]:
     dataset = None if "/" in options.from_ else call.dataset
     with open_piece_place(options.from_, dataset) as place:
         yield [*options.pieces, PiecesAt(place)]
-
-
-def refuse_options(options: Namespace, names: Mapping[str, str]) -> None:
-    """Refuse what the work that was named does nothing with.
-
-    Raises:
-        UsageError: One of them was given.
-    """
-    for name, written in names.items():
-        if getattr(options, name) not in (None, False, []):
-            raise _bad(f"{options.work} takes no {written}")
-
-
-def _bad(what: str) -> Exception:
-    return faults.BAD_USAGE(what=what, command="archive")

@@ -1285,14 +1285,14 @@ CONTENT_LOST = Fault(
     "{next}",
 )  # fmt: skip
 CONTENT_DEAD = Fault(
-    "H931", errors.IntegrityError,
+    "H937", errors.IntegrityError,
     "no place has the content of {path}",
     "{detail}",
     "no content was touched; its name and key stay known, and what comes back can be checked",
     "hold archive check --repair --look-in FOLDER    (FOLDER has other data sets; drives, backups)",
 )  # fmt: skip
 CONTENT_DOUBTFUL = Fault(
-    "H932", errors.PlaceUnavailableError,
+    "H938", errors.PlaceUnavailableError,
     "nobody can say now whether the content of {path} still exists",
     "{detail}",
     NOTHING_CHANGED,
@@ -1326,6 +1326,55 @@ NO_PARITY_HERE = Fault(
     "only what it was made for can be computed again: no parity piece is among what was named",
     NOTHING_CHANGED,
     "name the files, folders or URLs that hold parity pieces, too",
+)  # fmt: skip
+ARCHIVE_LOCKED = Fault(
+    "H930", errors.AccessError,
+    "{scope} is locked",
+    "{detail}",
+    "all else is restored, and pieces are checked without any key",
+    "hold archive restore with --keys FOLDER, where its key is",
+)  # fmt: skip
+ARCHIVE_NO_KEY = Fault(
+    "H931", errors.AccessError,
+    "there is no key to encrypt {scope} with",
+    "{detail}",
+    "nothing was packed, and no key was replaced",
+    "{next}",
+)  # fmt: skip
+ARCHIVE_KEYS = Fault(
+    "H932", errors.AccessError,
+    "the keys in {path} cannot be used",
+    "{detail}",
+    NOTHING_CHANGED,
+    "{next}",
+)  # fmt: skip
+ARCHIVE_OTHER_LOCKS = Fault(
+    "H933", errors.ConflictError,
+    "this archive is encrypted otherwise",
+    "{detail}",
+    "what was packed of it is kept",
+    "pack without --encrypt and --encrypt-by to go on, or move {path} away to begin anew",
+)  # fmt: skip
+ARCHIVE_HAS_KEY = Fault(
+    "H934", errors.ConflictError,
+    "{scope} has a key already",
+    "it is in {path}, and what was packed can be read with it alone",
+    NOTHING_CHANGED,
+    "hold archive keys list",
+)  # fmt: skip
+NO_CRYPTOGRAPHY = Fault(
+    "H935", errors.PlaceUnavailableError,
+    "encrypted archives need the Python package cryptography",
+    "it is not installed here",
+    NOTHING_CHANGED,
+    "pip install 'holdfast[crypto]'; then run the same command again",
+)  # fmt: skip
+SEALED_DAMAGED = Fault(
+    "H936", errors.IntegrityError,
+    "{path} is not what was encrypted",
+    "{detail}",
+    "nothing of it was taken in",
+    "restore it from other pieces, if there are more",
 )  # fmt: skip
 
 

@@ -30,6 +30,8 @@ MANIFEST_MAX = 2 << 20
 """No manifest is larger: the largest block that every reader of CARs takes."""
 PREV_MAX = 64
 """So many earlier snapshots are named."""
+SEALED = "(encrypted)"
+"""In the place of a branch: what is in this snapshot is encrypted."""
 FOOTER_SIZE = 96
 FOOTER_SECTION_SIZE = section_size(FOOTER_SIZE)
 
@@ -97,6 +99,11 @@ class Manifest(NamedTuple):
     prev: tuple[PrevRef, ...]
     bundles: tuple[BundleRef, ...]
     parts: tuple[PartRef, ...]
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether this is of an encrypted snapshot."""
+        return self.branch == SEALED and not self.version
 
     @property
     def is_last(self) -> bool:

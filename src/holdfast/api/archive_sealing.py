@@ -1,0 +1,82 @@
+"""Packing an archive encrypted: how it was begun is how it goes on."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..archive.archive_folder import ArchiveFolder
+from ..archive.scope_keys import KeyFolder
+from ..archive.scopes import Scopes
+from ..archive.seal_primitives import primitives
+from ..archive.sealed_source import SealedSource, Sealing, missing_rows
+from ..archive.sealed_state import Encryption, read_encryption, write_encryption
+from ..archive.snapshots import Source
+from ..core import faults
+from ..core.key import Key
+from ..core.outcome import Outcome, Status
+from .archive_keys import told_made
+
+
+@dataclass(frozen=True)
+class EncryptBy:
+    """That an archive is to be encrypted; with globs, folders of one name share a key."""
+
+    globs: tuple[str, ...] = ()
+
+
+def encryption_of(folder: ArchiveFolder, wanted: EncryptBy | None) -> Encryption | None:
+    """How an archive is encrypted: as it was begun, or as is wanted of a new one; None if not.
+
+    Raises:
+        ConflictError: It was begun otherwise.
+        UsageError: A glob is none.
+    """
+    found = read_encryption(folder.folder)
+    if found is None:
+        if wanted is None:
+            return None
+        if folder.snapshots or folder.begun is not None:
+            raise _other(folder, "it was begun in the clear")
+        Scopes(wanted.globs)
+        return Encryption(wanted.globs)
+    if wanted is not None and wanted.globs not in ((), found.globs):
+        said = ", ".join(found.globs) or "one key for all of the data set"
+        raise _other(folder, f"it was begun with {said}")
+    return found
+
+
+def sealing_of(encryption: Encryption, keys: KeyFolder) -> Sealing:
+    """What it is packed with."""
+    scopes = Scopes(encryption.globs)
+    return Sealing(keys, scopes, primitives(), encryption.scopes, getpass.getuser())
+
+
+def note_encryption(folder: ArchiveFolder, source: Source) -> None:
+    """Note, before anything is planned and after, how it is encrypted and which scopes it has."""
+    if isinstance(source, SealedSource):
+        sealing = source.sealing
+        here = frozenset(sealing.used)
+        wanted = Encryption(sealing.scopes.globs, sealing.known | here)
+        if read_encryption(folder.folder) != wanted:
+            write_encryption(folder.folder, wanted)
+
+
+def iter_told_sealed(source: Source, folder: bytes, action: str) -> Iterator[Outcome]:
+    """Keys that were made, and content that is missing, which the plan itself does not name."""
+    if not isinstance(source, SealedSource):
+        return
+    for scope in source.sealing.made:
+        yield told_made(source.sealing.keys, scope)
+    if action == "plan":
+        for path, key, size, urls, reason in missing_rows(folder):
+            name, facts = os.fsdecode(path), {"urls": list(urls)}
+            yield Outcome(
+                action, Status.NOT_NEEDED, name, Key(key), size, f"missing: {reason}", facts=facts
+            )
+
+
+def _other(folder: ArchiveFolder, detail: str) -> Exception:
+    return faults.ARCHIVE_OTHER_LOCKS(detail=detail, path=os.fsdecode(folder.folder))

@@ -1,0 +1,267 @@
+"""Contents of an encrypted snapshot as they are packed and served: age files, made on the way.
+
+A record of one has the source of its plain bytes in its own ``source``, see `SealedFrom`; its size
+is that of the age file, its key the opaque name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import NamedTuple
+
+from ..core.backends import is_verifiable
+from ..core.errors import HoldError
+from ..core.key import Key
+from ..wire.age_payload import CHUNK, SEALED_CHUNK, count_chunks
+from ..wire.archive_rows import RowKind
+from .contents import Blob, Content, File, SourceFault, Sources
+from .dataset_entries import DatasetSources
+from .plan_records import FileRecord
+from .seals import Head, Seal
+
+OF_SEAL = "~"
+"""Begins the ``source`` of what is encrypted while it is packed."""
+
+_READ = 16 * CHUNK
+
+
+class SealedFrom(NamedTuple):
+    """What is in an age file: the number of its scope; its annex key, or git object; its path.
+
+    ``digest`` is the sha2-256 of content whose key has no hash.
+    """
+
+    scope: int
+    key: str
+    oid: str
+    digest: str
+    path: str
+
+    @property
+    def source(self) -> str:
+        """As a record keeps it."""
+        return OF_SEAL + json.dumps(self)
+
+
+def is_sealed(record: FileRecord) -> bool:
+    """Whether a record is of an age file that is made while it is packed."""
+    return record.source.startswith(OF_SEAL)
+
+
+def sealed_from(source: str) -> SealedFrom:
+    """What a record's source says."""
+    return SealedFrom._make(json.loads(source[len(OF_SEAL) :]))
+
+
+class SealedSources:
+    """Where the bytes of an encrypted snapshot come from."""
+
+    def __init__(self, plain: DatasetSources, seal: Seal) -> None:
+        self._plain = plain
+        self.seal = seal
+
+    def path_of(self, record: FileRecord) -> bytes | None:
+        """The file in the snapshot's folder that has the bytes."""
+        return self._plain.path_of(record)
+
+    def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
+        """There is nothing in the clear that git has."""
+        return self._plain.iter_blobs(records)
+
+    def plain_record(self, record: FileRecord) -> FileRecord:
+        """The file of the data set that is in an age file."""
+        about = sealed_from(record.source)
+        size = self.seal.plain_size(about.scope, record.size)
+        kind, key = (RowKind.ANNEXED, os.fsencode(about.key)) if about.key else (RowKind.GIT, None)
+        return record._replace(
+            path=os.fsencode(about.path), kind=kind, key=key, size=size, source=about.oid
+        )
+
+    def open_content(self, record: FileRecord) -> Content:
+        """Read an age file from its start, once; what is in it is checked.
+
+        Raises:
+            SourceFault: It is gone, or has another size.
+            AccessError: The key of its scope is not at hand: nothing is left out for that.
+        """
+        plain = self.plain_record(record)
+        head = self._head(record)
+        if plain.kind is RowKind.GIT:
+            return SealedContent(record, plain.size, self._blob(record, plain), head)
+        path, digest = self._plain.path_of(plain), sealed_from(record.source).digest
+        if digest:
+            plain = plain._replace(key=Key.make(b"SHA256", digest.encode(), size=plain.size))
+        assert plain.key is not None and is_verifiable(Key(plain.key).backend), "it has no hash"
+        try:
+            return SealedContent(record, plain.size, File(plain, path, 0), head)
+        except SourceFault as fault:
+            raise _of(record, fault) from None
+
+    def open_leaves(self, record: FileRecord) -> SealedLeaves:
+        """Read any range of an age file; nothing is checked.
+
+        Raises:
+            SourceFault: It is gone, or the key of its scope is.
+        """
+        plain = self.plain_record(record)
+        try:
+            head = self._head(record)
+        except HoldError as error:
+            raise SourceFault(record, f"{error.what}: {error.why}", None) from None
+        if plain.kind is RowKind.GIT:
+            return SealedLeaves(record, plain.size, head, data=self._blob(record, plain).data)
+        return SealedLeaves(record, plain.size, head, path=self._plain.path_of(plain))
+
+    def _blob(self, record: FileRecord, plain: FileRecord) -> Blob:
+        [data] = self._plain.iter_blobs(iter([plain]))
+        try:
+            return Blob(plain, data)
+        except SourceFault as fault:
+            raise _of(record, fault) from None
+
+    def _head(self, record: FileRecord) -> Head:
+        about = sealed_from(record.source)
+        assert record.key is not None
+        return self.seal.head(about.scope, bytes.fromhex(record.key.decode()))
+
+
+def open_sealed(sources: Sources, record: FileRecord) -> Content:
+    """Read an age file from its start, out of sources that have to be encrypted ones."""
+    assert isinstance(sources, SealedSources), "an encrypted plan has other sources"
+    return sources.open_content(record)
+
+
+class SealedContent:
+    """The bytes of an age file in order, out of those of a plain one, which are checked."""
+
+    def __init__(self, record: FileRecord, size: int, plain: Content, head: Head) -> None:
+        self._record = record
+        self._plain = plain
+        self._head = head
+        self._left = size
+        self._number = 0
+        self._last = count_chunks(size) - 1
+        self._buffer = bytearray(min(_READ, max(1, size)))
+        self._ready = memoryview(head.start)
+        self._waiting = memoryview(b"")
+
+    def read(self, view: memoryview) -> None:
+        """Fill the view with the next bytes of the age file.
+
+        Raises:
+            SourceFault: There are not so many.
+        """
+        done = 0
+        while done < len(view):
+            if not self._ready:
+                self._ready = memoryview(self._seal_next())
+            taken = self._ready[: len(view) - done]
+            view[done : done + len(taken)] = taken
+            self._ready = self._ready[len(taken) :]
+            done += len(taken)
+
+    def _seal_next(self) -> bytes:
+        assert self._number <= self._last, "more was read than there is"
+        if not self._waiting and self._left:
+            self._waiting = memoryview(self._buffer)[: min(_READ, self._left)]
+            self._left -= len(self._waiting)
+            try:
+                self._plain.read(self._waiting)
+                self._plain.take(self._waiting, b"")
+            except SourceFault as fault:
+                raise _of(self._record, fault) from None
+        chunk, self._waiting = self._waiting[:CHUNK], self._waiting[CHUNK:]
+        number, self._number = self._number, self._number + 1
+        return self._head.payload.seal(number, chunk, is_last=number == self._last)
+
+    def take(self, view: memoryview, digest: bytes) -> None:
+        """What is checked is what is in it."""
+
+    def finish(self) -> None:
+        """All was read.
+
+        Raises:
+            SourceFault: What is in it is not what the key says, or it changed meanwhile.
+        """
+        try:
+            self._plain.finish()
+        except SourceFault as fault:
+            raise _of(self._record, fault) from None
+
+    def close(self) -> None:
+        """It is not needed any more."""
+        self._plain.close()
+
+
+class SealedLeaves:
+    """Ranges of one age file, made of those of a plain file or of bytes. Close it."""
+
+    def __init__(
+        self, record: FileRecord, size: int, head: Head, *, path: bytes | None = None,
+        data: bytes | None = None,
+    ) -> None:  # fmt: skip
+        self.record = record
+        self._size = size
+        self._head = head
+        self._data = data
+        self._file = -1
+        if data is None:
+            if path is None:
+                raise SourceFault(record, "its content is not here any more", None)
+            try:
+                flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+                self._file = os.open(path, flags)
+            except OSError as error:
+                raise SourceFault(record, str(error.strerror).lower(), None) from error
+
+    def fill(self, view: memoryview, start: int, digest: bytes) -> None:
+        """Fill a view from a byte of the age file on; it has that digest.
+
+        Raises:
+            SourceFault: The plain file is another one.
+        """
+        done, begin = 0, len(self._head.start)
+        if start < begin:
+            done = min(len(view), begin - start)
+            view[:done] = self._head.start[start : start + done]
+        while done < len(view):
+            number, within = divmod(start + done - begin, SEALED_CHUNK)
+            chunk = self._chunk(number)
+            taken = min(len(chunk) - within, len(view) - done)
+            if taken <= 0:
+                raise SourceFault(self.record, "it is cut short", None)
+            view[done : done + taken] = chunk[within : within + taken]
+            done += taken
+        if sha256(view).digest() != digest:
+            raise SourceFault(self.record, "its bytes are not those that were packed", None)
+
+    def _chunk(self, number: int) -> bytes:
+        start = number * CHUNK
+        size = min(CHUNK, self._size - start)
+        if size < 0:
+            return b""
+        if self._data is not None:
+            data = self._data[start : start + size]
+        else:
+            try:
+                data = os.pread(self._file, size, start)
+            except OSError as error:
+                raise SourceFault(self.record, str(error.strerror).lower(), None) from error
+        if len(data) != size:
+            raise SourceFault(self.record, "it is cut short", None)
+        is_last = number + 1 == count_chunks(self._size)
+        return self._head.payload.seal(number, data, is_last=is_last)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+
+
+def _of(record: FileRecord, fault: SourceFault) -> SourceFault:
+    """The fault of a plain file, as that of the record in the plan."""
+    return SourceFault(record, fault.why, fault.size)
