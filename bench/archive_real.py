@@ -101,7 +101,7 @@ def _make(main: Path, data: Path, name: str) -> Save:
         if name == "bids-datalad":
             must(main, "datalad", "-l", "error", "create", "-c", "text2git", "--force")
             save_by_datalad(main, "as it came")
-            return save_by_datalad
+            return save_by_annex  # DataLad cannot save names that are not UTF-8
         must(main, HOLD, "create", "-q", "--profile", "bids", "--force")
         save_by_hold(main, "as it came")
         return save_by_hold

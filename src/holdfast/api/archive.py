@@ -38,8 +38,10 @@ class Archive:
     version: str = ""
 
 
-def archive_of(dataset: Dataset, version: str | None = None) -> Archive:
+def archive_of(dataset: Dataset, version: str | None = None, *, branches: bool = False) -> Archive:
     """The archive of a data set; its next snapshot is of that version, else of the present one.
+
+    With ``branches``, the history of all branches is in it; without, that of the version and tags.
 
     Raises:
         NotFoundError: There is no such version.
@@ -54,7 +56,9 @@ def archive_of(dataset: Dataset, version: str | None = None) -> Archive:
             detail = f"snapshot {begun.head.snapshot} is begun of version {begun.head.version[:10]}"
             raise faults.ARCHIVE_STATE(path=os.fsdecode(folder.next_folder), detail=detail)
         commit = begun.head.version
-    source = DatasetSource(repository, dataset.objects, lambda: dataset.ledger, commit)
+    source = DatasetSource(
+        repository, dataset.objects, lambda: dataset.ledger, commit, branches=branches
+    )
     return Archive(folder, source, commit)
 
 

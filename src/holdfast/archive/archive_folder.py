@@ -70,6 +70,11 @@ class ArchiveFolder:
         """The bundles of all snapshots that have one."""
         return [snapshot.bundle for snapshot in self.snapshots if snapshot.bundle is not None]
 
+    def path_of(self, bundle: Bundle) -> bytes:
+        """Where the file of a bundle is, of this snapshot or of one before."""
+        name = bundle.name.encode()
+        return self.folder + b"/snapshot-%d/" % int(name.partition(b".")[0]) + name
+
     @property
     def prev(self) -> tuple[PrevRef, ...]:
         """What the next manifests say of earlier snapshots."""

@@ -62,6 +62,10 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--state", metavar="FOLDER", help="where to note what was packed of a plain folder"
     )
+    parser.add_argument(
+        "--branches", action="store_true",
+        help="plan, pack: the history of all branches, not of the version and tags alone",
+    )  # fmt: skip
     add_restore_options(parser)
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="serve: where to listen (a free port, here alone)"
@@ -91,16 +95,16 @@ def run(call: Call) -> int:
     refuse_options(options, OF_RESTORE)
     if bool(options.plain) != bool(options.state):
         raise _bad("--folder and --state go together: a plain folder has no place for notes")
-    if options.plain and options.at:
-        raise _bad("a plain folder has no versions")
+    if options.plain and (options.at or options.branches):
+        raise _bad("a plain folder has no versions and no branches")
     if options.write and options.work != "pack":
         raise _bad("only pack writes pieces")
-    if options.work == "serve" and (options.at or options.piece_size):
-        raise _bad("all that is packed is served: --at and --piece-size are for packing")
+    if options.work == "serve" and (options.at or options.piece_size or options.branches):
+        raise _bad("all that is packed is served: --at, --piece-size, --branches are for packing")
     if options.plain:
         archive = archive_of_folder(os.fsencode(options.plain), os.fsencode(options.state))
     else:
-        archive = archive_of(call.dataset, options.at)
+        archive = archive_of(call.dataset, options.at, branches=options.branches)
     if options.work == "serve":
         return _serve(call, archive)
     size = _piece_size(options.piece_size)
