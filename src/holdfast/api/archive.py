@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..archive.archive_folder import ArchiveFolder
@@ -97,6 +97,8 @@ def iter_archive_pack(
     *,
     write: bytes | None = None,
     piece_size: int | None = None,
+    known: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
     kernel: Kernel | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
@@ -104,7 +106,8 @@ def iter_archive_pack(
 
     Every byte is read once and checked against its key. With ``write``, pieces are files in that
     folder, named by their PieceCID once they are whole; without, it is only noted what they are.
-    A file that is not what was planned is told of, and what there is instead is packed.
+    A file that is not what was planned is told of, and what there is instead is packed. ``known``
+    are pieces of earlier snapshots, wherever they were packed: what is in them is not packed again.
 
     Raises:
         UsageError: As `iter_archive_plan`; or ``write`` is in the folder that is packed.
@@ -117,6 +120,7 @@ def iter_archive_pack(
             archive.source.refuse_within(write)
         _make_folder(write)
     with archive.folder.locked():
+        yield from _take_known(archive, known, write, settings or {}, kernel)
         plan = _planned(archive, piece_size)
         if plan is None:
             yield _nothing_new(archive, "pack")
@@ -135,6 +139,22 @@ def iter_archive_pack(
         finally:
             listener.stop()
         yield _told_snapshot(archive)
+
+
+def _take_known(
+    archive: Archive,
+    known: Sequence[str],
+    write: bytes | None,
+    settings: Mapping[str, str],
+    kernel: Kernel | None,
+) -> Iterator[Outcome]:
+    from .archive_known import iter_take_from_folder, iter_take_known
+
+    folder, source = archive.folder, archive.source
+    if known:
+        yield from iter_take_known(folder, source, known, settings, kernel or best())
+    elif write is not None:
+        yield from iter_take_from_folder(folder, source, write, settings, kernel or best())
 
 
 def archive_plan(archive: Archive, *, piece_size: int | None = None) -> Report:

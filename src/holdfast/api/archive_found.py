@@ -30,9 +30,15 @@ class FoundArchive:
 
 @contextmanager
 def open_archive(
-    names: Sequence[str], settings: Mapping[str, str], target: bytes | None = None
+    names: Sequence[str],
+    settings: Mapping[str, str],
+    target: bytes | None = None,
+    *,
+    wanted: str = "",
 ) -> Iterator[FoundArchive]:
     """Find the archive that these pieces are of; scratch is beside ``target``, if there is one.
+
+    Of several archives it is the one of the data set ``wanted``, else the one of most pieces.
 
     Raises:
         NotFoundError: There is no piece.
@@ -47,7 +53,7 @@ def open_archive(
             allowed = settings.get("annex.security.allowed-ip-addresses", "")
             client = HttpClient(allowed_addresses=allowed)
             stack.callback(client.close)
-        yield FoundArchive(find(open_all(names, client), scratch), scratch)
+        yield FoundArchive(find(open_all(names, client), scratch, wanted), scratch)
 
 
 @contextmanager

@@ -31,8 +31,10 @@ __all__ = [
 ]
 
 
-def find(opened: Iterable[tuple[OpenedPiece | HoldError, bool]], scratch: bytes) -> Finding:
-    """Read the ends of pieces and say what archive they are.
+def find(
+    opened: Iterable[tuple[OpenedPiece | HoldError, bool]], scratch: bytes, wanted: str = ""
+) -> Finding:
+    """Read the ends of pieces and say what archive they are: that of ``wanted``, if it is there.
 
     What was named and is no piece, and what looks like a piece and is damaged, is a fault. Ends of
     pieces that are not files of this machine are kept in the folder ``scratch``.
@@ -61,7 +63,7 @@ def find(opened: Iterable[tuple[OpenedPiece | HoldError, bool]], scratch: bytes)
         if wrong:
             raise wrong[0]
         raise faults.NO_PIECES(paths=", ".join(names[:3]) or "what was named")
-    return in_order(list(found.values()), loose, wrong)
+    return in_order(list(found.values()), loose, wrong, wanted)
 
 
 def _add(

@@ -54,8 +54,11 @@ class Finding:
         return [piece for one in reversed(self.snapshots) for piece in one.in_order]
 
 
-def in_order(found: list[FoundPiece], loose: list[LoosePiece], wrong: list[HoldError]) -> Finding:
-    dataset = _chosen(found)
+def in_order(
+    found: list[FoundPiece], loose: list[LoosePiece], wrong: list[HoldError], wanted: str = ""
+) -> Finding:
+    has_wanted = any(piece.manifest.dataset == wanted for piece in found)
+    dataset = wanted if has_wanted else _chosen(found)
     ours = []
     for piece in found:
         if piece.manifest.dataset == dataset:

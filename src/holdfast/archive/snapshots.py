@@ -198,6 +198,11 @@ class DatasetSource:
         self._version = version
         self._branches = branches
 
+    @property
+    def repository(self) -> Repository:
+        """The repository of the data set."""
+        return self._repository
+
     def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
         """Refuse to go on with a snapshot that has no other branches, where they are wished."""
         if not self._branches:
@@ -226,11 +231,13 @@ class DatasetSource:
             make_bundle(self._repository, archive.next_folder + b"/" + name.encode(), refs, needs)
             bundles = (BundlePlan(f"git/{name}", needs, version, annex),)
         return PlanHead(
-            self._identity(), archive.next_number, _now(), version, branch, annex,
+            archive.name or self.identity, archive.next_number, _now(), version, branch, annex,
             piece_size=piece_size, prev=archive.prev, bundles=bundles,
         )  # fmt: skip
 
-    def _identity(self) -> str:
+    @property
+    def identity(self) -> str:
+        """What manifests call an archive of this data set, if it begins here."""
         place = f"{self._version}:.datalad/config"
         code, found, _ = self._repository.git.ask("config", "--blob", place, "datalad.dataset.id")
         text = found.decode("utf-8", "replace").strip()
@@ -280,11 +287,10 @@ class FolderSource:
 
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; an archive keeps the name it got first."""
-        path = archive.folder + b"/name"
-        if not os.path.exists(path):
-            _write(path, str(uuid.uuid4()).encode())
-        with open(path, encoding="ascii") as file:
-            name = file.read()
+        name = archive.name
+        if not name:
+            name = str(uuid.uuid4())
+            archive.keep_name(name)
         return PlanHead(name, archive.next_number, _now(), piece_size=piece_size, prev=archive.prev)
 
     def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:

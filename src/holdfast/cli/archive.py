@@ -66,6 +66,11 @@ def add_options(parser: ArgumentParser) -> None:
         "--branches", action="store_true",
         help="plan, pack: the history of all branches, not of the version and tags alone",
     )  # fmt: skip
+    parser.add_argument(
+        "--known", metavar="PIECES", action="append",
+        help="pack: files, folders, URLs of pieces packed elsewhere; what is in them is not packed "
+        "again (those in --write, where nothing is noted yet)",
+    )  # fmt: skip
     add_restore_options(parser)
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="serve: where to listen (a free port, here alone)"
@@ -97,8 +102,8 @@ def run(call: Call) -> int:
         raise _bad("--folder and --state go together: a plain folder has no place for notes")
     if options.plain and (options.at or options.branches):
         raise _bad("a plain folder has no versions and no branches")
-    if options.write and options.work != "pack":
-        raise _bad("only pack writes pieces")
+    if (options.write or options.known) and options.work != "pack":
+        raise _bad("--write and --known are for pack")
     if options.work == "serve" and (options.at or options.piece_size or options.branches):
         raise _bad("all that is packed is served: --at, --piece-size, --branches are for packing")
     if options.plain:
@@ -111,9 +116,11 @@ def run(call: Call) -> int:
     if options.work == "plan":
         return call.finish(iter_archive_plan(archive, piece_size=size))
     write = os.path.abspath(os.fsencode(options.write)) if options.write else None
-    return call.finish(
-        iter_archive_pack(archive, write=write, piece_size=size, progress=call.progress)
-    )
+    outcomes = iter_archive_pack(
+        archive, write=write, piece_size=size, known=options.known or (),
+        settings=call.settings.values, progress=call.progress,
+    )  # fmt: skip
+    return call.finish(outcomes)
 
 
 def _serve(call: Call, archive: Archive) -> int:

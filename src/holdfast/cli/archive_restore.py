@@ -10,7 +10,7 @@ from ..core import faults
 from .call import Call
 
 _OF_PACK = {"piece_size": "--piece-size", "write": "--write", "plain": "--folder",
-            "state": "--state", "branches": "--branches"}  # fmt: skip
+            "state": "--state", "branches": "--branches", "known": "--known"}  # fmt: skip
 _NOT_OF_DRILL = {"at": "--at", "only": "--only", "to": "--to", "list": "--list"}
 _NOT_OF_LIST = {"at": "--list and --at", "only": "--list and --only", "to": "--list and --to"}
 _OF_DRILL = {"sample": "--sample", "whole": "--whole", "seed": "--seed"}
