@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -52,11 +52,12 @@ class Archive:
 
 
 def archive_of(
-    dataset: Dataset, version: str | None = None, *, encrypt: EncryptBy | None = None,
-    keys: KeyPlace | None = None,
+    dataset: Dataset, version: str | None = None, *, branches: bool = False,
+    encrypt: EncryptBy | None = None, keys: KeyPlace | None = None,
 ) -> Archive:  # fmt: skip
     """The archive of a data set; its next snapshot is of that version, else of the present one.
 
+    With ``branches``, the history of all branches is in it; without, that of the version and tags.
     With ``encrypt`` a new archive is encrypted; one that is goes on as it was begun. ``keys`` says
     where its keys are.
 
@@ -73,11 +74,16 @@ def archive_of(
             detail = f"snapshot {begun.head.snapshot} is begun of version {begun.head.version[:10]}"
             raise faults.ARCHIVE_STATE(path=os.fsdecode(folder.next_folder), detail=detail)
         commit = begun.head.version
-    plain = DatasetSource(repository, dataset.objects, lambda: dataset.ledger, commit)
+    plain = DatasetSource(
+        repository, dataset.objects, lambda: dataset.ledger, commit, branches=branches
+    )
     encryption = encryption_of(folder, encrypt)
     if encryption is None:
         return Archive(folder, plain, commit)
-    place = (keys or KeyPlace()).open(plain.identity())
+    if branches:
+        what = "--branches: an encrypted archive has the history of the version and tags"
+        raise faults.BAD_USAGE(what=what, command="archive")
+    place = (keys or KeyPlace()).open(plain.identity)
     sealing = sealing_of(encryption, place)
     source = SealedSource(repository, dataset.objects, lambda: dataset.ledger, commit, sealing)
     return Archive(folder, source, commit)
@@ -121,6 +127,8 @@ def iter_archive_pack(
     to: Destination | None = None,
     parity: ParityPlan | None = None,
     piece_size: int | None = None,
+    known: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
     kernel: Kernel | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
@@ -128,7 +136,8 @@ def iter_archive_pack(
 
     Every byte is read once and checked against its key. With ``write``, pieces are files in that
     folder, named by their PieceCID once they are whole; without, it is only noted what they are.
-    A file that is not what was planned is told of, and what there is instead is packed.
+    A file that is not what was planned is told of, and what there is instead is packed. ``known``
+    are pieces of earlier snapshots, wherever they were packed: what is in them is not packed again.
 
     With ``parity``, the pieces in ``write`` get parity beside them.
     With ``to``, pieces of all snapshots that are not whole at a place are sent there, made from
@@ -147,6 +156,7 @@ def iter_archive_pack(
             archive.source.refuse_within(write)
         _make_folder(write)
     with archive.folder.locked(), ExitStack() as stack:
+        yield from _take_known(archive, known, write, settings or {}, kernel)
         kernel, delivery = kernel or best(), None
         if to is not None:
             found = Delivery(archive.folder, archive.source, to, kernel, listener)
@@ -189,6 +199,22 @@ def _iter_next(
         listener.stop()
     if archive.folder.snapshots and archive.folder.snapshots[-1].number == plan.head.snapshot:
         yield _told_snapshot(archive)
+
+
+def _take_known(
+    archive: Archive,
+    known: Sequence[str],
+    write: bytes | None,
+    settings: Mapping[str, str],
+    kernel: Kernel | None,
+) -> Iterator[Outcome]:
+    from .archive_known import iter_take_from_folder, iter_take_known
+
+    folder, source = archive.folder, archive.source
+    if known:
+        yield from iter_take_known(folder, source, known, settings, kernel or best())
+    elif write is not None:
+        yield from iter_take_from_folder(folder, source, write, settings, kernel or best())
 
 
 def archive_plan(archive: Archive, *, piece_size: int | None = None) -> Report:

@@ -60,10 +60,11 @@ class FoundArchive:
 @contextmanager
 def open_archive(
     names: Pieces, settings: Mapping[str, str], target: bytes | None = None,
-    keys: KeyPlace | None = None,
+    keys: KeyPlace | None = None, *, wanted: str = "",
 ) -> Iterator[FoundArchive]:  # fmt: skip
     """Find the archive that these pieces are of; scratch is beside ``target``, if there is one.
 
+    Of several archives it is the one of the data set ``wanted``, else the one of most pieces.
     ``keys`` says where those of an encrypted one are.
 
     Raises:
@@ -73,7 +74,7 @@ def open_archive(
     from .archive_unsealing import unlock
 
     with _scratch(target) as scratch, opened_pieces(names, settings, scratch) as opened:
-        finding = find(opened, scratch)
+        finding = find(opened, scratch, wanted)
         yield FoundArchive(finding, scratch, unlock(finding, keys))
 
 

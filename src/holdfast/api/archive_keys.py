@@ -65,7 +65,7 @@ def dataset_id(dataset: Dataset) -> str:
     """What the folder with the keys of a data set is called."""
     repository = dataset.repository
     version = commit_of(repository, "HEAD")
-    return DatasetSource(repository, dataset.objects, lambda: dataset.ledger, version).identity()
+    return DatasetSource(repository, dataset.objects, lambda: dataset.ledger, version).identity
 
 
 def iter_archive_keys(folder: KeyFolder) -> Iterator[Outcome]:

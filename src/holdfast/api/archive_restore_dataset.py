@@ -56,6 +56,8 @@ def have_dataset(found: FoundArchive, snapshot: FoundSnapshot, target: bytes) ->
         except HoldError as error:
             failures.append(error)
         else:
+            if (later := chain[-1].snapshot) > snapshot.number:
+                note += f"; its tags are those of snapshot {later}"
             yield Outcome("restore", Status.OK, name, note=note, facts=mark)
             return
     raise failures[0]

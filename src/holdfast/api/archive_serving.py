@@ -52,6 +52,7 @@ class ServedArchive:
         self._verified = Verified()
         self._guard = threading.Lock()
         self._images: list[SnapshotImage] = []
+        self._looked_at = 0
         self._pieces: dict[bytes, ServedPiece] = {}
         self._listed: list[ServedPiece] = []
         self._seen: object = None
@@ -91,10 +92,13 @@ class ServedArchive:
             if seen == self._seen:
                 return
             folder = ArchiveFolder(self._archive.folder.folder)
-            new = folder.snapshots[len(self._images) :]
+            new = folder.snapshots[self._looked_at :]
             progress.start(len(new), None)
             try:
                 for snapshot in new:
+                    self._looked_at += 1
+                    if not folder.has_plan(snapshot.number):
+                        continue  # packed elsewhere: what its pieces are made of is not known here
                     name = folder.folder + b"/snapshot-%d" % snapshot.number
                     image = SnapshotImage(
                         name, Cid(bytes.fromhex(snapshot.root)), folder.pieces_of(snapshot.number),

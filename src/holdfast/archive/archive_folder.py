@@ -70,6 +70,11 @@ class ArchiveFolder:
         """The bundles of all snapshots that have one."""
         return [snapshot.bundle for snapshot in self.snapshots if snapshot.bundle is not None]
 
+    def path_of(self, bundle: Bundle) -> bytes:
+        """Where the file of a bundle is, of this snapshot or of one before."""
+        name = bundle.name.encode()
+        return self.folder + b"/snapshot-%d/" % int(name.partition(b".")[0]) + name
+
     @property
     def prev(self) -> tuple[PrevRef, ...]:
         """What the next manifests say of earlier snapshots."""
@@ -94,7 +99,36 @@ class ArchiveFolder:
 
     def forget_begun(self) -> None:
         """Remove what is noted of the snapshot being made."""
-        shutil.rmtree(self.next_folder, ignore_errors=True)
+        self.forget(self.next_number)
+
+    def forget(self, number: int) -> None:
+        """Remove what is noted of a snapshot that was begun, as another one has its number."""
+        shutil.rmtree(self.folder + b"/snapshot-%d" % number, ignore_errors=True)
+
+    def note(self, name: str, new: list[Snapshot]) -> None:
+        """Note snapshots that were packed elsewhere, and what the archive is called."""
+        self.keep_name(name)
+        self._write([*self.snapshots, *new])
+
+    @property
+    def name(self) -> str:
+        """What manifests call the archive, if that is noted; else empty."""
+        try:
+            with open(self.folder + b"/name", encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def keep_name(self, name: str) -> None:
+        """Note what manifests call it."""
+        with open(self.folder + b"/name", "w", encoding="utf-8") as file:
+            file.write(name)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def has_plan(self, number: int) -> bool:
+        """Whether a snapshot was packed here: the plan of it is here."""
+        return os.path.exists(self.folder + b"/snapshot-%d/plan" % number)
 
     def finish(self, plan: Plan, root: Cid, state: SnapshotState, bundle: Bundle | None) -> None:
         """Note a snapshot that is packed: where its content stands, then that it is there."""

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from ..core import faults
 from ..core.system_errors import as_fault
 from ..wire.archive_rows import RowKind
+from ..wire.folder_names import ESCAPED, NAME_MAX, link_name
 from .contents import FILES
 from .plan_records import FileRecord
 from .repeats import Entry
+
+_SHORT = (NAME_MAX - len(ESCAPED)) // 3
+"""No name of so few bytes is too long, however it is written."""
 
 OF_STATE = "@"
 """Begins the ``source`` of a file that is in the folder of the snapshot itself."""
@@ -55,12 +59,11 @@ def check_name(path: bytes) -> None:
     Raises:
         UsageError: It cannot.
     """
-    try:
-        path.decode()
-    except UnicodeDecodeError:
-        raise faults.ARCHIVE_NAME(
-            path=path.decode("utf-8", "backslashreplace"), detail="its name is not UTF-8"
-        ) from None
+    if len(path) <= _SHORT:
+        return
+    if any(len(link_name(name)) > NAME_MAX for name in path.split(b"/")):
+        name, detail = path.decode("utf-8", "backslashreplace"), "a name in it is too long"
+        raise faults.ARCHIVE_NAME(path=name, detail=detail)
 
 
 class FolderSources:

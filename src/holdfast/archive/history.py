@@ -37,33 +37,35 @@ def bundles_of(finding: Finding) -> list[FoundBundle]:
 def chains_to(finding: Finding, snapshot: FoundSnapshot) -> list[list[FoundBundle]]:
     """Chains of bundles that may lead to a snapshot's version: the likeliest first, each in order.
 
-    Those of later snapshots hold it too, unless history was rewritten.
+    The newest up to the snapshot has just its refs. Those of later snapshots hold the version too,
+    unless history was rewritten.
     """
     found, manifest = bundles_of(finding), snapshot.manifest
-    exact = [
-        number
-        for number, one in enumerate(found)
-        if (one.ref.version, one.ref.annex) == (manifest.version, manifest.annex)
-    ]
-    later = [n for n, one in enumerate(found) if one.snapshot >= snapshot.number and n not in exact]
+    order = [number for number, one in enumerate(found) if one.snapshot <= snapshot.number][::-1]
+    order += [number for number, one in enumerate(found) if one.snapshot > snapshot.number]
     chains = []
-    for number in [*exact, *later]:
+    for number in order:
+        one = found[number]
+        exact = (one.ref.version, one.ref.annex) == (manifest.version, manifest.annex)
+        if one.snapshot < snapshot.number and not exact:
+            continue  # before the version
         chain = _chain(found, number)
-        if chain is not None and chain not in chains:
+        if chain is not None:
             chains.append(chain)
     return chains
 
 
 def _chain(found: Sequence[FoundBundle], number: int) -> list[FoundBundle] | None:
-    """A bundle with all that it needs before it; None when some of that is missing."""
+    """A bundle with all that it needs before it; None when some of that is missing.
+
+    What one needs is all in the one before it, which is known by its version and annex.
+    """
     chain = [found[number]]
-    needed = set(found[number].ref.needs)
     for one in reversed(found[:number]):
-        brought = needed & {one.ref.version, one.ref.annex}
-        if brought:
+        needs = chain[0].ref.needs
+        if needs and {one.ref.version, one.ref.annex} & {*needs}:
             chain.insert(0, one)
-            needed = (needed - brought) | set(one.ref.needs) if one.ref.needs else set()
-    return None if needed else chain
+    return None if chain[0].ref.needs else chain
 
 
 def write_bundle(finding: Finding, bundle: FoundBundle, path: bytes) -> None:

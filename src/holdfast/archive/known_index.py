@@ -63,7 +63,7 @@ class KnownIndex:
                 elif raw[:32] > identity:
                     high = middle
                 else:
-                    return _read(raw)
+                    return read_row(raw)
             return None
         finally:
             os.close(file)
@@ -96,6 +96,7 @@ def encode_row(row: KnownRow) -> bytes:
     return _ROW.pack(*row)
 
 
-def _read(raw: bytes) -> KnownRow:
+def read_row(raw: bytes) -> KnownRow:
+    """The row that `encode_row` made."""
     identity, cid, *numbers = _ROW.unpack(raw)
     return KnownRow(identity, Cid(cid), *numbers)

@@ -17,6 +17,7 @@ from ..core.errors import HoldError, IncompleteError, ProtocolError
 from ..wire.archive_rows import PartKind, Row
 from ..wire.car import HEADER_SIZE
 from ..wire.cid import RAW, Cid, cid_text, parse_cid
+from ..wire.folder_names import NAME_MAX, name_of_link
 from ..wire.tree_layout import tree_order
 from ..wire.unixfs import FOLDERS_DEEP_MAX
 from ..wire.unixfs_folders import FolderEntry, iter_folder
@@ -30,8 +31,8 @@ _PARTS_HELD = 4
 _ENTRIES = 100_000
 """So many entries a tree may have, however few bytes it is made of."""
 _BLOCKS_HELD = 64 << 20
-_AFTER = b"\0\xff"
-"""Sorts a folder's path after all that is in it: no name has the byte 255."""
+_AFTER = b"\0" + b"\xff" * (NAME_MAX + 1)
+"""Sorts a folder's path after all that is in it: no name has so many bytes."""
 
 
 class TreeFile(NamedTuple):
@@ -177,7 +178,8 @@ class PlainTree:
         """
         self._hint = path
         try:
-            return list(iter_folder(cid, self._get))
+            entries = iter_folder(cid, self._get)
+            return [entry._replace(name=name_of_link(entry.name)) for entry in entries]
         except ProtocolError as error:
             name = f"folder {path.decode('utf-8', 'replace')}"
             raise unreadable(name, error.what) from None
@@ -240,7 +242,7 @@ class PlainTree:
 
     def _look_near(self, cid: Cid) -> None:
         """Look where the blocks of the folder that is being read belong."""
-        after = tree_order(self._hint) + _AFTER if self._hint else b"\xff"
+        after = tree_order(self._hint) + _AFTER if self._hint else _AFTER[1:]
         number = len(self._rows) - 1
         while number > 0 and (first := self._rows[number].first) is not None and first > after:
             number -= 1

@@ -34,7 +34,7 @@ from ..wire.archive_rows import (
 from ..wire.car import HEADER_SIZE
 from ..wire.cid import Cid
 from ..wire.file_layout import head_size, leaf_at, leaf_offset, plan_file, section_size
-from ..wire.folder_layout import plan_folder
+from ..wire.tree_layout import plan_links
 from ..wire.unixfs import PROFILE, Profile, symlink_block_size
 from .commitment import piece_cid_size
 from .plan_records import (
@@ -133,7 +133,7 @@ class _Planner:
     def _close_folder(self, number: int, closed: Closed, ref: int | Cid | None) -> Iterator[Record]:
         self._enter(closed.path)
         folder = self._folders.pop()
-        sizes, length, tsize = plan_folder(folder.names, folder.tsizes, self._profile)
+        sizes, length, tsize = plan_links(folder.names, folder.tsizes, self._profile)
         if folder.path:
             self._note(folder.path, tsize)
         if ref is not None:

@@ -32,7 +32,7 @@ from .contents import FILES, SourceFault
 from .dataset_entries import identity_of
 from .folder_entries import OF_STATE
 from .known_index import KnownIndex
-from .plan_records import FileRecord, PlanHead
+from .plan_records import FileRecord, Plan, PlanHead
 from .repeats import Entry, key_identity
 from .scope_keys import KeyFolder, named
 from .scopes import DATASET, Scopes
@@ -118,6 +118,9 @@ class SealedSource:
     def sealing(self) -> Sealing:
         """What it is encrypted with."""
         return self._sealing
+
+    def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
+        """There is nothing to choose."""
 
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle, encrypted.

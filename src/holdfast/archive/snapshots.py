@@ -7,7 +7,7 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from ..dataset.repository import Repository
 from ..wire.archive_rows import RowKind
 from ..wire.piece import Kernel
 from .archive_folder import ArchiveFolder
-from .bundles import Bundle, chain_of, make_bundle, needs_of_next
+from .bundles import Bundle, chain_of, make_bundle, needs_of_next, read_refs, refs_of
 from .contents import SourceFault, Sources
 from .dataset_entries import DatasetSources, identity_of, iter_version
 from .folder_entries import OF_STATE, FolderSources, check_name, iter_folder
@@ -44,6 +44,13 @@ class Source(Protocol):
 
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle."""
+
+    def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
+        """Pass when a snapshot that is begun is what is wished.
+
+        Raises:
+            ConflictError: It is not.
+        """
 
     def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
         """Its files and those that the archive adds to them, in tree order."""
@@ -88,6 +95,7 @@ def make_plan(archive: ArchiveFolder, source: Source, piece_size: int) -> Plan:
                 size=begun.head.piece_size,
                 path=os.fsdecode(archive.next_folder),
             )
+        source.check_begun(archive, begun)
         return begun
     folder = archive.next_folder
     os.makedirs(folder, exist_ok=True)
@@ -172,8 +180,8 @@ def _new_bundle(archive: ArchiveFolder, head: PlanHead) -> Bundle | None:
         return None
     [bundle] = head.bundles
     name = bundle.path.rpartition("/")[2]
-    size = os.stat(archive.next_folder + b"/" + name.encode()).st_size
-    return Bundle(name, bundle.needs, bundle.version, bundle.annex, size)
+    found = Bundle(name, bundle.needs, bundle.version, bundle.annex, 0)
+    return replace(found, size=os.stat(archive.path_of(found)).st_size)
 
 
 def own_readme(archive: ArchiveFolder, head: PlanHead, bundles: Sequence[str]) -> Entry:
@@ -222,40 +230,66 @@ class DatasetSource(_InTheClear):
     """A version of a data set."""
 
     def __init__(
-        self, repository: Repository, objects: Objects, ledger: Callable[[], Ledger], version: str,
-        *, has_history: bool = True,
-    ) -> None:  # fmt: skip
-        """``version`` is a commit."""
+        self,
+        repository: Repository,
+        objects: Objects,
+        ledger: Callable[[], Ledger],
+        version: str,
+        *,
+        branches: bool = False,
+        has_history: bool = True,
+    ) -> None:
+        """``version`` is a commit; with ``branches``, history is that of all branches."""
         self._has_history = has_history
         self._repository = repository
         self._objects = objects
         self._ledger = ledger
         self._version = version
+        self._branches = branches
+
+    @property
+    def repository(self) -> Repository:
+        """The repository of the data set."""
+        return self._repository
+
+    def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
+        """Refuse to go on with a snapshot that has no other branches, where they are wished."""
+        if not self._branches:
+            return
+        [bundle] = plan.head.bundles or (None,)
+        path = b"" if bundle is None else archive.next_folder + os.fsencode(f"/{bundle.path[4:]}")
+        head = plan.head
+        refs = refs_of(self._repository, head.version, head.branch, head.annex, branches=True)
+        if {ref.name for ref in refs} - {ref.name for ref in read_refs(path)}:
+            detail = f"snapshot {head.snapshot} is begun without --branches"
+            raise faults.ARCHIVE_STATE(path=os.fsdecode(archive.next_folder), detail=detail)
 
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
-        """What the next snapshot is of; makes its bundle, if there are new commits."""
+        """What the next snapshot is of; makes its bundle, if a commit or a tag is new."""
         git, version = self._repository.git, self._version
         tip = branch_tip(self._repository)
         annex = hex_oid(tip).decode() if tip else ""
         branch = (git.line("symbolic-ref", "--quiet", "--short", "HEAD") or b"").decode()
+        refs = refs_of(self._repository, version, branch, annex, branches=self._branches)
         bundles: tuple[BundlePlan, ...] = ()
         earlier = archive.bundles
-        if self._has_history and not (
-            earlier and (earlier[-1].version, earlier[-1].annex) == (version, annex)
-        ):
-            needs = needs_of_next(self._repository, earlier)
+        before = read_refs(archive.path_of(earlier[-1])) if earlier else []
+        is_new = refs != before
+        if earlier and not before:  # an encrypted bundle does not say
+            is_new = (earlier[-1].version, earlier[-1].annex) != (version, annex)
+        if self._has_history and is_new:
+            needs = needs_of_next(self._repository, earlier, before)
             name = f"{archive.next_number:04}.bundle"
-            refs = [(version, "HEAD"), *([(version, f"refs/heads/{branch}")] if branch else [])]
-            refs += [(annex, "refs/heads/git-annex")] if annex else []
             make_bundle(self._repository, archive.next_folder + b"/" + name.encode(), refs, needs)
             bundles = (BundlePlan(f"git/{name}", needs, version, annex),)
         return PlanHead(
-            self.identity(), archive.next_number, _now(), version, branch, annex,
+            archive.name or self.identity, archive.next_number, _now(), version, branch, annex,
             piece_size=piece_size, prev=archive.prev, bundles=bundles,
         )  # fmt: skip
 
+    @property
     def identity(self) -> str:
-        """DataLad's id of the data set, else the annex's UUID."""
+        """What manifests call an archive of this data set, if it begins here."""
         place = f"{self._version}:.datalad/config"
         code, found, _ = self._repository.git.ask("config", "--blob", place, "datalad.dataset.id")
         text = found.decode("utf-8", "replace").strip()
@@ -304,13 +338,15 @@ class FolderSource(_InTheClear):
         if (os.path.realpath(path) + b"/").startswith(self._folder + b"/"):
             raise faults.ARCHIVE_WITHIN(path=os.fsdecode(path))
 
+    def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
+        """There is nothing to choose."""
+
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; an archive keeps the name it got first."""
-        path = archive.folder + b"/name"
-        if not os.path.exists(path):
-            _write(path, str(uuid.uuid4()).encode())
-        with open(path, encoding="ascii") as file:
-            name = file.read()
+        name = archive.name
+        if not name:
+            name = str(uuid.uuid4())
+            archive.keep_name(name)
         return PlanHead(name, archive.next_number, _now(), piece_size=piece_size, prev=archive.prev)
 
     def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:

@@ -93,6 +93,15 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--state", metavar="FOLDER", help="where to note what was packed of a plain folder"
     )
+    parser.add_argument(
+        "--branches", action="store_true",
+        help="plan, pack: the history of all branches, not of the version and tags alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--known", metavar="PIECES", action="append",
+        help="pack: files, folders, URLs of pieces packed elsewhere; what is in them is not packed "
+        "again (those in --write, where nothing is noted yet)",
+    )  # fmt: skip
     add_restore_options(parser)
     add_check_options(parser)
     add_parity_options(parser)
@@ -120,15 +129,18 @@ def run(call: Call) -> int:
         return _OTHERS[options.work](call)
     if bool(options.plain) != bool(options.state):
         raise bad("--folder and --state go together: a plain folder has no place for notes")
-    if options.plain and options.at:
-        raise bad("a plain folder has no versions")
+    if options.plain and (options.at or options.branches):
+        raise bad("a plain folder has no versions and no branches")
     encrypt = encrypt_by(options)
     if options.plain and (encrypt is not None or options.keys):
         raise bad("a plain folder cannot be packed encrypted: make it a data set first")
     if options.plain:
         archive = archive_of_folder(os.fsencode(options.plain), os.fsencode(options.state))
     else:
-        archive = archive_of(call.dataset, options.at, encrypt=encrypt, keys=key_place(options))
+        archive = archive_of(
+            call.dataset, options.at, branches=options.branches, encrypt=encrypt,
+            keys=key_place(options),
+        )  # fmt: skip
     if options.work == "serve":
         return _serve(call, archive)
     size = _piece_size(options.piece_size)
@@ -137,11 +149,11 @@ def run(call: Call) -> int:
     write = os.path.abspath(os.fsencode(options.write)) if options.write else None
     with destination(call) as to:
         parity = parity_of(options) if to is None else None
-        return call.finish(
-            iter_archive_pack(
-                archive, write=write, to=to, parity=parity, piece_size=size, progress=call.progress
-            )
-        )
+        outcomes = iter_archive_pack(
+            archive, write=write, to=to, parity=parity, piece_size=size, known=options.known or (),
+            settings=call.settings.values, progress=call.progress,
+        )  # fmt: skip
+        return call.finish(outcomes)
 
 
 def _serve(call: Call, archive: Archive) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..core import faults
+from ..wire.bundle_header import SHA256_LINE, Ref, other_refs
 from .adopting import adopt
 from .cloning import building
 from .git import NO_FILTER, Git
@@ -16,7 +17,9 @@ from .git import NO_FILTER, Git
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
 _ORIGIN = "archive"
 _ANNEX_REF = "refs/remotes/archive/git-annex"
-_SHA256 = b"@object-format=sha256\n"
+_ASIDE = "refs/hold-archive"
+_DEPTH = 3
+"""So many parts of a name are where it is kept aside."""
 _HEADER_MAX = 1 << 16
 
 
@@ -42,7 +45,8 @@ def make_of_bundles(
 ) -> None:
     """Make a data set in an empty folder out of bundle files, the oldest first.
 
-    git checks all objects by their names. Hooks and settings come from nobody.
+    git checks all objects by their names. Hooks and settings come from nobody. Tags, and branches
+    besides the wanted one, are those of the last bundle.
 
     Raises:
         IntegrityError: A bundle is none, or lacks the version.
@@ -54,14 +58,15 @@ def make_of_bundles(
     git = Git(folder)
     try:
         _init(git, bundles[0])
-        for bundle in bundles:
-            # Names of what it brings are not its choice: refs are made of what the manifest says.
+        for number, bundle in enumerate(bundles):
+            # Aside, each on its own: what a name is of may change from one to the next.
             git.run(
                 *NO_FILTER, "-c", "gc.auto=0", "-c", "fetch.unpackLimit=1", "fetch", "--quiet",
                 "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", bundle,
-                "+refs/heads/*:refs/remotes/archive/*", "+HEAD:refs/remotes/archive/HEAD",
+                f"+refs/*:{_ASIDE}/{number}/refs/*", f"+HEAD:{_ASIDE}/{number}/HEAD",
             )  # fmt: skip
         _set_refs(git, wanted)
+        _set_others(git, f"{_ASIDE}/{len(bundles) - 1}/", wanted.branch)
         git.run(*NO_FILTER, "reset", "--hard", "--quiet")
         adopt(folder, _ORIGIN, description, None)
         _delete_refs(git)
@@ -72,7 +77,7 @@ def make_of_bundles(
 def _init(git: Git, bundle: bytes) -> None:
     with open(bundle, "rb") as file:
         head = file.read(_HEADER_MAX)
-    form = "sha256" if _SHA256 in head.partition(b"\n\n")[0] + b"\n" else "sha1"
+    form = "sha256" if SHA256_LINE in head.partition(b"\n\n")[0].split(b"\n") else "sha1"
     git.run("init", "--quiet", f"--object-format={form}", "--template=", ".")
 
 
@@ -83,7 +88,6 @@ def _set_refs(git: Git, wanted: Wanted) -> None:
     branch = wanted.branch
     if branch == "git-annex" or (branch and git.ask("check-ref-format", "--branch", branch)[0]):
         raise _bad(f"{branch[:80]!r} is no name of a branch")
-    _delete_refs(git)
     if wanted.annex:
         # As a remote's, which a new clone takes over.
         git.run("update-ref", _ANNEX_REF, wanted.annex)
@@ -92,9 +96,19 @@ def _set_refs(git: Git, wanted: Wanted) -> None:
     git.run("update-ref", *(() if branch else ("--no-deref",)), "HEAD", wanted.version)
 
 
+def _set_others(git: Git, aside: str, branch: str) -> None:
+    """Give tags and other branches the names that a bundle has for them."""
+    listed = git.run("for-each-ref", f"--format=%(objectname) %(refname:lstrip={_DEPTH})", aside)
+    lines = listed.decode("utf-8", "surrogateescape").splitlines()
+    refs = other_refs([Ref(*line.split(" ", 1)) for line in lines], branch)
+    if refs:
+        made = "".join(f"create {name} {oid}\n" for oid, name in refs)
+        git.run("update-ref", "--stdin", data=made.encode("utf-8", "surrogateescape"))
+
+
 def _delete_refs(git: Git) -> None:
     """Forget where bundles had their commits; what is wanted of them has other names."""
-    refs = git.run("for-each-ref", "--format=delete %(refname)", "refs/remotes/archive")
+    refs = git.run("for-each-ref", "--format=delete %(refname)", _ASIDE, _ANNEX_REF)
     if refs:
         git.run("update-ref", "--no-deref", "--stdin", data=refs)
 

@@ -3,6 +3,7 @@
 Tree order: the names in a folder by their bytes, a folder where its name stands; everything in a
 folder before the folder's own blocks, the root's last. So every folder is one range of the CAR, and
 so is every file. Nothing is left out that repeats: what repeats is not known before it is read.
+Paths are any bytes; links are named, and sorted in their folder, as `folder_names` has it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from ..core.errors import LocalProtocolError
 from .car import HEADER_SIZE
 from .cid import Cid
 from .file_layout import Block, plan_file, section_size
-from .folder_layout import Entry, build_folder, plan_folder
+from .folder_layout import Entry, FolderPlan, build_folder, plan_folder
+from .folder_names import in_order_of_links
 from .unixfs import FOLDERS_DEEP_MAX, PROFILE, Kind, Profile, symlink_block_size
 
 
@@ -92,12 +94,20 @@ def plan_tree(
 
 
 def _plan_closed(closed: _Folder, offset: int, blocks: int, profile: Profile) -> Planned:
-    sizes, length, tsize = plan_folder(closed.names, closed.tsizes, profile)
+    sizes, length, tsize = plan_links(closed.names, closed.tsizes, profile)
     start = closed.offset
     length += offset - start
     return Planned(
         closed.path, Kind.FOLDER, start, length, tsize, blocks - closed.blocks + len(sizes)
     )
+
+
+def plan_links(names: list[bytes], tsizes: list[int], profile: Profile = PROFILE) -> FolderPlan:
+    """As `plan_folder`, of names that need not be UTF-8, in the order of their bytes."""
+    links = in_order_of_links(names)
+    if links is None:
+        return plan_folder(names, tsizes, profile)
+    return plan_folder([name for name, _ in links], [tsizes[at] for _, at in links], profile)
 
 
 def _split(path: bytes) -> tuple[bytes, bytes]:
@@ -152,6 +162,8 @@ class TreeBuilder:
         blocks: list[Block] = []
         for closed in self._walk.leave(folder):
             entries = list(map(Entry, closed.names, closed.cids, closed.tsizes))
+            if (links := in_order_of_links(closed.names)) is not None:
+                entries = [entries[at]._replace(name=name) for name, at in links]
             built = build_folder(entries, self._profile)
             blocks += built.blocks
             cid = built.blocks[-1].cid

@@ -1,0 +1,120 @@
+"""Notes made anew from pieces: what is in them is not packed again, wherever it was packed."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from scenes import HOLD, Ran, contents, must, run
+
+SIZE = ("--piece-size", "4MiB")
+PACK = ("archive", "pack", "--json", "--write", "../pieces", *SIZE)
+
+
+@pytest.fixture
+def main(tmp_path: Path) -> Path:
+    """A data set with two snapshots in pieces."""
+    main, chance = tmp_path / "main", random.Random(2)
+    must(tmp_path, HOLD, "create", "-q", "--profile", "text2git", "main")
+    (main / "sub").mkdir()
+    for number in range(8):
+        (main / f"sub/{number}.dat").write_bytes(chance.randbytes(200_000))
+    (main / "large.dat").write_bytes(chance.randbytes(5_000_000))
+    (main / "long.txt").write_text(chance.randbytes(150_000).hex())
+    (main / "link").symlink_to("long.txt")
+    must(main, HOLD, "save", "-q", "-m", "one")
+    must(main, HOLD, *PACK)
+    (main / "second.dat").write_bytes(chance.randbytes(150_000))
+    must(main, HOLD, "save", "-q", "-m", "two")
+    must(main, "git", "tag", "two")
+    must(main, HOLD, *PACK)
+    return main
+
+
+def _new_bytes(main: Path, *words: str) -> int:
+    """How many bytes of pieces a third snapshot takes."""
+    (main / "third.txt").write_text("third\n")
+    must(main, HOLD, "save", "-q", "-m", "three")
+    before = set((main.parent / "pieces").iterdir())
+    must(main, HOLD, *PACK, *words)
+    new = set((main.parent / "pieces").iterdir()) - before
+    return sum(path.stat().st_size for path in new)
+
+
+def _restored(main: Path, number: str) -> Path:
+    out = main.parent / f"out{number}"
+    must(main.parent, HOLD, "archive", "restore", "pieces", "--at", number, "--to", str(out))
+    return out
+
+
+@pytest.mark.parametrize("words", [(), ("--known", "../pieces")])
+def test_notes_that_are_lost_are_made_from_the_pieces(main: Path, words: tuple[str, ...]) -> None:
+    shutil.rmtree(main / ".git/annex/hold-archive")
+    again = must(main, HOLD, *PACK, *words)
+    assert [json.loads(line)["status"] for line in again.out.splitlines()] == ["ok", "notneeded"]
+    assert _new_bytes(main) < 20_000
+    assert contents(_restored(main, "2")) == contents(main)
+    assert must(_restored(main, "1"), "git", "tag").out == "two\n"
+
+
+def test_another_machine_goes_on_with_an_archive_and_the_first_goes_on_after_it(
+    main: Path,
+) -> None:
+    must(main.parent, HOLD, "clone", "-q", "main", "other")
+    other = main.parent / "other"
+    must(other, HOLD, "get", "-q")
+    assert _new_bytes(other, "--known", "../pieces") < 20_000
+    must(main, "git", "pull", "-q", "../other")
+    (main / "fourth.dat").write_bytes(random.Random(4).randbytes(1000))
+    must(main, HOLD, "save", "-q", "-m", "four")
+    must(main, HOLD, *PACK, "--known", "../pieces")
+    listed = must(main.parent, HOLD, "archive", "restore", "pieces", "--list", "--json")
+    assert [json.loads(line)["snapshot"] for line in listed.out.splitlines()] == [0, 1, 2, 3]
+    assert contents(_restored(main, "3")) == contents(main)
+
+
+def test_what_is_in_a_missing_piece_is_packed_again(main: Path) -> None:
+    shutil.rmtree(main / ".git/annex/hold-archive")
+    listed = must(main.parent, HOLD, "archive", "restore", "pieces", "--list", "--json")
+    first = json.loads(listed.out.splitlines()[0])["pieces"]
+    for name in first:
+        (main.parent / name).unlink()
+    assert _new_bytes(main) > 6_000_000
+    assert contents(_restored(main, "2")) == contents(main)
+
+
+def test_pieces_of_another_data_set_are_refused(main: Path, tmp_path: Path) -> None:
+    must(tmp_path, HOLD, "create", "-q", "stranger")
+    (tmp_path / "stranger/file.txt").write_text("x")
+    must(tmp_path / "stranger", HOLD, "save", "-q", "-m", "x")
+    done = run(tmp_path / "stranger", HOLD, *PACK, "--known", "../pieces")
+    assert (done.code == 4 and "H922" in done.text) or "is of another archive" in done.text, (
+        done.text
+    )
+    # Beside them, it begins an archive of its own.
+    done = must(tmp_path / "stranger", HOLD, *PACK)
+    assert '"snapshot": 0' in done.out
+
+
+def test_without_the_last_piece_of_the_newest_snapshot_nothing_is_packed(main: Path) -> None:
+    shutil.rmtree(main / ".git/annex/hold-archive")
+    listed = must(main.parent, HOLD, "archive", "restore", "pieces", "--list", "--json")
+    [first, _] = [json.loads(line)["pieces"] for line in listed.out.splitlines()]
+    for name in (*first[1:], json.loads(listed.out.splitlines()[1])["pieces"][0]):
+        (main.parent / name).unlink()
+    done: Ran = run(main, HOLD, *PACK)
+    assert done.code == 3 and "is not here" in done.text, done.text
+
+
+def test_a_plain_folder_goes_on_with_its_snapshots(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/a").write_text("a")
+    words = ("archive", "pack", "-q", "--folder", "scans", "--write", "pieces", *SIZE, "--state")
+    must(tmp_path, HOLD, *words, "state")
+    (tmp_path / "scans/b").write_text("b")
+    must(tmp_path, HOLD, *words, "again", "--known", "pieces")
+    listed = must(tmp_path, HOLD, "archive", "restore", "pieces", "--list", "--json")
+    assert [json.loads(line)["snapshot"] for line in listed.out.splitlines()] == [0, 1]
