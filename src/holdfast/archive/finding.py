@@ -151,6 +151,21 @@ def read_end(piece: OpenedPiece, path: bytes) -> FoundPiece:
         IntegrityError: They are not what they should be; the error names the offset.
         HoldError: It cannot be read.
     """
+    footer = read_footer(piece)
+    begin = footer.index_offset if footer.index_length else footer.manifest_offset
+    if not isinstance(piece, FilePiece):
+        end = footer.manifest_offset + footer.manifest_length
+        piece = KeptPiece(piece, begin, end - begin, path)
+    return read_manifest(piece, footer)
+
+
+def read_footer(piece: OpenedPiece) -> Footer:
+    """Read where the manifest of a piece is, and which one it is.
+
+    Raises:
+        IntegrityError: It does not end with a footer.
+        HoldError: It cannot be read.
+    """
     if piece.size < HEADER_SIZE + FOOTER_SECTION_SIZE:
         raise unreadable(piece.name, f"it has {piece.size} bytes, and a piece has more")
     at = piece.size - FOOTER_SECTION_SIZE
@@ -162,14 +177,16 @@ def read_end(piece: OpenedPiece, path: bytes) -> FoundPiece:
     last = raw[-FOOTER_SIZE:]
     if list(sections(piece.name, [raw], at)) != [FoundBlock(at, raw_cid(last), last)]:
         raise damaged(piece.name, at, "its last block is not a footer")
-    begin = footer.index_offset if footer.index_length else footer.manifest_offset
-    if not isinstance(piece, FilePiece):
-        end = footer.manifest_offset + footer.manifest_length
-        piece = KeptPiece(piece, begin, end - begin, path)
-    return _with_manifest(piece, footer)
+    return footer
 
 
-def _with_manifest(piece: OpenedPiece, footer: Footer) -> FoundPiece:
+def read_manifest(piece: OpenedPiece, footer: Footer) -> FoundPiece:
+    """Read the manifest that a footer leads to.
+
+    Raises:
+        IntegrityError: It is not what it should be; the error names the offset.
+        HoldError: It cannot be read.
+    """
     block = read(piece, footer.manifest_offset, footer.manifest_length)
     try:
         check_block(footer.manifest_cid, block)
@@ -311,7 +328,7 @@ def _add(
 
 
 def _in_order(found: list[FoundPiece], loose: list[LoosePiece], wrong: list[HoldError]) -> Finding:
-    dataset = _chosen(found)
+    dataset = chosen_dataset(found)
     ours = []
     for piece in found:
         if piece.manifest.dataset == dataset:
@@ -333,8 +350,12 @@ def _in_order(found: list[FoundPiece], loose: list[LoosePiece], wrong: list[Hold
     return Finding(dataset, ordered, loose, wrong, list(_iter_missing(ordered, prev)))
 
 
-def _chosen(found: Sequence[FoundPiece]) -> str:
-    """The data set that most of the pieces are of."""
+def chosen_dataset(found: Sequence[FoundPiece]) -> str:
+    """The data set that most of the pieces are of.
+
+    Raises:
+        ConflictError: As many are of another.
+    """
     counts = Counter(piece.manifest.dataset for piece in found).most_common(2)
     if len(counts) == 2 and counts[0][1] == counts[1][1]:
         first, other = (next(p for p in found if p.manifest.dataset == one) for one, _ in counts)

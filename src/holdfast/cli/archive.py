@@ -10,6 +10,10 @@ restore makes a data set with its history, or a folder, of pieces and nothing el
 on a random sample, in a folder that is removed again, and says what was proved. Which files are
 pieces is found by what is in them. Nothing is believed that was not checked.
 
+place makes pieces in a folder, at a URL or in a bucket a place of the data set, which get, whereis
+and git-annex know, and that is only read. The ledger is told all that is in them. Run it again when
+there are more.
+
 serve gives the pieces, or any range of them, to whoever asks over HTTP (/piece/PIECECID), and
 single blocks and files as an IPFS trustless gateway does (/ipfs/CID). Nothing has to be stored for
 it: all is made from the data set while it is read, and checked; what is not here any more, or is
@@ -26,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from ..core import faults
 from ..core.sizes import parse_size
+from .archive_place import run_place
 from .archive_restore import OF_RESTORE, add_restore_options, refuse_options, run_restore
 from .call import Call
 
@@ -35,16 +40,19 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("hold archive pack --write /mnt/pieces", "make them, as files"),
     ("hold archive restore /mnt/pieces --to study", "from the pieces alone"),
+    ("hold archive place cold /mnt/pieces", "let get find content in them"),
     ("hold archive serve --address 0.0.0.0:8080", "give them to others"),
 )
 
 
 def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
-    parser.add_argument("work", metavar="WORK", help="plan, pack, restore, drill or serve")
+    parser.add_argument("work", metavar="WORK", help="plan, pack, restore, drill, place or serve")
     parser.add_argument(
-        "pieces", metavar="PIECES", nargs="*", help="restore, drill: files, folders, URLs of pieces"
-    )
+        "pieces", metavar="PIECES", nargs="*",
+        help="restore, drill: files, folders, URLs of pieces; place: its NAME, then the folder, "
+        "URL or bucket=BUCKET",
+    )  # fmt: skip
     parser.add_argument(
         "--at", metavar="VERSION",
         help="pack: a tag, branch or commit (the present one); restore: a commit, or the number of "
@@ -86,8 +94,10 @@ def run(call: Call) -> int:
         raise _bad("--address, --once, --logins, --private and --url are for serve")
     if options.work in ("restore", "drill"):
         return run_restore(call)
+    if options.work == "place":
+        return run_place(call)
     if options.work not in ("plan", "pack", "serve"):
-        raise _bad(f"{options.work} is not plan, pack, restore, drill or serve")
+        raise _bad(f"{options.work} is not plan, pack, restore, drill, place or serve")
     refuse_options(options, OF_RESTORE)
     if bool(options.plain) != bool(options.state):
         raise _bad("--folder and --state go together: a plain folder has no place for notes")

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from ..core import faults
 from .call import Call
 
-_OF_PACK = {"piece_size": "--piece-size", "write": "--write", "plain": "--folder",
+OF_PACK = {"piece_size": "--piece-size", "write": "--write", "plain": "--folder",
             "state": "--state"}  # fmt: skip
 _NOT_OF_DRILL = {"at": "--at", "only": "--only", "to": "--to", "list": "--list"}
 _NOT_OF_LIST = {"at": "--list and --at", "only": "--list and --only", "to": "--list and --to"}
 _OF_DRILL = {"sample": "--sample", "whole": "--whole", "seed": "--seed"}
-OF_RESTORE = {"pieces": "PIECES", "only": "--only", "to": "--to", "list": "--list", **_OF_DRILL}
+OPTIONS = {"only": "--only", "to": "--to", "list": "--list", **_OF_DRILL}
+OF_RESTORE = {"pieces": "PIECES", **OPTIONS}
 """What only restore and drill take, and how it is written."""
 
 
@@ -47,7 +48,7 @@ def run_restore(call: Call) -> int:
     options = call.options
     if not options.pieces:
         raise _bad(f"say which pieces to {options.work}: files, folders or URLs")
-    refuse_options(options, _OF_PACK)
+    refuse_options(options, OF_PACK)
     refuse_options(options, _OF_DRILL if options.work == "restore" else _NOT_OF_DRILL)
     settings = call.settings.values
     if options.work == "drill":
