@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("hold archive pack --write /mnt/pieces", "make them, as files"),
     ("hold archive restore /mnt/pieces --to study", "from the pieces alone"),
-    ("hold archive place cold /mnt/pieces", "let get find content in them"),
     ("hold archive serve --address 0.0.0.0:8080", "give them to others"),
 )
 
