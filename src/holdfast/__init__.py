@@ -78,6 +78,7 @@ _VERBS = {
     "addurls": "addurls",
     "archive_drill": "archive_drill",
     "archive_pack": "archive",
+    "archive_place": "archive_place",
     "archive_plan": "archive",
     "archive_restore": "archive_restore",
     "clone": "clone",
