@@ -85,6 +85,7 @@ _VERBS = {
     "archive_check": "archive_check",
     "archive_drill": "archive_drill",
     "archive_pack": "archive",
+    "archive_place": "archive_place",
     "archive_plan": "archive",
     "archive_restore": "archive_restore",
     "clone": "clone",

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from holdfast.archive.finding import read_footer
+from holdfast.archive.pieces import FilePiece
 from holdfast.wire.archive_manifest import (
     BundleRef,
     Footer,
     Manifest,
     PartRef,
+    PrevRef,
     encode_footer,
     encode_manifest,
 )
 from holdfast.wire.archive_rows import PartKind, Row, RowKind, encode_row, encode_rows
 from holdfast.wire.car import encode_header, encode_section
-from holdfast.wire.cid import Cid, dag_cbor_cid, dag_pb_cid, raw_cid
+from holdfast.wire.cid import Cid, dag_cbor_cid, dag_pb_cid, parse_cid_text, raw_cid
 from holdfast.wire.dag_pb import PbLink, PbNode, encode_node
 from holdfast.wire.file_layout import Block, FileBuilder, head_size
+from holdfast.wire.piece import PLAIN, PieceHasher
 from holdfast.wire.unixfs import FOLDER_DATA, PROFILE, symlink_block
 
 MANIFEST = Manifest(
@@ -101,3 +106,32 @@ class Forger:
         footer = encode_footer(Footer(start, len(block), begin, index_length, cid))
         self._car += encode_section(raw_cid(footer), footer)
         path.write_bytes(self._car)
+
+
+def forge_chain(folder: Path, contents: Mapping[bytes, bytes]) -> Path:
+    """Two pieces, of two snapshots, named by their PieceCIDs: the first content, and the others.
+
+    Gives the newer one, which names the other.
+    """
+    items, earlier, path = list(contents.items()), tuple[PrevRef, ...](), folder
+    for number, some in enumerate((items[:1], items[1:])):
+        path, ref = forge_snapshot(folder, dict(some), number, earlier)
+        earlier = (ref,)
+    return path
+
+
+def forge_snapshot(
+    folder: Path, contents: Mapping[bytes, bytes], number: int, earlier: tuple[PrevRef, ...]
+) -> tuple[Path, PrevRef]:
+    """The one piece of a snapshot of annexed files, named by its PieceCID; and how it is named."""
+    forger = Forger()
+    for place, (key, data) in enumerate(contents.items()):
+        forger.annexed(b"files/%06d" % place, key, data)
+    new = folder / "new"
+    forger.write(new, forger.folder([]), lambda m: m._replace(snapshot=number, prev=earlier))
+    hasher = PieceHasher(PLAIN)
+    hasher.update(new.read_bytes())
+    name = hasher.digest().v2
+    path = new.rename(folder / f"{name}.car")
+    manifest = read_footer(FilePiece(os.fsencode(path))).manifest_cid
+    return path, PrevRef(manifest, parse_cid_text(name), path.stat().st_size)

@@ -20,6 +20,7 @@ from ..stores.special import Credentials, LogOf, SpecialRemote
 from ..stores.url_store import UrlStore
 from ..transfer.to_file import bring_to_file, content_at
 from ..wire.external_remote import Message, one_line, say
+from .pieces import open_pieces
 from .program_exports import ExportedPlace
 from .program_talk import Talk, reason
 
@@ -95,7 +96,8 @@ class Service:
             given = _config(talk)
             config = holdfast_kind.plan_config(given)
             credentials = self._credentials(given, talk)
-            holdfast_kind.prepare_inner(self._remote(config, credentials, talk))
+            remote = self._remote(config, credentials, talk)
+            holdfast_kind.prepare_inner(replace(remote, on_config=config.__setitem__))
         except (HoldError, OSError) as error:
             talk.say(say("INITREMOTE-FAILURE", reason(error)))
             return
@@ -136,11 +138,12 @@ class Service:
             Place(uuid, name or holdfast_kind.NAME), config, settings,
             os.path.join(folder, b"annex"), _NoNotes(), credentials=lambda: credentials,
             environment=self._environment, allowed_addresses=settings.get(ALLOWED, ""),
+            open_pieces=open_pieces,
         )  # fmt: skip
 
     def _credentials(self, config: Mapping[str, str], talk: Talk) -> Credentials | None:
         """Those of the environment, or those that the host keeps for us."""
-        kind = config.get(holdfast_kind.STORE, "")
+        kind = holdfast_kind.login_kind(config)
         if kind not in holdfast_kind.VARIABLES:
             return None
         found = holdfast_kind.from_environment(kind, self._environment)
@@ -228,14 +231,15 @@ class Service:
         talk.say(say("AVAILABILITY", b"LOCAL" if self._is_local else b"GLOBAL"))
 
     def _whereis(self, request: Message, talk: Talk) -> None:
+        key = Key(request.last)
         try:
-            url = self._url(Key(request.last))
+            told = getattr(self._opened, "whereis", self._url)(key)
         except HoldError:
-            url = None
-        if url is None:
-            talk.say(say("WHEREIS-FAILURE"))
+            told = None
+        if told:
+            talk.say(say("WHEREIS-SUCCESS", one_line(told)))
         else:
-            talk.say(say("WHEREIS-SUCCESS", _bytes(url)))
+            talk.say(say("WHEREIS-FAILURE"))
 
     def _info(self, _: Message, talk: Talk) -> None:
         for word, value in self._config.items():
@@ -249,7 +253,7 @@ class Service:
 
     @property
     def _is_local(self) -> bool:
-        return self._config.get(holdfast_kind.STORE) in holdfast_kind.LOCAL_KINDS
+        return holdfast_kind.is_local(self._config)
 
     @property
     def _opened(self) -> Readable:
@@ -262,7 +266,10 @@ class Service:
     def _writable(self) -> Store:
         store = self._opened
         if not hasattr(store, "send") or not hasattr(store, "remove"):
-            raise faults.NO_WAY(place=store.place.label, kind="place that can only be read")
+            raise faults.STORE_READ_ONLY(
+                place=store.place.label, detail="nothing is sent there or removed",
+                next="send it to another place; look at `git annex info` for what there is",
+            )  # fmt: skip
         return store  # type: ignore[return-value]
 
 

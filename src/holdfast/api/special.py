@@ -26,6 +26,7 @@ from ..wire.exports import exported_trees
 from .credentials import Lookup
 from .datasets import Dataset
 from .limits import rate_teller
+from .pieces import open_pieces
 
 if TYPE_CHECKING:
     from ..stores.gpg import Gpg
@@ -108,6 +109,7 @@ def special_remote(
         wanted=_wanted(dataset, place) if config.get("type") == "external" else "",
         settings=settings.get,
         rate=rate_teller(dataset, place),
+        open_pieces=open_pieces,
     )  # fmt: skip
 
 

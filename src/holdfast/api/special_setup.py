@@ -86,9 +86,10 @@ def set_up_special(dataset: Dataset, name: str, given: Mapping[str, str]) -> Set
     """
     _check_name(dataset, name)
     remotes = logs.parse_remotes(dataset.ledger.policy_file(REMOTE_LOG))
-    if given.get("type") == "packed":
+    if given.get("type") in ("packed", "pieces"):
         # git-annex has no such type: to it, it is a place that our program reaches.
-        given = {**given, "type": "external", "externaltype": "holdfast", "store": "packed"}
+        outer = {"type": "external", "externaltype": "holdfast", "store": given["type"]}
+        given = {**given, **outer}
     if not given.get("type"):
         raise _bad(name, "its type is missing", "say type=directory, type=S3 and so on")
     kind = kind_named(kind_described(given), name)

@@ -104,7 +104,8 @@ def open_target(
         with open_sources(dataset) as sources:
             store = sources.only(name).readers[0]
             if not hasattr(store, "send") or not hasattr(store, "remove"):
-                raise faults.NO_WAY(place=name, kind="place that is only read from")
+                detail = "nothing is sent there or removed"
+                raise faults.STORE_READ_ONLY(place=name, detail=detail, next="hold siblings")
             yield Distant(dataset, cast(Store, store), dataset.jobs(jobs), sources.write_notes)
         return
     with _open_neighbour(dataset, name, folder) as other:

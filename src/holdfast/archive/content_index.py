@@ -3,25 +3,81 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import Row, RowKind
-from ..wire.cid import SHA256_CID_SIZE
+from ..wire.cid import SHA256_CID_SIZE, Cid
 from .finding import FoundPiece, LoosePiece, iter_rows
 from .known_index import KnownIndex, KnownRow, encode_row
 from .piece_blocks import FileAt, FilePart, is_gapless
+from .pieces import OpenedPiece
 from .repeats import key_identity
 
 
-class _Split(NamedTuple):
-    """A part of a file that is split."""
+class Split(NamedTuple):
+    """What one piece has of a file that is split; the last part alone has its ``cid``."""
 
     piece: int
-    row: Row
+    size: int
+    cid: Cid | None
+    offset: int
+    length: int
+    start: int
+
+
+class Splits:
+    """Files that are split between pieces, by key. There are few: one at the end of a piece."""
+
+    def __init__(self, known: Iterable[tuple[bytes, Split]] = ()) -> None:
+        self._splits: dict[bytes, dict[int, Split]] = {}
+        for key, split in known:
+            self.add(key, split)
+
+    def add(self, key: bytes, split: Split) -> None:
+        """Take a part; one that begins where another does is passed over."""
+        self._splits.setdefault(key, {}).setdefault(split.start, split)
+
+    def __iter__(self) -> Iterator[tuple[bytes, Split]]:
+        for key, splits in self._splits.items():
+            for split in splits.values():
+                yield key, split
+
+    def keys(self) -> Iterator[bytes]:
+        """The keys of all of them, whole or not."""
+        return iter(self._splits)
+
+    def find(self, key: bytes, copies_of: Callable[[int], Sequence[OpenedPiece]]) -> FileAt | None:
+        """The file of a key; None when some of it is in no piece that is here."""
+        splits = self._splits.get(key, {})
+        if 0 not in splits:
+            return None
+        last = splits[max(splits)]
+        if last.cid is None or any(split.size != last.size for split in splits.values()):
+            return None
+        ordered = (splits[start] for start in sorted(splits))
+        parts = [FilePart(copies_of(s.piece), s.offset, s.length, s.start) for s in ordered]
+        file = FileAt(last.size, last.cid, parts)
+        return file if is_gapless(file) else None
+
+
+def take_row(rows: SortedSpill, splits: Splits, piece: int, row: Row) -> bool:
+    """Note where a row says that content is; whether there is now a whole one more."""
+    if row.kind is not RowKind.ANNEXED or row.key is None:
+        return False
+    if row.start or row.cid is None:
+        split = Split(piece, row.size, row.cid, row.offset, row.length, row.start)
+        splits.add(row.key, split)
+        return False
+    if len(row.cid) != SHA256_CID_SIZE:
+        return False
+    identity = key_identity(row.key)
+    known = KnownRow(identity, row.cid, row.size, piece, 0, row.offset, row.length)
+    rows.add(encode_row(known))
+    return True
 
 
 class ContentIndex:
@@ -32,24 +88,13 @@ class ContentIndex:
         self.faults: list[HoldError] = []
         """Parts of pieces that could not be read."""
         self._pieces = pieces
-        self._splits: dict[bytes, dict[int, _Split]] = {}
-        path = os.path.join(scratch, b"contents")
-        self._index = KnownIndex(path)
+        self._splits = Splits()
+        self._index = KnownIndex(os.path.join(scratch, b"contents"))
         with SortedSpill(scratch) as rows:
             for number, piece in enumerate(pieces):
                 for row in iter_rows(piece, self.faults):
-                    self._take(rows, number, row)
+                    take_row(rows, self._splits, number, row)
             self._index.add(rows)
-
-    def _take(self, rows: SortedSpill, number: int, row: Row) -> None:
-        if row.kind is not RowKind.ANNEXED or row.key is None:
-            return
-        if row.start or row.cid is None:
-            self._splits.setdefault(row.key, {}).setdefault(row.start, _Split(number, row))
-        elif len(row.cid) == SHA256_CID_SIZE:
-            identity = key_identity(row.key)
-            known = KnownRow(identity, row.cid, row.size, number, 0, row.offset, row.length)
-            rows.add(encode_row(known))
 
     def find(self, key: Key) -> FileAt | None:
         """Where the content of a key is; None when some of it is in no piece that is here."""
@@ -57,18 +102,4 @@ class ContentIndex:
         if row is not None:
             part = FilePart(self._pieces[row.snapshot].copies, row.offset, row.length)
             return FileAt(row.size, row.cid, [part])
-        splits = self._splits.get(key)
-        return None if splits is None else self._joined(splits)
-
-    def _joined(self, splits: dict[int, _Split]) -> FileAt | None:
-        last = splits[max(splits)].row
-        if last.cid is None or 0 not in splits:
-            return None
-        parts = []
-        for start in sorted(splits):
-            piece, row = splits[start]
-            if row.size != last.size:
-                return None
-            parts.append(FilePart(self._pieces[piece].copies, row.offset, row.length, start))
-        file = FileAt(last.size, last.cid, parts)
-        return file if is_gapless(file) else None
+        return self._splits.find(key, lambda number: self._pieces[number].copies)

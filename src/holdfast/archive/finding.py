@@ -12,22 +12,32 @@ from ..core import faults
 from ..core.errors import HoldError
 from ..wire.cid import Cid
 from .parity_finding import is_parity
-from .piece_ends import FoundPiece, LoosePiece, read_end, salvage
+from .piece_ends import (
+    FoundPiece,
+    LoosePiece,
+    read_end,
+    read_footer,
+    read_manifest,
+    salvage,
+)
 from .piece_parts import iter_missing, iter_rows, part_block, parts_of, rows_of
 from .pieces import OpenedPiece, looks_like_piece
-from .snapshot_chain import Finding, FoundSnapshot, in_order
+from .snapshot_chain import Finding, FoundSnapshot, chosen_dataset, in_order
 
 __all__ = [
     "Finding",
     "FoundPiece",
     "FoundSnapshot",
     "LoosePiece",
+    "chosen_dataset",
     "find",
     "iter_missing",
     "iter_rows",
     "part_block",
     "parts_of",
     "read_end",
+    "read_footer",
+    "read_manifest",
     "rows_of",
 ]
 

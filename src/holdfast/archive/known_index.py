@@ -54,27 +54,21 @@ class KnownIndex:
         except FileNotFoundError:
             return None
         try:
-            low, high = 0, os.fstat(file).st_size // _ROW.size
-            while low < high:
-                middle = (low + high) // 2
-                raw = os.pread(file, _ROW.size, middle * _ROW.size)
-                if raw[:32] < identity:
-                    low = middle + 1
-                elif raw[:32] > identity:
-                    high = middle
-                else:
-                    return read_row(raw)
-            return None
+            return find_row(file, identity)
         finally:
             os.close(file)
 
     def add(self, rows: SortedSpill) -> None:
         """Take in rows that `encode_row` made; those that are there stay. All or none."""
+        self.make(rows, self)
+
+    def make(self, rows: SortedSpill, old: KnownIndex) -> None:
+        """Make it of those of another one, and of rows that `encode_row` made. All or none."""
         temporary = self._path + b".part"
-        old = ((raw[:32], 0, raw) for raw in self._iter_raw())
+        before = ((raw[:32], 0, raw) for raw in old._iter_raw())
         new = ((raw[:32], 1, raw) for raw in rows)
         with open(temporary, "wb", buffering=1 << 16) as file:
-            for _, same in groupby(merge(old, new), itemgetter(0)):
+            for _, same in groupby(merge(before, new), itemgetter(0)):
                 file.write(next(same)[2])
             file.flush()
             os.fsync(file.fileno())
@@ -89,6 +83,21 @@ class KnownIndex:
             while block := file.read(_BLOCK):
                 for at in range(0, len(block), _ROW.size):
                     yield block[at : at + _ROW.size]
+
+
+def find_row(file: int, identity: bytes) -> KnownRow | None:
+    """The row of an identity in the opened file of an index, or None."""
+    low, high = 0, os.fstat(file).st_size // _ROW.size
+    while low < high:
+        middle = (low + high) // 2
+        raw = os.pread(file, _ROW.size, middle * _ROW.size)
+        if raw[:32] < identity:
+            low = middle + 1
+        elif raw[:32] > identity:
+            high = middle
+        else:
+            return read_row(raw)
+    return None
 
 
 def encode_row(row: KnownRow) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -126,7 +126,7 @@ def _fault(name: str, head: SectionHead, block: bytes, offset: int) -> HoldError
     return None
 
 
-def iter_content(file: FileAt, start: int = 0) -> Iterator[bytes]:
+def iter_content(file: FileAt, start: int = 0) -> Generator[bytes, None, None]:
     """The bytes of a file from ``start`` on, as its leaves come.
 
     Read from its first byte to its end, it is what its CID names, or an error is raised at the

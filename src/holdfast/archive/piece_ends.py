@@ -57,6 +57,21 @@ def read_end(piece: OpenedPiece, path: bytes) -> FoundPiece:
         IntegrityError: They are not what they should be; the error names the offset.
         HoldError: It cannot be read.
     """
+    footer = read_footer(piece)
+    begin = footer.index_offset if footer.index_length else footer.manifest_offset
+    if not isinstance(piece, FilePiece):
+        end = footer.manifest_offset + footer.manifest_length
+        piece = KeptPiece(piece, begin, end - begin, path)
+    return read_manifest(piece, footer)
+
+
+def read_footer(piece: OpenedPiece) -> Footer:
+    """Read where the manifest of a piece is, and which one it is.
+
+    Raises:
+        IntegrityError: It does not end with a footer.
+        HoldError: It cannot be read.
+    """
     if piece.size < HEADER_SIZE + FOOTER_SECTION_SIZE:
         raise unreadable(piece.name, f"it has {piece.size} bytes, and a piece has more")
     at = piece.size - FOOTER_SECTION_SIZE
@@ -68,14 +83,16 @@ def read_end(piece: OpenedPiece, path: bytes) -> FoundPiece:
     last = raw[-FOOTER_SIZE:]
     if list(sections(piece.name, [raw], at)) != [FoundBlock(at, raw_cid(last), last)]:
         raise damaged(piece.name, at, "its last block is not a footer")
-    begin = footer.index_offset if footer.index_length else footer.manifest_offset
-    if not isinstance(piece, FilePiece):
-        end = footer.manifest_offset + footer.manifest_length
-        piece = KeptPiece(piece, begin, end - begin, path)
-    return _with_manifest(piece, footer)
+    return footer
 
 
-def _with_manifest(piece: OpenedPiece, footer: Footer) -> FoundPiece:
+def read_manifest(piece: OpenedPiece, footer: Footer) -> FoundPiece:
+    """Read the manifest that a footer leads to.
+
+    Raises:
+        IntegrityError: It is not what it should be; the error names the offset.
+        HoldError: It cannot be read.
+    """
     block = read(piece, footer.manifest_offset, footer.manifest_length)
     try:
         check_block(footer.manifest_cid, block)

@@ -7,12 +7,13 @@ read whole by its PieceCID (`check_whole`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ..core import faults
-from ..core.errors import HoldError, PlaceUnavailableError
+from ..core.errors import HoldError, PlaceUnavailableError, ProtocolError
 from ..core.system_errors import as_fault
 from ..wire.piece import PLAIN, Kernel, Piece, PieceHasher, read_piece
 
@@ -64,6 +65,8 @@ class FilePiece:
         _check_range(self, offset, length)
         try:
             file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise gone(self.name) from None
         except OSError as error:
             raise as_fault(error, self.name, reading=True) from error
         try:
@@ -79,6 +82,23 @@ class FilePiece:
                 offset += len(chunk)
         finally:
             os.close(file)
+
+    def check_size(self) -> None:
+        """Look whether the file is there, and as long as it was.
+
+        Raises:
+            IncompleteError: It is gone.
+            IntegrityError: It has another size.
+        """
+        try:
+            size = os.stat(self._path).st_size
+        except FileNotFoundError:
+            raise gone(self.name) from None
+        except OSError as error:
+            raise as_fault(error, self.name, reading=True) from error
+        if size != self.size:
+            detail = f"it has {size} bytes, and had {self.size}"
+            raise damaged(self.name, min(size, self.size), detail)
 
 
 class UrlPiece:
@@ -110,20 +130,45 @@ class UrlPiece:
     def iter_range(self, offset: int, length: int) -> Iterator[bytes]:
         """See `OpenedPiece`."""
         _check_range(self, offset, length)
-        end, failures = offset + length, 0
-        while offset < end:
-            before = offset
-            try:
-                with self._client.open_range(self._url, offset, end - offset) as answer:
-                    for chunk in answer.chunks:
-                        offset += len(chunk)
-                        yield chunk
-                if offset < end:
-                    raise faults.UNREACHABLE(place=self.name, detail="it broke off")
-            except PlaceUnavailableError:
-                failures = failures + 1 if offset == before else 0
-                if failures >= TRIES_MAX:
-                    raise
+        return iter_patiently(self.name, offset, length, self._open)
+
+    @contextmanager
+    def _open(self, offset: int, length: int) -> Iterator[Iterator[bytes]]:
+        try:
+            with self._client.open_range(self._url, offset, length) as answer:
+                if answer.size not in (None, self.size):
+                    detail = f"its server has {answer.size} bytes there instead of {self.size}"
+                    raise unreadable(self.name, detail)
+                yield answer.chunks
+        except ProtocolError as error:
+            raise faults.BAD_ANSWER(place=self.name, detail=error.why or error.what) from error
+
+
+def iter_patiently(
+    name: str,
+    offset: int,
+    length: int,
+    open_range: Callable[[int, int], AbstractContextManager[Iterator[bytes]]],
+) -> Iterator[bytes]:
+    """The bytes of a range, asked for again from where they end too early.
+
+    Raises:
+        PlaceUnavailableError: Nothing came so many times in a row.
+    """
+    end, failures = offset + length, 0
+    while offset < end:
+        before = offset
+        try:
+            with open_range(offset, end - offset) as chunks:
+                for chunk in chunks:
+                    offset += len(chunk)
+                    yield chunk
+            if offset < end:
+                raise faults.UNREACHABLE(place=name, detail="it broke off")
+        except PlaceUnavailableError:
+            failures = failures + 1 if offset == before else 0
+            if failures >= TRIES_MAX:
+                raise
 
 
 class KeptPiece:
@@ -234,6 +279,11 @@ def open_all(
 def damaged(piece: str, offset: int, detail: str) -> HoldError:
     """The error that says where a piece is not what it should be."""
     return faults.PIECE_DAMAGED(piece=piece, offset=offset, detail=detail)
+
+
+def gone(piece: str) -> HoldError:
+    """The error that says that the file of a piece is not there any more."""
+    return faults.PIECE_MISSING(piece=piece, detail="its file is gone")
 
 
 def unreadable(piece: str, detail: str) -> HoldError:

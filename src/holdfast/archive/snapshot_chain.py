@@ -58,7 +58,7 @@ def in_order(
     found: list[FoundPiece], loose: list[LoosePiece], wrong: list[HoldError], wanted: str = ""
 ) -> Finding:
     has_wanted = any(piece.manifest.dataset == wanted for piece in found)
-    dataset = wanted if has_wanted else _chosen(found)
+    dataset = wanted if has_wanted else chosen_dataset(found)
     ours = []
     for piece in found:
         if piece.manifest.dataset == dataset:
@@ -80,8 +80,12 @@ def in_order(
     return Finding(dataset, ordered, loose, wrong, list(_iter_missing(ordered, prev)))
 
 
-def _chosen(found: Sequence[FoundPiece]) -> str:
-    """The data set that most of the pieces are of."""
+def chosen_dataset(found: Sequence[FoundPiece]) -> str:
+    """The data set that most of the pieces are of.
+
+    Raises:
+        ConflictError: As many are of another.
+    """
     counts = Counter(piece.manifest.dataset for piece in found).most_common(2)
     if len(counts) == 2 and counts[0][1] == counts[1][1]:
         first, other = (next(p for p in found if p.manifest.dataset == one) for one, _ in counts)

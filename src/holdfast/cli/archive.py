@@ -21,6 +21,10 @@ checked as before without a key. Keys are in a folder outside of the data set: k
 key that keys destroy has destroyed opens nothing any more, in any copy of the pieces, and the rest
 is restored as ever.
 
+place makes pieces in a folder, at a URL or in a bucket a place of the data set, which get, whereis
+and git-annex know, and that is only read. The ledger is told all that is in them. Run it again when
+there are more.
+
 serve gives the pieces, or any range of them, to whoever asks over HTTP (/piece/PIECECID), and
 single blocks and files as an IPFS trustless gateway does (/ipfs/CID). Nothing has to be stored for
 it: all is made from the data set while it is read, and checked; what is not here any more, or is
@@ -44,6 +48,7 @@ from ..core.sizes import parse_size
 from .archive_check import add_check_options, run_check
 from .archive_keys import add_key_options, encrypt_by, key_place, run_keys
 from .archive_parity import add_parity_options, destination, parity_of, run_parity
+from .archive_place import run_place
 from .archive_restore import add_restore_options, run_restore
 from .archive_words import WORKS, bad, refuse_foreign
 from .call import Call
@@ -61,7 +66,7 @@ EXAMPLES = (
 
 _OTHERS = {
     "check": run_check, "restore": run_restore, "drill": run_restore, "parity": run_parity,
-    "rebuild": run_parity, "keys": run_keys,
+    "rebuild": run_parity, "keys": run_keys, "place": run_place,
 }  # fmt: skip
 """Work that other files carry out."""
 
@@ -71,8 +76,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("work", metavar="WORK", help=WORKS)
     parser.add_argument(
         "pieces", metavar="PIECES", nargs="*",
-        help="restore, drill, parity, rebuild: files, folders, URLs of pieces; check: files of the "
-        "data set; keys: list, make or destroy SCOPE",
+        help="restore, drill, parity, rebuild: files, folders, URLs of pieces; place: its NAME, "
+        "then the folder, URL or bucket=BUCKET; check: files of the data set; keys: list, make or "
+        "destroy SCOPE",
     )  # fmt: skip
     parser.add_argument(
         "--at", metavar="VERSION",

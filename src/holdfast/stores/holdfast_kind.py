@@ -13,6 +13,7 @@ from functools import partial
 
 from ..core import faults
 from ..core.abilities import Readable, TreeStore
+from .archive_pieces import KIND as PIECES
 from .external_answers import embedded_credentials, read_credentials, write_credentials
 from .special import KINDS, TREES, Credentials, Kind, Setup, SpecialRemote, kind_named, open_tree
 from .words import COMMON
@@ -32,6 +33,20 @@ WORDS = {
     "packed": {
         "directory": "the folder that packs are kept in",
         "packsize": "how large one pack may become",
+    },
+    "pieces": {
+        "directory": "the folder that pieces of this data set are in",
+        "url": "the newest piece on a web server, or a page that names all",
+        "bucket": "the bucket they are in",
+        "host": "the server's name",
+        "port": "its port",
+        "protocol": "https or http",
+        "region": "the region",
+        "datacenter": "the region, as older remotes say it",
+        "requeststyle": "path, where a bucket has no host name of its own",
+        "signature": "v4 or anonymous",
+        "fileprefix": "what the names of all pieces begin with",
+        "dataset": "the data set, where pieces of several are there",
     },
     "S3": {
         "bucket": "the bucket",
@@ -81,6 +96,11 @@ LOCAL_KINDS = frozenset(("directory", "packed"))
 """Kinds whose places are on this machine."""
 
 
+def is_local(config: Mapping[str, str]) -> bool:
+    """Whether a place is on this machine."""
+    return config.get(STORE) in LOCAL_KINDS or bool(config.get("directory"))
+
+
 def inner_kinds() -> list[str]:
     """The kinds that may be inside."""
     return sorted(kind for kind in WORDS if kind in KINDS)
@@ -118,7 +138,7 @@ def plan_inner(given: Mapping[str, str], place: str = NAME) -> tuple[Kind, Setup
     if name == "S3" and not words.get("bucket"):
         # git-annex makes one up of the place's UUID, which is not known here.
         raise faults.INNER_WORDS(detail="bucket= is missing", kinds=", ".join(inner_kinds()))
-    if name in LOCAL_KINDS and not os.path.isabs(words.get("directory", "/")):
+    if not os.path.isabs(words.get("directory", "/")):
         # The program runs elsewhere than the one who says it.
         detail = "directory= has to be a full path"
         raise faults.INNER_WORDS(detail=detail, kinds=", ".join(inner_kinds()))
@@ -165,7 +185,7 @@ def inside(remote: SpecialRemote) -> tuple[Kind, SpecialRemote]:
 def _credentials(remote: SpecialRemote) -> Credentials | None:
     """Those of the environment, those of the place, or those that git-annex keeps for us."""
     return (
-        from_environment(remote.config.get(STORE, ""), remote.environment)
+        from_environment(login_kind(remote.config), remote.environment)
         or remote.credentials()
         or read_credentials(_credentials_file(remote))
         or embedded_credentials(remote.config, CREDENTIALS)
@@ -174,6 +194,12 @@ def _credentials(remote: SpecialRemote) -> Credentials | None:
 
 def _credentials_file(remote: SpecialRemote) -> bytes:
     return os.path.join(remote.annex_dir, b"creds", f"{remote.place.id}-{CREDENTIALS}".encode())
+
+
+def login_kind(config: Mapping[str, str]) -> str:
+    """The kind whose user and password a place wants: for pieces in a bucket those of a bucket."""
+    kind = config.get(STORE, "")
+    return "S3" if kind == PIECES and config.get("bucket") else kind
 
 
 def from_environment(kind: str, environment: Mapping[str, str]) -> Credentials | None:
@@ -187,7 +213,7 @@ def from_environment(kind: str, environment: Mapping[str, str]) -> Credentials |
 
 def keep_credentials(remote: SpecialRemote) -> None:
     """Keep what the environment holds in this clone, where git-annex keeps it for our program."""
-    found = from_environment(remote.config.get(STORE, ""), remote.environment)
+    found = from_environment(login_kind(remote.config), remote.environment)
     if found is not None:
         write_credentials(_credentials_file(remote), found)
 

@@ -209,15 +209,35 @@ class S3Client:
 
     # reading
 
+    def list_page(self, prefix: bytes, after: str = "") -> s3.ObjectPage:
+        """Some of the objects whose names begin so, by name; the rest begins ``after`` its token.
+
+        Raises:
+            RemoteProtocolError: The answer is no such list.
+        """
+        query = {"list-type": "2", "prefix": prefix.decode("utf-8", "surrogateescape")}
+        query |= {"encoding-type": "url"} | ({"continuation-token": after} if after else {})
+        reply = self._request(Call("GET", b"", query))
+        check(reply, self._where)
+        page = s3.read_page(reply.body)
+        if page is None:
+            raise faults.BAD_ANSWER(place=self._place, detail="its list of objects is none")
+        return page
+
     @contextmanager
-    def open(self, name: bytes, offset: int = 0, version: str | None = None) -> Iterator[Stream]:
+    def open(
+        self, name: bytes, offset: int = 0, version: str | None = None, length: int | None = None
+    ) -> Iterator[Stream]:
         """Read an object from an offset; the stream says where it really starts.
+
+        With ``length`` so many bytes are asked for, and a server may send others all the same.
 
         Raises:
             NotFoundError: There is none.
             AccessError, PlaceUnavailableError, RemoteProtocolError: As for any place.
         """
-        headers = {"range": f"bytes={offset}-"} if offset else {}
+        last = "" if length is None else offset + length - 1
+        headers = {"range": f"bytes={offset}-{last}"} if offset or length is not None else {}
         connection, response = self._ask(get(name, version, headers))
         used_up = False
         try:

@@ -45,6 +45,7 @@ KINDS = {
     "external": "external",
     "httpalso": "http_also",
     "packed": "packed",
+    "pieces": "archive_pieces",
     "ora": "ora",
     "rclone": "rclone",
     "rsync": "rsync",
@@ -119,6 +120,7 @@ class SpecialRemote:
     place sets in the shared configuration, or wants it to hold, while it is prepared. ``settings``
     tells what git's configuration says here, where a kind has to know more than is its own.
     ``rate`` is how many bytes a second its program may move, where that takes a limit (`Mover`).
+    ``open_pieces`` reads the pieces of an archive, which is known above this package.
     """
 
     place: Place
@@ -135,6 +137,7 @@ class SpecialRemote:
     on_wanted: Callable[[str], None] = lambda _expression: None
     settings: Callable[[str], str | None] = lambda _name: None
     rate: RateOf = no_limit
+    open_pieces: Callable[[SpecialRemote], Readable] | None = None
 
     def cost(self, usual: float) -> float:
         """What a person set, else what is usual for the kind."""

@@ -18,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from ..core.abilities import Stream, Writable
 from ..core.backends import checker
 from ..core.errors import HoldError, IntegrityError
+from ..core.faults import WRONG_CONTENT
 from ..core.key import Key
 from ..core.place import Place
 from ..core.system_errors import as_fault
@@ -202,7 +203,8 @@ class Door(Generic[Task]):
                 os.unlink(path)
                 if isinstance(error, HoldError):
                     progress(-came)
-                if isinstance(error, IntegrityError):
+                # What a source found wrong by itself says more: where it is damaged, say.
+                if isinstance(error, IntegrityError) and error.code == WRONG_CONTENT.code:
                     raise wrong_content(place, key, error.why, remark_of(stream)) from None
                 raise
             finally:

@@ -123,6 +123,11 @@ def iter_blocks(
             at += head + block
 
 
+def root_section(size: int, profile: Profile = PROFILE) -> int:
+    """How long the section of a file's root is: the last one it has."""
+    return section_size(_levels(size, profile)[-1].last.block)
+
+
 def leaf_offset(size: int, number: int, profile: Profile = PROFILE) -> int:
     """How far after the file's first section the leaf of that number begins."""
     assert 0 <= number < _leaf_count(size, profile), "no leaf of the file"

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from html import escape, unescape
-from urllib.parse import quote
+from typing import NamedTuple
+from urllib.parse import quote, unquote_to_bytes
 
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
 _REQUEST, _SERVICE, _ALGORITHM = "aws4_request", "s3", "AWS4-HMAC-SHA256"
@@ -96,6 +97,28 @@ def word_of(body: bytes, tag: str) -> str:
     """The text of the first element of a name; empty when there is none."""
     found = re.search(rb"<%b(?:\s[^>]*)?>([^<]*)</%b>" % ((tag.encode(),) * 2), body)
     return unescape(found[1].decode("utf-8", "replace")).strip() if found else ""
+
+
+class ObjectPage(NamedTuple):
+    """Some objects of a bucket: name, size, ETag; ``token`` leads to more, if there are."""
+
+    objects: list[tuple[bytes, int, str]]
+    token: str
+
+
+def read_page(body: bytes) -> ObjectPage | None:
+    """The answer to a request for a list with quoted names; None when it is none, or cut short."""
+    if b"<ListBucketResult" not in body or b"</ListBucketResult>" not in body:
+        return None
+    objects = []
+    for entry in re.findall(rb"<Contents>(.*?)</Contents>", body, re.DOTALL):
+        size = word_of(entry, "Size")
+        if not re.fullmatch(r"[0-9]{1,18}", size):
+            return None
+        name = unquote_to_bytes(word_of(entry, "Key").replace("+", "%20"))
+        objects.append((name, int(size), word_of(entry, "ETag")))
+    has_more = word_of(body, "IsTruncated") == "true"
+    return ObjectPage(objects, word_of(body, "NextContinuationToken") if has_more else "")
 
 
 def parts_document(etags: Sequence[str]) -> bytes:
