@@ -1,4 +1,4 @@
-"""Broken disks for tests: small ones, read-only ones. They need root, or the test is skipped."""
+"""Scenes to do harm in; and small or read-only disks, which need root, or the test is skipped."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from scenes import SCENES, Scene
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_stops() -> None:
     """Where tests run in the background the system has it ignored, by us and by what we start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", params=list(SCENES))
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A state and the command that is disturbed in it; tests harm copies."""
+    return SCENES[request.param](tmp_path_factory.mktemp("scene") / request.param)
 
 
 @pytest.fixture

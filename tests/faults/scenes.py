@@ -148,6 +148,14 @@ def left_scratch(folder: Path) -> list[str]:
     )
 
 
+def copy_folder(template: Path, to: Path) -> None:
+    """Copy a folder of data sets that know each other; the copies know the copies."""
+    subprocess.run(["cp", "-a", template, to], check=True)
+    for config in to.glob("*/.git/config"):
+        text = config.read_text()
+        config.write_text(text.replace(f"{template}/", f"{to}/"))
+
+
 @dataclass(frozen=True)
 class Scene:
     """A state, the command that is disturbed in it, and what must be so at its end."""
@@ -165,13 +173,8 @@ class Scene:
     def copy(self, to: Path) -> Path:
         """A fresh copy to do harm to; gives its data set."""
         shutil.rmtree(to, ignore_errors=True)
-        subprocess.run(["cp", "-a", self.template, to], check=True)
-        main = to / "main"
-        if (to / "origin").exists():
-            config = main / ".git/config"
-            text = config.read_text()
-            config.write_text(text.replace(str(self.template / "origin"), str(to / "origin")))
-        return main
+        copy_folder(self.template, to)
+        return to / "main"
 
     def command(self) -> list[str]:
         return [HOLD, *self.words]

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 from archive_reader import Pieces, files_of
+from depth import DEEP, times
 from scenes import HOLD, Ran, environment, hold, must, run
 
 from holdfast.wire.archive_rows import RowKind
 from holdfast.wire.car import CarReader
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
-LONG = bool(os.environ.get("FAULTS_LONG"))
 KILL_AT = Path(__file__).with_name("kill_at.py")
 PIECE = "4MiB"
 PACK = ("archive", "pack", "--write", "../pieces", "--piece-size", PIECE)
@@ -213,7 +213,7 @@ def test_killed_before_any_change_of_a_file_it_goes_on_to_the_same_pieces(
     shutil.copytree(scene / "main", tmp_path / "count/main", symlinks=True)
     changes = _count_changes(tmp_path / "count/main")
     points = range(1, changes + 1)
-    chosen = points if LONG else random.Random(SEED).sample(points, min(8, changes))
+    chosen = points if DEEP else random.Random(SEED).sample(points, min(4, changes))
     for point in chosen:
         folder = tmp_path / f"at-{point}"
         folder.mkdir()
@@ -233,7 +233,7 @@ def test_killed_at_random_moments_it_goes_on_to_the_same_pieces(
 ) -> None:
     print(f"FAULTS_SEED={SEED}")
     chance = random.Random(SEED)
-    for trial in range(50 if LONG else 3):
+    for trial in range(times(2, 50)):
         folder = tmp_path / f"trial-{trial}"
         folder.mkdir()
         shutil.copytree(scene / "main", folder / "main", symlinks=True)

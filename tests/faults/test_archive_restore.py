@@ -14,7 +14,6 @@ from archive_scene import Archived, archived, copy_pieces, served
 from scenes import HOLD, Ran, contents, hold, left_locks, left_scratch, must, run
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
-LONG = bool(os.environ.get("FAULTS_LONG"))
 KILL_AT = Path(__file__).with_name("kill_at.py")
 LOCAL = ("-c", "annex.security.allowed-ip-addresses=127.0.0.1")
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 from archive_scene import Archived, archived, copy_pieces
+from depth import DEEP, times
 from scenes import HOLD, Ran, contents, environment, must, run
 
 from holdfast.wire.archive_manifest import FOOTER_SIZE, decode_footer, decode_manifest
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
-LONG = bool(os.environ.get("FAULTS_LONG"))
 KILL_AT = Path(__file__).with_name("kill_at.py")
 
 
@@ -76,7 +76,7 @@ def test_a_flipped_bit_is_told_with_piece_and_offset_and_the_rest_is_restored(
     whole = path.read_bytes()
     index, manifest, footer = _ends(path)
     places = [index + 20, manifest + 20, footer - 5, footer + 3, footer + 30, len(whole) - 1, 5]
-    places += [chance.randrange(len(whole)) for _ in range(40 if LONG else 3)]
+    places += [chance.randrange(len(whole)) for _ in range(times(1, 40))]
     for place in places:
         data = bytearray(whole)
         data[place] ^= 1 << chance.randrange(8)
@@ -230,7 +230,7 @@ def test_killed_before_any_change_of_a_file_it_completes(
     assert done.returncode == 0, done.stderr
     changes = int((tmp_path / "changes").read_text())
     points = range(1, changes + 1)
-    for point in points if LONG else sorted(random.Random(SEED).sample(points, min(10, changes))):
+    for point in points if DEEP else sorted(random.Random(SEED).sample(points, min(4, changes))):
         folder = tmp_path / f"at-{point}"
         folder.mkdir()
         killed = subprocess.run(

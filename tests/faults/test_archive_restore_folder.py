@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from archive_scene import served
+from depth import DEEP
 from scenes import HOLD, environment, must, run
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
-LONG = bool(os.environ.get("FAULTS_LONG"))
 KILL_AT = Path(__file__).with_name("kill_at.py")
 LOCAL = ("-c", "annex.security.allowed-ip-addresses=127.0.0.1")
 
@@ -152,7 +152,7 @@ def test_a_folder_is_restored_after_a_kill_before_any_change(scene: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     changes = int((tmp_path / "changes").read_text())
     points = range(1, changes + 1)
-    for point in points if LONG else sorted(random.Random(SEED).sample(points, min(12, changes))):
+    for point in points if DEEP else sorted(random.Random(SEED).sample(points, min(4, changes))):
         folder = tmp_path / f"at-{point}"
         folder.mkdir()
         killed = subprocess.run(

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from depth import times
 from scenes import (
     BIN,
     HOLD,
@@ -22,6 +23,7 @@ from scenes import (
     Ran,
     check_ledger,
     contents,
+    copy_folder,
     environment,
     fill,
     hold,
@@ -86,12 +88,20 @@ def assert_all_is_well(main: Path, expected: Digests) -> None:
     assert checked.code == 0 and "fixing location log" not in checked.out, checked.text
 
 
+@pytest.fixture(scope="module")
+def unsaved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `main` is a copy of."""
+    folder = tmp_path_factory.mktemp("unsaved")
+    made(folder / "main", random.Random(5), 10)
+    fill(folder / "main", random.Random(6), 80)
+    return folder
+
+
 @pytest.fixture
-def main(tmp_path: Path) -> Path:
+def main(unsaved: Path, tmp_path: Path) -> Path:
     """A data set with files to be saved."""
-    made(tmp_path / "main", random.Random(5), 10)
-    fill(tmp_path / "main", random.Random(6), 80)
-    return tmp_path / "main"
+    copy_folder(unsaved, tmp_path / "folder")
+    return tmp_path / "folder/main"
 
 
 def test_two_saves_of_the_same_files_at_once_save_each_file_once(main: Path) -> None:
@@ -161,15 +171,22 @@ def test_a_file_that_is_away_for_a_moment_is_saved(
 # clones
 
 
+@pytest.fixture(scope="module")
+def related(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `clones` is a copy of."""
+    folder = tmp_path_factory.mktemp("related")
+    made(folder / "origin", random.Random(7), 16)
+    for name, other in (("a", "b"), ("b", "a")):
+        must(folder, HOLD, "clone", "-q", "origin", name)
+        must(folder / name, "git", "remote", "add", other, str(folder / other))
+    return folder
+
+
 @pytest.fixture
-def clones(tmp_path: Path) -> Path:
+def clones(related: Path, tmp_path: Path) -> Path:
     """A folder with ``origin``, and two clones ``a`` and ``b`` that know each other."""
-    made(tmp_path / "origin", random.Random(7), 16)
-    for name in ("a", "b"):
-        must(tmp_path, HOLD, "clone", "-q", "origin", name)
-    must(tmp_path / "a", "git", "remote", "add", "b", str(tmp_path / "b"))
-    must(tmp_path / "b", "git", "remote", "add", "a", str(tmp_path / "a"))
-    return tmp_path
+    copy_folder(related, tmp_path / "clones")
+    return tmp_path / "clones"
 
 
 def test_two_gets_at_once_bring_everything_once(clones: Path) -> None:
@@ -192,7 +209,7 @@ def test_a_get_by_hold_and_one_by_git_annex_at_once_bring_everything(clones: Pat
 def test_a_get_and_a_drop_at_once_leave_a_true_ledger(clones: Path) -> None:
     a, good = clones / "a", contents(clones / "origin")
     must(a, HOLD, "get", "-q", "d0", "d1")
-    for _ in range(3):
+    for _ in range(times(2, 10)):
         for ran in at_once((a, [HOLD, "get"]), (a, [HOLD, "drop", "."])):
             assert can_be_acted_on(ran), ran.text
         assert contents(clones / "origin") == good
@@ -253,7 +270,7 @@ def test_two_clones_that_drop_from_each_other_at_once_leave_one_copy(clones: Pat
     for name in (a, b):
         must(name, "git", "remote", "remove", "origin")
         must(name, "git", "annex", "dead", origin)
-    for _ in range(20):
+    for _ in range(times(5, 40)):
         for ran in at_once((a, [HOLD, "drop", "."]), (b, [HOLD, "drop", "."])):
             assert can_be_acted_on(ran), ran.text
         assert set(objects(a)) | set(objects(b)) == annexed
@@ -273,7 +290,7 @@ def test_hold_and_git_annex_that_drop_from_each_other_at_once_leave_one_copy(
     must(b, HOLD, "get", "-q")
     for name in (a, b):
         must(name, "git", "remote", "remove", "origin")
-    for _ in range(3):
+    for _ in range(times(2, 10)):
         ours, _ = at_once(
             (a, [HOLD, "drop", "."]), (b, ["git", "annex", "drop", ".", "--numcopies=1"])
         )

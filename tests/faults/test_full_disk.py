@@ -9,18 +9,19 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from depth import DEEP
 from scenes import (
     HOLD,
-    SCENES,
     Ran,
     Scene,
     check_finished,
     check_nothing_lost,
     contents,
+    copy_folder,
     damage,
     environment,
     fill,
@@ -38,7 +39,6 @@ pytestmark = [
                        reason="the real git-annex is not here"),
 ]  # fmt: skip
 
-LONG = bool(os.environ.get("FAULTS_LONG"))
 Mount = Callable[..., Path]
 
 
@@ -70,11 +70,6 @@ def free_up(ballast: Path) -> None:
     shutil.rmtree(ballast) if ballast.is_dir() else ballast.unlink()
 
 
-@pytest.fixture(scope="module", params=list(SCENES))
-def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return SCENES[request.param](tmp_path_factory.mktemp("scene") / request.param)
-
-
 def on_disk(scene: Scene, disk: Path) -> Path:
     """The data set of a scene moved to a disk of its own, where git-annex keeps no reserve."""
     main = scene.copy(disk.parent / "trial")
@@ -97,7 +92,7 @@ def check_interrupted(scene: Scene, main: Path, ballast: Path) -> None:
     check_finished(scene, main)
 
 
-@pytest.mark.parametrize("leave", [0, 20_000, 120_000, 400_000] if LONG else [20_000])
+@pytest.mark.parametrize("leave", [0, 20_000, 120_000, 400_000] if DEEP else [20_000])
 def test_on_a_full_disk_nothing_is_lost_and_the_command_completes_when_there_is_room(
     scene: Scene, mount: Mount, leave: int
 ) -> None:
@@ -106,7 +101,7 @@ def test_on_a_full_disk_nothing_is_lost_and_the_command_completes_when_there_is_
     check_interrupted(scene, main, fill_up(disk, leave))
 
 
-@pytest.mark.parametrize("leave", [0, 6, 60] if LONG else [6])
+@pytest.mark.parametrize("leave", [0, 6, 60] if DEEP else [6])
 def test_on_a_disk_without_inodes_nothing_is_lost_and_the_command_completes_later(
     scene: Scene, mount: Mount, leave: int
 ) -> None:
@@ -202,15 +197,23 @@ def test_without_permission_to_write_the_files_stay_and_the_owner_is_named_as_th
 # sources that go away or lie
 
 
-@pytest.fixture
-def clones(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a data set ``origin``, a full clone ``second``, and an empty one ``main``."""
-    made(tmp_path / "origin", random.Random(9), 30)
+@pytest.fixture(scope="module")
+def related(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `clones` is a copy of."""
+    folder = tmp_path_factory.mktemp("related")
+    made(folder / "origin", random.Random(9), 30)
     for name in ("second", "main"):
-        must(tmp_path, HOLD, "clone", "-q", "origin", name)
-    must(tmp_path / "second", HOLD, "get", "-q")
-    must(tmp_path / "main", "git", "remote", "add", "second", str(tmp_path / "second"))
-    return tmp_path
+        must(folder, HOLD, "clone", "-q", "origin", name)
+    must(folder / "second", HOLD, "get", "-q")
+    must(folder / "main", "git", "remote", "add", "second", str(folder / "second"))
+    return folder
+
+
+@pytest.fixture
+def clones(related: Path, tmp_path: Path) -> Path:
+    """A folder with a data set ``origin``, a full clone ``second``, and an empty one ``main``."""
+    copy_folder(related, tmp_path / "clones")
+    return tmp_path / "clones"
 
 
 def test_a_source_that_vanishes_on_the_way_leaves_right_content_or_none(clones: Path) -> None:

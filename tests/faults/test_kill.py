@@ -1,6 +1,7 @@
 """Killed anywhere by SIGKILL: nothing is lost, and the same command completes.
 
-A few moments of each verb, chosen anew each time; `bench/faults.py` tries them all.
+A few moments of each verb, chosen anew each time, more of them in a deep run; `bench/faults.py`
+tries them all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+from depth import times
 from scenes import (
     HOLD,
     KILLED,
@@ -51,11 +53,6 @@ pytestmark = [
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
 
 
-@pytest.fixture(scope="module", params=list(SCENES))
-def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return SCENES[request.param](tmp_path_factory.mktemp("scene") / request.param)
-
-
 def after_a_kill(scene: Scene, main: Path) -> None:
     wait_for_orphans(main.parent)
     check_nothing_lost(scene, main)
@@ -71,7 +68,7 @@ def test_killed_at_a_random_moment_nothing_is_lost_and_the_same_command_complete
     began = time.monotonic()
     assert kill_after(scene.command(), main, 120) == 0
     took_s = time.monotonic() - began
-    for _ in range(6):
+    for _ in range(times(2, 12)):
         main = scene.copy(tmp_path / "trial")
         kill_after(scene.command(), main, chance.uniform(0.03, took_s))
         after_a_kill(scene, main)
@@ -84,7 +81,7 @@ def test_killed_before_a_change_to_the_disk_nothing_is_lost_and_the_same_command
     chance = random.Random(f"{SEED} {scene.name}")
     counted = tmp_path / "count"
     assert kill_at(scene.words, scene.copy(tmp_path / "trial"), 0, counted).code == 0
-    for number in chance.sample(range(1, int(counted.read_text())), 3):
+    for number in chance.sample(range(1, int(counted.read_text())), times(2, 12)):
         main = scene.copy(tmp_path / "trial")
         assert kill_at(scene.words, main, number, counted).code == KILLED
         wait_for_orphans(main.parent)

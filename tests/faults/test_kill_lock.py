@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from depth import spread
 from scenes import (
     HOLD,
     KILLED,
@@ -31,7 +32,7 @@ pytestmark = [
 ]  # fmt: skip
 
 FILES = 12
-TRIALS = 8
+TRIALS = 4
 
 
 @pytest.fixture(params=["unlock", "lock"])
@@ -71,7 +72,7 @@ def test_killed_anywhere_the_same_command_goes_on_where_it_stopped(
     total = int(counted.read_text())
     held = objects_of_digests(scene.template / "main")
     went_on = 0
-    for number in range(1, total + 1, max(total // TRIALS, 1)):
+    for number in spread(range(1, total + 1), TRIALS, scene.name):
         main = scene.copy(tmp_path / "trial")
         assert kill_at(scene.words, main, number, counted).code == KILLED
         wait_for_orphans(main.parent)

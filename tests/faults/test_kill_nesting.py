@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from depth import spread
 from scenes import HOLD, KILLED, kill_at, must, run, wait_for_orphans
 
 TRIALS = 2
@@ -45,7 +46,7 @@ def test_killed_anywhere_the_same_command_completes(
 
     assert kill_at(words, copy(), 0, counted).code == 0
     total = int(counted.read_text())
-    for number in range(1, total + 1, max(total // TRIALS, 1)):
+    for number in spread(range(1, total + 1), TRIALS, path):
         main = copy()
         assert kill_at(words, main, number, counted).code == KILLED
         wait_for_orphans(trial)

@@ -9,6 +9,7 @@ import os
 import random
 from pathlib import Path
 
+from depth import times
 from packed_scene import PackedScene
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
@@ -20,7 +21,7 @@ def test_killed_in_the_middle_of_a_change_nothing_acknowledged_is_lost(tmp_path:
     scene = PackedScene(tmp_path / "store")
     scene.make()
     changes = scene.work(SEED)
-    for number in range(5):
+    for number in range(times(3, 50)):
         scene.work(SEED + number, kill_at=chance.randrange(1, changes + 1))
         scene.check(chance)
 
@@ -30,7 +31,7 @@ def test_killed_at_a_random_moment_nothing_acknowledged_is_lost(tmp_path: Path) 
     chance = random.Random(SEED)
     scene = PackedScene(tmp_path / "store")
     scene.make()
-    for number in range(4):
+    for number in range(times(3, 50)):
         scene.work(SEED + number, kill_after_s=chance.uniform(0.001, 0.2), steps=200)
         scene.check(chance)
 

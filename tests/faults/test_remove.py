@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from depth import spread
 
 import holdfast as hf
 from holdfast.core.errors import HoldError, PlaceUnavailableError, PolicyError, UsageError
@@ -267,12 +269,12 @@ def test_write_protected_folders_are_no_hindrance(tmp_path: Path) -> None:
     assert tmp_path.exists()
 
 
-TRIALS = 10
+TRIALS = 4
 
 
-def some(total: int) -> range:
+def some(total: int, case: str) -> Sequence[int]:
     """Moments spread over a command that makes so many changes."""
-    return range(1, total + 1, max(total // TRIALS, 1))
+    return spread(range(1, total + 1), TRIALS, case)
 
 
 def changes_of(*words: str) -> int:
@@ -297,7 +299,7 @@ def test_killed_anywhere_the_next_removal_finishes(clone: Path, tmp_path: Path) 
     subprocess.run(["cp", "-a", clone, "probe"], check=True)
     total = changes_of("remove", "probe")
     assert total > 20
-    for number in some(total):
+    for number in some(total, "remove"):
         subprocess.run(["cp", "-a", clone, "trial"], check=True)
         kill_at(number, "remove", "trial")
         done = again("remove", "trial")
@@ -314,7 +316,7 @@ def test_killed_anywhere_the_next_removal_finishes(clone: Path, tmp_path: Path) 
 
 
 def test_killed_anywhere_a_refused_removal_loses_nothing(study: Path) -> None:
-    for number in range(1, 40, 5):
+    for number in spread(range(1, 40), TRIALS, "refused"):
         kill_at(number, "remove", "study")
     assert (study / "scan.dat").read_bytes() == b"scan" * 100
     refused(study)
@@ -322,7 +324,7 @@ def test_killed_anywhere_a_refused_removal_loses_nothing(study: Path) -> None:
 
 def test_killed_anywhere_the_next_clone_is_whole(study: Path) -> None:
     total = changes_of("clone", str(study), "probe")
-    for number in some(total):
+    for number in some(total, "clone"):
         kill_at(number, "clone", str(study), "trial")
         done = again("clone", str(study), "trial")
         assert done.returncode == 0 or b"already a data set" in done.stderr, (number, done.stderr)

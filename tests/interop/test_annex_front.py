@@ -123,16 +123,31 @@ CALLS = (
 )
 
 
-def test_answers_are_those_of_git_annex_call_by_call(ours: Pair, real: Pair) -> None:
-    for words in CALLS:
-        code, output = ours.annex(ours.clone, *words)
-        real_code, real_output = real.annex(real.clone, *words)
-        assert (code, shape(output)) == (real_code, shape(real_output)), words
+Answers = list[tuple[int, list[str]]]
 
 
-def test_what_we_did_is_sound_to_git_annex(ours: Pair) -> None:
-    for words in CALLS:
-        ours.annex(ours.clone, *words)
+def answers(pair: Pair) -> Answers:
+    """What the engine answers to all calls, one after the other."""
+    told = (pair.annex(pair.clone, *words) for words in CALLS)
+    return [(code, shape(output)) for code, output in told]
+
+
+@pytest.fixture(scope="module")
+def after_calls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pair, Answers]:
+    """A pair that hold did all calls in, and its answers."""
+    pair = Pair(tmp_path_factory.mktemp("ours"), "ours").make()
+    return pair, answers(pair)
+
+
+def test_answers_are_those_of_git_annex_call_by_call(
+    after_calls: tuple[Pair, Answers], real: Pair
+) -> None:
+    for words, ours, theirs in zip(CALLS, after_calls[1], answers(real), strict=True):
+        assert ours == theirs, words
+
+
+def test_what_we_did_is_sound_to_git_annex(after_calls: tuple[Pair, Answers]) -> None:
+    ours, _ = after_calls
     ours.git(ours.origin, "fetch", "-q", "../clone", "git-annex:refs/remotes/clone/git-annex")
     for where in (ours.clone, ours.origin):
         done = subprocess.run(

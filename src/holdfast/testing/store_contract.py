@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -142,10 +144,12 @@ class ReadableContract:
 
 
 def content_of(key: Key, data: bytes) -> LocalContent:
-    """Content to send, in a file that lives as long as the tests do."""
+    """Content to send, in a file that lives as long as what is given back does."""
     with tempfile.NamedTemporaryFile(delete=False, prefix="content-") as file:
         file.write(data)
-    return LocalContent(key, file.name.encode())
+    content = LocalContent(key, file.name.encode())
+    weakref.finalize(content, Path(file.name).unlink, missing_ok=True)
+    return content
 
 
 def ignore(size: int) -> None:
