@@ -522,4 +522,4 @@ def test_an_archive_without_snapshots_says_so(tmp_path: Path) -> None:
         [HOLD, "archive", "serve", "--folder", "scans", "--state", "state"],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode and "H922" in done.stderr
+    assert done.returncode and "H909" in done.stderr

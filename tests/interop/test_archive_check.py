@@ -129,7 +129,7 @@ def test_what_was_removed_by_hand_is_dead_whatever_the_ledger_says(
     assert verdicts(found) == {
         "a.txt": "dead", "b.txt": "dead", "c.txt": "dead", "d.txt": "safe", "e.txt": "safe",
     }  # fmt: skip
-    assert found["b.txt"]["error"]["code"] == "H931"
+    assert found["b.txt"]["error"]["code"] == "H937"
     assert "7 bytes instead of 100" in found["c.txt"]["note"]
     assert found["origin"]["refuted"] == 3 and found["here"]["refuted"] == 1
     # Nothing was changed by looking.
@@ -146,7 +146,7 @@ def test_a_place_that_is_away_leaves_doubt_and_not_death(tools: Tools, bench: Pa
     found = checked(tools, study, exits=3)
     assert verdicts(found)["a.txt"] == "safe"
     assert {verdicts(found)[f"{name}.txt"] for name in "bcde"} == {"doubtful"}
-    assert found["b.txt"]["error"]["code"] == "H932"
+    assert found["b.txt"]["error"]["code"] == "H938"
     assert found["origin"]["unreachable"] == 5
     # Also where no remote leads to it any more.
     tools.git(study, "remote", "remove", "origin")

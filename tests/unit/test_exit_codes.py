@@ -85,3 +85,8 @@ def test_damage_does_not_go_by_running_again(
     assert run(["fsck"]) == 1
     assert "H206" in capsys.readouterr().err
     assert os.path.lexists(study / "a.dat")
+
+
+def test_no_two_failures_have_the_same_code() -> None:
+    codes = [fault.code for fault in faults.iter_faults()]
+    assert len(codes) == len(set(codes))

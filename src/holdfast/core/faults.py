@@ -1207,14 +1207,14 @@ ARCHIVE_OTHER_SIZE = Fault(
     "finish it with the same --piece-size, or remove {path} to begin it anew",
 )  # fmt: skip
 ARCHIVE_SOURCE = Fault(
-    "H921", errors.PlaceUnavailableError,
+    "H908", errors.PlaceUnavailableError,
     "{path} is not what was packed any more",
     "{detail}",
     "nothing of it was given",
     "serve the piece where its file is, or bring the content here again",
 )  # fmt: skip
 ARCHIVE_NOTHING = Fault(
-    "H922", errors.NotFoundError,
+    "H909", errors.NotFoundError,
     "nothing is packed yet",
     "there is no finished snapshot in {path}",
     NOTHING_CHANGED,
