@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from ..api.archive import Archive
 
 EXAMPLES = (
-    ("hold archive check --html report.html", "what is really there, before packing"),
     ("hold archive pack --write /mnt/pieces", "make them, as files"),
     ("hold archive pack --to bucket --parity 4+2", "send them, and parity beside them"),
     ("hold archive restore /mnt/pieces --to study", "from the pieces alone"),
