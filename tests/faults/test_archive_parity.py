@@ -112,9 +112,9 @@ def test_any_two_of_a_group_are_computed_again(pieces: Path) -> None:
 def test_damaged_pieces_count_as_lost(pieces: Path) -> None:
     before = _all(pieces)
     (four, parities), _ = _groups(pieces)
-    for name, at in ((four[0], 1_234_567), (parities[1], 2_000_000)):
+    for name in (four[0], parities[1]):
         content = bytearray(before[name])
-        content[at] ^= 0x40
+        content[len(content) // 2] ^= 0x40
         (pieces / name).write_bytes(content)
     ran = must(pieces.parent, HOLD, "archive", "rebuild", "pieces", "--json")
     assert {r["path"] + ".car" for r in _records(ran) if r["status"] == "ok"} == {
