@@ -174,7 +174,6 @@ def test_a_tree_is_planned_as_it_is_made_and_every_folder_is_one_range() -> None
         [b"a/../b"],
         [b"."],
         [b"nul\0"],
-        [b"\xff"],
         [b"x" * 2000],
         [b"/".join([b"d"] * 300)],
         [b"sub-01.txt", b"sub-01/x"],
