@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from scenes import HOLD, Ran, environment, hold, must
 
+from holdfast.core.errors import ProtocolError
 from holdfast.wire.car import CarReader
 from holdfast.wire.parity import SEGMENT, decode_parity_head
 from holdfast.wire.piece import commit
@@ -70,7 +71,7 @@ def _groups(pieces: Path) -> list[tuple[list[str], list[str]]]:
     for path in pieces.glob("*.car"):
         try:
             head = decode_parity_head(path.read_bytes()[: 64 << 10])
-        except Exception:
+        except ProtocolError:
             continue
         names = [f"{member.text}.car" for member in head.group.members]
         found.setdefault(head.group.cid, (names, {}))[1][head.number] = path.name

@@ -111,6 +111,7 @@ def archive_drill(
     seed: int | None = None,
     settings: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    keys: KeyPlace | None = None,
 ) -> Report:
     """Try a restore on a random sample; see `iter_archive_drill`.
 
@@ -119,7 +120,13 @@ def archive_drill(
     """
     return complete(
         iter_archive_drill(
-            pieces, sample=sample, whole=whole, seed=seed, settings=settings, progress=progress
+            pieces,
+            sample=sample,
+            whole=whole,
+            seed=seed,
+            settings=settings,
+            progress=progress,
+            keys=keys,
         )
     )
 

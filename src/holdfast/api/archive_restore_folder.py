@@ -62,6 +62,17 @@ def iter_restore_folder(
     yield from iter_wrong("restore", tree.faults)
 
 
+def iter_named(writer: FolderWriter, progress: Progress) -> Iterator[Outcome]:
+    """Give the files that wait their names, and tell of it."""
+    for path, size, error in writer.flush():
+        progress.advance(1, 0)
+        name = os.fsdecode(path)
+        if error is not None:
+            yield failed("restore", name, error)
+        else:
+            yield Outcome("restore", Status.OK, name, size=size)
+
+
 class Restorer:
     """Writes files of a tree, block by block."""
 
@@ -92,13 +103,7 @@ class Restorer:
 
     def iter_flushed(self) -> Iterator[Outcome]:
         """Give what waits its names, and tell of it."""
-        for path, size, error in self._writer.flush():
-            self._progress.advance(1, 0)
-            name = os.fsdecode(path)
-            if error is not None:
-                yield failed("restore", name, error)
-            else:
-                yield Outcome("restore", Status.OK, name, size=size)
+        return iter_named(self._writer, self._progress)
 
     def _is_done(self, item: TreeFile) -> bool:
         if item.file is None:

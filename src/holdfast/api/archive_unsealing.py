@@ -34,6 +34,7 @@ from ..wire.archive_rows import MissingRow
 from ..wire.gitobjects import SHA1, SHA256, Hasher
 from .archive_found import FoundArchive, Unlocked, failed, iter_wrong
 from .archive_keys import KeyPlace
+from .archive_restore_folder import iter_named
 
 _BLOCK = 512
 _READ = 1 << 20
@@ -220,13 +221,7 @@ class _Restorer:
 
     def iter_flushed(self) -> Iterator[Outcome]:
         """Give what waits its names, and tell of it."""
-        for path, size, error in self._writer.flush():
-            self._progress.advance(1, 0)
-            name = os.fsdecode(path)
-            if error is not None:
-                yield failed("restore", name, error)
-            else:
-                yield Outcome("restore", Status.OK, name, size=size)
+        return iter_named(self._writer, self._progress)
 
     def _iter_one(self, tag: str, name: AnnexedName | GitName) -> Iterator[Outcome]:
         path = os.fsdecode(name.path)

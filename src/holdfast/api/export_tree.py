@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -40,7 +38,7 @@ from ..dataset.versions import commit_of
 from ..dataset.wanting import Wanting
 from ..stores.s3_public import VERSION_FIELD
 from ..stores.special import open_tree
-from ..transfer.outgoing import LocalContent
+from ..transfer.outgoing import LocalContent, MemoryContent
 from ..transfer.plan_export import Rename, in_the_way
 from ..wire.branch_paths import place_metadata_log
 from ..wire.exports import Exported
@@ -212,7 +210,7 @@ class _Export:
         if answer is None:
             message = f"{file.oid.decode()} is missing"
             raise faults.GIT_FAILED(command="cat-file", message=message)
-        return _Blob(answer[1])
+        return MemoryContent(answer[1])
 
     def _remove(self, paths: Sequence[bytes]) -> Iterator[Outcome]:
         there = self._survey.claims.there
@@ -278,29 +276,6 @@ class _Export:
         name, key = os.fsdecode(path), self._survey.claims.there[path][0].key
         error = faults.LAST_COPY_THERE(path=name, place=self._place.label, key=key.text)
         return Outcome(_ACTION, Status.IMPOSSIBLE, name, key, note=error.why, error=error)
-
-
-class _Blob:
-    """Content that is in git."""
-
-    def __init__(self, data: bytes) -> None:
-        self.size = len(data)
-        self._data = data
-        self._path = b""
-
-    def chunks(self, offset: int = 0) -> Iterator[bytes]:
-        """All of it, from an offset."""
-        yield self._data[offset:]
-
-    def path(self) -> bytes:
-        """A file with it, as long as this is kept."""
-        if not self._path:
-            descriptor, name = tempfile.mkstemp(prefix="hold-export-")
-            self._path = os.fsencode(name)
-            weakref.finalize(self, os.unlink, name)
-            with open(descriptor, "wb") as file:
-                file.write(self._data)
-        return self._path
 
 
 def _check_name(file: ExportedFile) -> None:

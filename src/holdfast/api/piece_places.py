@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from ..core.system_errors import as_fault
 from ..dataset.key_notes import KeyNotes
 from ..stores.directory_tree import DirectoryTree
 from ..stores.special import SpecialRemote, kind_named, kind_of, tree_of_kind
+from ..transfer.outgoing import FileContent, MemoryContent
 from ..wire.piece_list import LIST_MAX, LIST_NAME, Listed, read_list, write_list
 from .datasets import Dataset
 from .special import config_of, special_remote
@@ -71,7 +70,7 @@ class PiecePlace:
         known = {one.name for one in old}
         new = [one for one in pieces if one.name not in known]
         if new:
-            self._put(self.prefix + LIST_NAME, _Text(write_list([*old, *new])))
+            self._put(self.prefix + LIST_NAME, MemoryContent(write_list([*old, *new])))
 
     def open_piece(self, name: str, size: int, scratch: bytes) -> OpenedPiece:
         """A piece there, to be read; nothing is asked yet."""
@@ -87,7 +86,7 @@ class PiecePlace:
         Raises:
             HoldError: It could not be sent.
         """
-        self._put(self.prefix + os.path.basename(path), _File(path))
+        self._put(self.prefix + os.path.basename(path), FileContent(path))
 
     def _put(self, path: bytes, content: Content) -> None:
         for _, error in self.tree.iter_put([(path, content)], lambda _: None):
@@ -195,45 +194,3 @@ class _NoNotes:
     def edit(self, log: object, key: Key, edit: object) -> None:
         """Nothing is ever noted."""
         raise NotFoundError("no ledger")
-
-
-class _Text:
-    """Bytes that are in memory, as `Content`."""
-
-    def __init__(self, data: bytes) -> None:
-        self.size = len(data)
-        self._data = data
-        self._file = b""
-
-    def chunks(self, offset: int = 0) -> Iterator[bytes]:
-        """The bytes."""
-        yield self._data[offset:]
-
-    def path(self) -> bytes:
-        """A file with them, as long as this is kept."""
-        if not self._file:
-            descriptor, name = tempfile.mkstemp(prefix="hold-pieces-")
-            self._file = os.fsencode(name)
-            weakref.finalize(self, os.unlink, name)
-            with open(descriptor, "wb") as file:
-                file.write(self._data)
-        return self._file
-
-
-class _File:
-    """A file of ours, as `Content`."""
-
-    def __init__(self, path: bytes) -> None:
-        self.size = os.stat(path).st_size
-        self._path = path
-
-    def chunks(self, offset: int = 0) -> Iterator[bytes]:
-        """Its bytes."""
-        with open(self._path, "rb", buffering=0) as file:
-            file.seek(offset)
-            while chunk := file.read(1 << 20):
-                yield chunk
-
-    def path(self) -> bytes:
-        """Itself."""
-        return self._path

@@ -29,6 +29,15 @@ _TRIES = 20
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
+@contextmanager
+def stream_of(path: bytes, offset: int) -> Iterator[Stream]:
+    """A file of this machine from a byte offset on, open as long as the block."""
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(offset)
+        yield Stream(offset, size, iter(lambda: file.read(_CHUNK), b""))
+
+
 class Held(NamedTuple):
     """Content locked exclusively by us: its file, and the lock."""
 
@@ -109,10 +118,8 @@ class Objects:
         path = self.content_path(key)
         if path is None:
             raise faults.NOT_PRESENT(path=key.text)
-        with open(path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(offset)
-            yield Stream(offset, size, iter(lambda: file.read(_CHUNK), b""))
+        with stream_of(path, offset) as stream:
+            yield stream
 
     def iter_keys(self) -> Iterator[tuple[Key, bytes]]:
         """Every key whose content is here, with its file; in the order of the disk."""

@@ -15,9 +15,9 @@ from ..core.abilities import Answer, Stream
 from ..core.backends import is_verifiable, keeps_extension
 from ..core.key import Key, object_path, object_path_lower
 from ..core.place import Place, PlaceId, Presence
+from .objects import stream_of
 
 _OBJECTS = b"annex/objects"
-_CHUNK = 1 << 20
 
 
 def iter_annexes(folder: bytes) -> Iterator[bytes]:
@@ -76,10 +76,8 @@ class OtherAnnex:
         path = self.content_path(key)
         if path is None:
             raise faults.NOT_PRESENT(path=key.text)
-        with open(path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(offset)
-            yield Stream(offset, size, iter(lambda: file.read(_CHUNK), b""))
+        with stream_of(path, offset) as stream:
+            yield stream
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import weakref
 from collections.abc import Iterator
 
 from ..core import faults
@@ -75,3 +77,45 @@ class LocalContent:
 
     def _damaged(self, error: IntegrityError) -> HoldError:
         return faults.DAMAGED_HERE(key=self.key.text, detail=error.why)
+
+
+class MemoryContent:
+    """Bytes that are in memory, as `Content`."""
+
+    def __init__(self, data: bytes) -> None:
+        self.size = len(data)
+        self._data = data
+        self._path = b""
+
+    def chunks(self, offset: int = 0) -> Iterator[bytes]:
+        """All of it, from an offset."""
+        yield self._data[offset:]
+
+    def path(self) -> bytes:
+        """A file with it, as long as this is kept."""
+        if not self._path:
+            descriptor, name = tempfile.mkstemp(prefix="hold-content-")
+            self._path = os.fsencode(name)
+            weakref.finalize(self, os.unlink, name)
+            with open(descriptor, "wb") as file:
+                file.write(self._data)
+        return self._path
+
+
+class FileContent:
+    """A file of ours that no key names, as `Content`."""
+
+    def __init__(self, path: bytes) -> None:
+        self.size = os.stat(path).st_size
+        self._path = path
+
+    def chunks(self, offset: int = 0) -> Iterator[bytes]:
+        """Its bytes, from an offset."""
+        with open(self._path, "rb", buffering=0) as file:
+            file.seek(offset)
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def path(self) -> bytes:
+        """Itself."""
+        return self._path
