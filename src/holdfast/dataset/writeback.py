@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 from functools import lru_cache
 from typing import Any
-
-LARGE = 1 << 20
-"""Smaller files are not worth a call each."""
 
 _WRITE = 2
 """SYNC_FILE_RANGE_WRITE of Linux's <linux/fs.h>: begin to write, wait for nothing."""
@@ -25,6 +21,8 @@ def begin_writeback(descriptor: int) -> None:
 
 @lru_cache(maxsize=1)
 def _sync_file_range() -> Any:
+    import ctypes  # late: most calls copy nothing that is large
+
     try:
         found = ctypes.CDLL(None).sync_file_range
     except (AttributeError, OSError, TypeError):  # macOS, Windows: they write as they like

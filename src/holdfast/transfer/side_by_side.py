@@ -16,10 +16,13 @@ from ..core.buffers import aligned_buffer
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..dataset.reflink import clone
-from ..dataset.writeback import LARGE, begin_writeback
+from ..dataset.writeback import begin_writeback
 
 if TYPE_CHECKING:
     from ..kernel.lanes import Lanes
+
+LARGE = 1 << 20
+"""Smaller files cost more to open than to hash, and are not written back one by one."""
 
 WORTH_IT = 256 << 20
 """For fewer bytes the kernel is not loaded."""
