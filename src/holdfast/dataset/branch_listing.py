@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..wire.gitobjects import Oid
 from .git import Git, hex_oid
 
 _BLOCK = 8192
 _FEW = 256
+
+Change = TypeVar("Change")
 
 
 class Listed(NamedTuple):
@@ -32,6 +34,42 @@ def iter_listing(git: Git, tree: Oid) -> Iterator[Listed]:
 def iter_fields_of_tree(git: Git, tree: Oid) -> Iterator[bytes]:
     """Every file of a tree (or commit) as git lists it, ``MODE blob OBJECT<tab>PATH``."""
     return git.iter_fields("ls-tree", "-r", "-z", "--full-tree", hex_oid(tree))
+
+
+def iter_joined(
+    listing: Iterable[Listed], changes: Iterable[tuple[bytes, Change]]
+) -> Iterator[tuple[bytes, Listed | None, Sequence[Change]]]:
+    """Every path with what is listed of it and what changes it; both come sorted by path."""
+    rest = iter(changes)
+    next_one = next(rest, None)
+    for file in listing:
+        path = file[0]
+        while next_one is not None and next_one[0] < path:
+            new = next_one[0]
+            same, next_one = _take_same(next_one, rest)
+            yield new, None, same
+        if next_one is None or next_one[0] != path:
+            yield path, file, ()
+        else:
+            same, next_one = _take_same(next_one, rest)
+            yield path, file, same
+    while next_one is not None:
+        new = next_one[0]
+        same, next_one = _take_same(next_one, rest)
+        yield new, None, same
+
+
+def _take_same(
+    first: tuple[bytes, Change], rest: Iterator[tuple[bytes, Change]]
+) -> tuple[list[Change], tuple[bytes, Change] | None]:
+    """All changes of the path of the first, and what comes next."""
+    path, change = first
+    found = [change]
+    for next_one in rest:
+        if next_one[0] != path:
+            return found, next_one
+        found.append(next_one[1])
+    return found, None
 
 
 def is_bulk(count: int, estimate: Callable[[], int]) -> bool:

@@ -17,8 +17,9 @@ from types import TracebackType
 from ..core.clock import SECOND, Moment, parse_moment
 from ..core.key import Key
 from ..core.place import PlaceId
-from ..wire import branch_paths, logs
+from ..wire import branch_paths
 from ..wire.gitobjects import FILE_MODE, Oid
+from ..wire.location_changes import LocationChange
 from ..wire.logs import LocationState
 from . import locks
 from .branch import (
@@ -31,13 +32,14 @@ from .branch import (
     tree_of,
     update_refs,
 )  # fmt: skip
-from .branch_listing import Blobs, Listed, is_bulk, iter_listing
+from .branch_listing import Blobs, is_bulk, iter_joined, iter_listing
 from .git import from_hex, hex_oid
 from .ledger import read_journal
 from .packs import BLOB, COMMIT, TREE, ObjectWriter
 from .remote_branches import merge_refs_locked
 from .repository import Repository
 from .sorted_spill import SortedSpill
+from .tree_builder import TreeBuilder
 from .trees import TreeEditor, TreeFinder
 
 Edit = Callable[[bytes], bytes]
@@ -117,28 +119,22 @@ class LedgerWriter:
     def _rebuild(self, edits: Iterable[tuple[bytes, Edit]], finder: TreeFinder) -> Oid | None:
         """Make the tree anew from its listing: cheaper when a good part of it changes."""
         git = self._repository.git
-        editor = self._editor(None)
+        builder = TreeBuilder(lambda data: self._writer.add(TREE, data))
         blobs = Blobs(git)
-        listing = iter_listing(git, finder.root)
-        both: Iterator[tuple[bytes, Edit | Listed]] = merge(
-            ((file.path, file) for file in listing), edits, key=path_of
-        )
-        grouped = groupby(both, key=path_of)
-        while block := [(path, [x for _, x in group]) for path, group in islice(grouped, _BULK)]:
-            contents = blobs.read(_objects_to_read(block))
-            for path, items in block:
-                file = items[0] if isinstance(items[0], Listed) else None
-                if file is not None and len(items) == 1:
-                    editor.set(path, file.mode, from_hex(file.oid))
+        joined = iter_joined(iter_listing(git, finder.root), edits)
+        while block := list(islice(joined, _BULK)):
+            contents = blobs.read(file.oid for _, file, changes in block if file and changes)
+            for path, file, changes in block:
+                if file is not None and not changes:
+                    builder.set(path, file.mode, from_hex(file.oid))
                     continue
                 content = self._journal.get(path)
                 if content is None:
                     content = contents[file.oid] if file is not None else b""
-                for edit in items:
-                    if not isinstance(edit, Listed):
-                        content = edit(content)
-                editor.set(path, FILE_MODE, self._blob(content))
-        return editor.finish()
+                for edit in changes:
+                    content = edit(content)
+                builder.set(path, FILE_MODE, self._blob(content))
+        return builder.finish()
 
     def _editor(self, base: Oid | None) -> TreeEditor:
         return TreeEditor(
@@ -221,13 +217,6 @@ def path_of(item: tuple[bytes, object]) -> bytes:
     return item[0]
 
 
-def _objects_to_read(block: Sequence[tuple[bytes, Sequence[Edit | Listed]]]) -> Iterator[bytes]:
-    """The objects of those files that somebody wants to change."""
-    for _, items in block:
-        if len(items) > 1 and isinstance(items[0], Listed):
-            yield items[0].oid
-
-
 def record(repository: Repository, edits: Iterable[tuple[bytes, Edit]]) -> None:
     """Make a few changes, in any order, in one commit; none when nothing changes."""
     record_sorted(repository, sorted(edits, key=path_of))
@@ -268,18 +257,9 @@ def location_edits(
     """The changes of these location logs that say so, in the order given."""
     moment = now()
     state = LocationState.PRESENT if present else LocationState.MISSING
-    fresh = logs.set_location(b"", place, state, moment)
-
-    # Logs of one batch are often the same to the byte; the last answer serves them all.
-    last = [b"", fresh]
-
-    def edit(old: bytes) -> bytes:
-        if old != last[0]:
-            last[:] = old, logs.set_location(old, place, state, moment)
-        return last[1]
-
+    change = LocationChange(place, state, moment)
     for path in paths:
-        yield path, edit
+        yield path, change
 
 
 def _set_private_locations(

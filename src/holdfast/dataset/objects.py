@@ -87,8 +87,12 @@ class Objects:
         except FileNotFoundError:
             return list(keys)
 
+        # Names of the first folder have two letters in one layout, three in the other.
+        lengths = {len(name) for name in folders}
+        layouts = [one for one in self._layouts if keys and one(keys[0]).find(b"/") in lengths]
+
         def is_missing(key: Key) -> bool:
-            paths = [layout(key) for layout in self._layouts]
+            paths = [layout(key) for layout in layouts]
             near = [path for path in paths if path[: path.find(b"/")] in folders]
             return not any(os.access(self._root + path, os.F_OK) for path in near)
 
