@@ -269,7 +269,7 @@ class Getter:
         self, left: Mapping[Key, str], places: Mapping[Key, list[PlaceId]]
     ) -> Iterator[Outcome]:
         from ..transfer.carry import iter_carry
-        from ..transfer.plan import Attempts, SourceFacts, plan_attempts
+        from ..transfer.plan import Attempts, Planner, SourceFacts
         from ..transfer.staging import open_staging
 
         far = [r for r in self._sources.readers if not hasattr(r, "content_path")]
@@ -282,10 +282,11 @@ class Getter:
             )
             for id, reader in readers.items()
         ]  # fmt: skip
+        planner = Planner(facts)
         checked = [id for id, reader in themselves.items() if getattr(reader, "checked", False)]
 
         def plan(key: Key) -> Attempts:
-            return plan_attempts(key, places.get(key, ()), facts)
+            return planner.attempts(key, places.get(key, ()))
 
         objects, unfinished = self._dataset.objects, self._dataset.repository.annex_dir + b"/tmp"
         with open_staging(objects, self._scratch, unfinished, sync_file_system) as staging:

@@ -20,7 +20,7 @@ from ..dataset.content_facts import Content
 from ..dataset.copies import iter_located
 from ..dataset.places import Places
 from ..dataset.wanting import Wanting
-from ..transfer.plan import SourceFacts, plan_attempts
+from ..transfer.plan import Planner, SourceFacts
 from ..transfer.plan_rows import Row, Rows
 from .auto import Auto, iter_to_get, iter_to_send
 from .copy import iter_files, iter_versions
@@ -244,11 +244,13 @@ class _Bringing:
     """Which place a content would come from first."""
 
     def __init__(self, dataset: Dataset, readers: Sequence[Readable]) -> None:
-        self._facts = [
-            SourceFacts(reader.place, reader.cost)
-            for reader in readers
-            if reader.place.id != dataset.here
-        ]
+        self._planner = Planner(
+            [
+                SourceFacts(reader.place, reader.cost)
+                for reader in readers
+                if reader.place.id != dataset.here
+            ]
+        )
         self._labels: dict[PlaceId, str] = {r.place.id: r.place.label for r in readers}
         self._near = [r for r in readers if hasattr(r, "content_path")]
 
@@ -258,5 +260,5 @@ class _Bringing:
             look: Callable[[Key], bytes | None] = reader.content_path
             if look(key) is not None:
                 return reader.place.label
-        order = plan_attempts(key, set(places), self._facts).order
+        order = self._planner.attempts(key, sorted(places)).order
         return self._labels[order[0]] if order else None

@@ -99,12 +99,7 @@ class Key(bytes):
     @property
     def size(self) -> int | None:
         """The content's size in bytes, when the key tells it."""
-        # Asked for most often of all, so without the pattern: the size is always the first field.
-        start = self.index(b"-")
-        if self[start : start + 2] != b"-s":
-            return None
-        digits = self[start + 2 : self.index(b"-", start + 2)]
-        return int(digits) if digits.isdigit() else None
+        return _size_of(self)
 
     @property
     def mtime(self) -> int | None:
@@ -150,6 +145,16 @@ class Key(bytes):
     def _field(self, group: int) -> int | None:
         found = _KEY.fullmatch(self)
         return _number(found.group(group)) if found else None
+
+
+@lru_cache(maxsize=RECENT)  # asked for several times of each key, and more often than all else
+def _size_of(key: bytes) -> int | None:
+    # Without the pattern: the size is always the first field.
+    start = key.index(b"-")
+    if key[start : start + 2] != b"-s":
+        return None
+    digits = key[start + 2 : key.index(b"-", start + 2)]
+    return int(digits) if digits.isdigit() else None
 
 
 def _number(digits: bytes | None) -> int | None:

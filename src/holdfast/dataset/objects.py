@@ -61,6 +61,7 @@ class Objects:
         )
         self._lock_down = not group
         self._perhaps_empty: set[bytes] = set()
+        self._is_sparse = False
 
     # reading
 
@@ -201,10 +202,14 @@ class Objects:
 
     def make_room(self, target: bytes) -> None:
         """Make the directory of an object, writable."""
-        folder = os.path.dirname(target)
+        folder = _folder_of(target)
+        if self._is_sparse:
+            # In a place with little in it most folders above are new as well.
+            self._is_sparse = _make_folders(folder)
         try:
             os.mkdir(folder)
         except FileNotFoundError:
+            self._is_sparse = True
             _make_folders(folder)
             _make(folder)
         except FileExistsError:
@@ -213,13 +218,12 @@ class Objects:
     def protect(self, target: bytes) -> None:
         """Take write permission from the directory of an object."""
         if self._lock_down:
-            os.chmod(os.path.dirname(target), 0o555)
+            os.chmod(_folder_of(target), 0o555)
 
     def unprotect(self, target: bytes) -> None:
         """Give the owner write permission on the directory of an object."""
         if self._lock_down:
-            folder = os.path.dirname(target)
-            os.chmod(folder, 0o755)
+            os.chmod(_folder_of(target), 0o755)
 
     # keeping and removing
 
@@ -415,8 +419,15 @@ def _link_over(path: bytes, target: bytes) -> None:
             os.rename(spare, target)
 
 
-def _make_folders(folder: bytes) -> None:
-    """Make the folders above one; cheaper than looking first, since most are new."""
+def _folder_of(path: bytes) -> bytes:
+    return path[: path.rindex(b"/")]
+
+
+def _make_folders(folder: bytes) -> bool:
+    """Make the folders above one, and tell whether there is a new one.
+
+    Cheaper than looking first, since most are new.
+    """
     parent = os.path.dirname(folder)
     try:
         os.mkdir(parent)
@@ -424,7 +435,8 @@ def _make_folders(folder: bytes) -> None:
         _make_folders(parent)
         _make(parent)
     except FileExistsError:
-        return
+        return False
+    return True
 
 
 def _make(folder: bytes) -> None:

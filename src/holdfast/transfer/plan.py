@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 from zlib import crc32
 
 from ..core.key import Key
@@ -33,6 +34,9 @@ class Skipped:
     why: str
 
 
+_KINDS_MAX = 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Attempts:
     """The places to try for one key, best first."""
@@ -42,27 +46,66 @@ class Attempts:
     skipped: tuple[Skipped, ...] = ()
 
 
-def plan_attempts(
-    key: Key, holders: Collection[PlaceId], sources: Sequence[SourceFacts]
-) -> Attempts:
-    """Order the places to try for a key: cheap ones first, untrusted ones later, guesses last.
+class Planner:
+    """Orders the places to try for each of many keys.
 
-    Places that cost the same share the work: which is first depends on the key, and on nothing
-    else.
+    Cheap ones first, untrusted ones later, guesses last. Places that cost the same share the
+    work: which is first depends on the key, and on nothing else.
     """
+
+    def __init__(self, sources: Sequence[SourceFacts]) -> None:
+        self._sources = sources
+        self._kinds: dict[tuple[PlaceId, ...], _Kind] = {}
+        """What is the same for all keys with the same holders."""
+
+    def attempts(self, key: Key, holders: Collection[PlaceId]) -> Attempts:
+        """The places to try for a key that these are said to have."""
+        found = tuple(holders)
+        kind = self._kinds.get(found)
+        if kind is None:
+            if len(self._kinds) >= _KINDS_MAX:
+                self._kinds.clear()
+            kind = self._kinds[found] = _kind(found, self._sources)
+        if kind.order is not None:
+            return Attempts(key, kind.order, kind.skipped)
+        number = crc32(key)
+        order: list[PlaceId] = []
+        for group in kind.groups:
+            first = number % len(group)
+            order += group[first:] + group[:first]
+        return Attempts(key, tuple(order), kind.skipped)
+
+
+class _Kind(NamedTuple):
+    """Places that cost the same, the cheapest first; their order where each is alone in that."""
+
+    groups: list[list[PlaceId]]
+    order: tuple[PlaceId, ...] | None
+    skipped: tuple[Skipped, ...]
+
+
+def _kind(holders: Collection[PlaceId], sources: Sequence[SourceFacts]) -> _Kind:
     live = {source.place.id: source for source in sources if source.place.trust is not Trust.DEAD}
     known = [source for source in live.values() if source.place.id in holders]
     guesses = [s for s in live.values() if s.speculative and s.place.id not in holders]
-    ordered = [*_by_cost(key, known), *_by_cost(key, guesses)]
+    groups = [*_by_cost(known), *_by_cost(guesses)]
+    alone = all(len(group) == 1 for group in groups)
     dead = {source.place.id for source in sources} - live.keys()
-    skipped = [
+    skipped = tuple(
         Skipped(
             place, "it is marked as dead" if place in dead else "it cannot be reached from here"
         )
         for place in sorted(holders)
         if place not in live
-    ]
-    return Attempts(key, tuple(source.place.id for source in ordered), tuple(skipped))
+    )
+    return _Kind(groups, tuple(group[0] for group in groups) if alone else None, skipped)
+
+
+def plan_attempts(
+    key: Key, holders: Collection[PlaceId], sources: Sequence[SourceFacts]
+) -> Attempts:
+    """What a `Planner` for these sources says of one key."""
+    return Planner(sources).attempts(key, holders)
 
 
 def iter_plan(
@@ -71,7 +114,8 @@ def iter_plan(
     sources: Sequence[SourceFacts],
 ) -> Iterator[Attempts]:
     """The attempts for each key, in order; one that no place is said to have gets guesses."""
-    return (plan_attempts(key, holders_of.get(key, ()), sources) for key in keys)
+    planner = Planner(sources)
+    return (planner.attempts(key, holders_of.get(key, ())) for key in keys)
 
 
 def group_by_source(plan: Iterable[Attempts]) -> dict[PlaceId | None, list[Attempts]]:
@@ -82,12 +126,10 @@ def group_by_source(plan: Iterable[Attempts]) -> dict[PlaceId | None, list[Attem
     return groups
 
 
-def _by_cost(key: Key, sources: Iterable[SourceFacts]) -> Iterator[SourceFacts]:
+def _by_cost(sources: Iterable[SourceFacts]) -> Iterator[list[PlaceId]]:
     ordered = sorted(sources, key=lambda source: (*_rank(source), source.place.id))
     for _, equal in groupby(ordered, key=_rank):
-        group = list(equal)
-        first = crc32(key) % len(group)
-        yield from group[first:] + group[:first]
+        yield [source.place.id for source in equal]
 
 
 def _rank(source: SourceFacts) -> tuple[float, bool]:
