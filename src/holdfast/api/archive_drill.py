@@ -14,7 +14,7 @@ from ..archive.finding import FoundSnapshot
 from ..archive.folder_writer import FolderWriter
 from ..archive.piece_names import expected_of
 from ..archive.pieces import check_whole
-from ..archive.plain_tree import TreeFile
+from ..archive.plain_tree import TreeFile, tree_of
 from ..archive.sealed_names import MissingName
 from ..archive.snapshot_choice import choose
 from ..core.errors import HoldError
@@ -25,7 +25,7 @@ from ..dataset.unrecorded import unrecorded
 from .archive_found import FoundArchive, Pieces, failed, iter_wrong, open_archive
 from .archive_keys import KeyPlace
 from .archive_restore_dataset import have_dataset
-from .archive_restore_folder import Restorer, tree_of
+from .archive_restore_folder import Restorer, iter_found_again
 from .archive_unsealing import SealedFolder, open_place
 from .datasets import Dataset, open_dataset
 from .get import Getter
@@ -95,10 +95,12 @@ def iter_archive_drill(
             yield from watch(_iter_sealed(found, snapshot, chosen, target, listener), report)
         else:
             tree = tree_of(found.finding, snapshot)
+            assert tree is not None, "it was chosen for its root"
             items = (one for one in tree.walk(ChosenPaths(())) if _is_of_use(one))
             outcomes = _iter_files(chosen.choose(items), target, listener)
             yield from watch(outcomes, report)
             yield from watch(iter_wrong("drill", tree.faults), report)
+            yield from watch(iter_found_again("drill", tree.found_again), report)
         yield from _iter_whole(found, whole, seed)
     yield _told(snapshot.number, chosen, report, seed, has_history=bool(snapshot.manifest.version))
 

@@ -76,7 +76,9 @@ def find(
         if wrong:
             raise wrong[0]
         raise faults.NO_PIECES(paths=", ".join(names[:3]) or "what was named")
-    return in_order(list(found.values()), loose, wrong, wanted)
+    finding = in_order(list(found.values()), loose, wrong, wanted)
+    finding.scratch = scratch
+    return finding
 
 
 def _add(

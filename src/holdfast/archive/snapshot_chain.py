@@ -47,6 +47,8 @@ class Finding:
     loose: list[LoosePiece]
     faults: list[HoldError]
     missing: list[HoldError]
+    scratch: bytes = b""
+    """A folder for what is too much for memory."""
 
     @property
     def pieces(self) -> list[FoundPiece]:

@@ -30,8 +30,9 @@ from .contents import FILES
 from .finding import Finding, FoundSnapshot
 from .known_index import KnownIndex, KnownRow, encode_row
 from .piece_blocks import FileAt, iter_content
+from .piece_rows import PieceRows
 from .pieces_place import PiecesPlace
-from .plain_tree import PieceRows, PlainTree
+from .plain_tree import tree_of
 from .repeats import key_identity
 from .scope_keys import DATASET_TAG, Identity
 from .sealed_names import (
@@ -125,7 +126,7 @@ class SealedSnapshot:
         self.faults: list[HoldError] = []
         self._snapshot = snapshot
         self._unsealer = unsealer
-        self._tree = _tree_of(finding, snapshot)
+        self._tree = tree_of(finding, snapshot)
 
     def lists(self, tag: str = "") -> list[SealedList]:
         """The lists of all scopes, or of one, in order."""
@@ -332,16 +333,3 @@ def _without(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
 
 def _tag_of(name: bytes) -> str:
     return name.decode("utf-8", "replace").removesuffix(".age")
-
-
-def _tree_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree | None:
-    last = snapshot.last
-    if last is None or last.manifest.root is None:
-        return None
-    earlier = [
-        piece
-        for one in reversed(finding.snapshots)
-        if one.number != snapshot.number
-        for piece in one.in_order
-    ]
-    return PlainTree(snapshot.in_order, earlier, last.manifest.root)
