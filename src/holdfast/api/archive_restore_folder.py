@@ -11,7 +11,7 @@ from ..archive.finding import Finding, FoundSnapshot
 from ..archive.folder_writer import FolderWriter
 from ..archive.piece_blocks import iter_blocks, iter_content
 from ..archive.pieces import damaged
-from ..archive.plain_tree import TreeFile, tree_of
+from ..archive.plain_tree import TreeFile, files_of
 from ..archive.together import Together
 from ..core.errors import HoldError, PlaceFullError
 from ..core.outcome import Outcome, Status
@@ -20,7 +20,7 @@ from ..wire.cid import RAW, parse_cid
 from ..wire.file_layout import Block
 from ..wire.unixfs import PROFILE
 from ..wire.unixfs_reading import symlink_target
-from .archive_found import failed, iter_wrong
+from .archive_found import failed, iter_found_again, iter_wrong
 
 _BLOCK = 512
 _MODE = 0o100644
@@ -35,8 +35,7 @@ def iter_restore_folder(
     progress: Progress,
 ) -> Iterator[Outcome]:
     """Restore what is wanted of a snapshot; what is there already, byte for byte, is left."""
-    tree = tree_of(finding, snapshot)
-    assert tree is not None, "it was chosen for its root"
+    tree = files_of(finding, snapshot)
     items = tree.walk(chosen)
     progress.start(None, None)
     try:
@@ -49,13 +48,6 @@ def iter_restore_folder(
         progress.stop()
     yield from iter_wrong("restore", tree.faults)
     yield from iter_found_again("restore", tree.found_again)
-
-
-def iter_found_again(action: str, count: int) -> Iterator[Outcome]:
-    """Word of files that were found though rows of them are lost, if there are some."""
-    if count:
-        note = f"{count:,} files were found by their blocks, as no row that is whole tells of them"
-        yield Outcome(action, Status.OK, "pieces", note=note, facts={"found_again": count})
 
 
 def iter_named(writer: FolderWriter, progress: Progress) -> Iterator[Outcome]:

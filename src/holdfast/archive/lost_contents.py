@@ -7,26 +7,28 @@ against its key again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..core.backends import backend_of, hasher, is_verifiable, key_digest
 from ..core.errors import HoldError, ProtocolError
 from ..core.key import Key
+from ..dataset.sorted_spill import SortedSpill
 from ..wire.cid import DAG_PB, RAW, RAW_SHA256, Cid, parse_cid
 from ..wire.unixfs import PROFILE
 from .chosen_paths import ChosenPaths
-from .cid_index import CidIndex, Standing
+from .cid_index import Standing
 from .contents import FILES
+from .known_index import KnownIndex, KnownRow, encode_row
 from .piece_blocks import FileAt, iter_content
-from .plain_tree import tree_of
+from .plain_tree import PlainTree, tree_of
 from .repeats import key_identity
 from .snapshot_chain import Finding, FoundSnapshot
-from .stored_blocks import StoredBlocks
+from .stored_blocks import AnyPiece, StoredBlocks
 
 _POINTER = b"/annex/objects/"
 _SUFFIX = b".age"
-_KEY_START = RAW_SHA256
 
 
 class Wanted(NamedTuple):
@@ -47,7 +49,7 @@ class LostContents:
         if self._tree is not None:
             self.faults, self._stored = self._tree.faults, self._tree.stored
         else:
-            everything = [*finding.pieces, *finding.loose]
+            everything: list[AnyPiece] = [*finding.pieces, *finding.loose]
             self._stored = StoredBlocks(everything, finding.scratch, self.faults)
 
     def look(self, files: Sequence[Wanted]) -> None:
@@ -146,31 +148,37 @@ class LostContents:
 class LostObjects:
     """Finds encrypted contents whose rows are lost, by what rows call them: the tree names them."""
 
-    def __init__(self, finding: Finding, snapshot: FoundSnapshot) -> None:
-        self._tree = tree_of(finding, snapshot)
-        self._scratch = finding.scratch
-        self._index: CidIndex | None = None
+    def __init__(self, tree: PlainTree, scratch: bytes) -> None:
+        self._tree = tree
+        self._scratch = scratch
+        self._index: KnownIndex | None = None
+
+    @property
+    def faults(self) -> list[HoldError]:
+        """What was wrong where it was looked for."""
+        return self._tree.faults
 
     def find(self, key: Key) -> FileAt | None:
-        """The age file of that name; None when no folder names it, or it is nowhere."""
-        if self._tree is None:
-            return None
+        """The age file of that name; None when no folder names it, or it is nowhere.
+
+        Raises:
+            IntegrityError: It is damaged.
+        """
         if self._index is None:
-            self._index = CidIndex(self._iter_named(), self._scratch)
-        for found in self._index.find(_as_cid(bytes(key))):
-            return None
-        return None
+            self._index = self._made()
+        row = self._index.find(key_identity(key))
+        return None if row is None else self._tree.file_of(row.cid)
 
-    def _iter_named(self) -> Iterator[Standing]:
-        assert self._tree is not None
-        for item in self._tree.walk(ChosenPaths([b"data"])):
-            if not isinstance(item, HoldError) and item.file is not None:
-                name = item.path.rpartition(b"/")[2].removesuffix(_SUFFIX)
-                yield Standing(_as_cid(name), 0, 0, 0, 0)
-
-
-def _as_cid(name: bytes) -> Cid:
-    return Cid(_KEY_START + key_identity(name))
+    def _made(self) -> KnownIndex:
+        index = KnownIndex(os.path.join(self._scratch, b"lost"))
+        with SortedSpill(self._scratch) as rows:
+            for item in self._tree.walk(ChosenPaths([b"data"])):
+                if not isinstance(item, HoldError) and item.file is not None:
+                    name = item.path.rpartition(b"/")[2].removesuffix(_SUFFIX)
+                    known = KnownRow(key_identity(name), item.cid, item.file.size, 0, 0, 0, 0)
+                    rows.add(encode_row(known))
+            index.add(rows)
+        return index
 
 
 def _is_link(cid: Cid, file: FileAt) -> bool:

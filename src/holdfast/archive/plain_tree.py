@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ..core import faults
 from ..core.errors import HoldError, IncompleteError, NotFoundError, ProtocolError
 from ..wire.archive_rows import Row
 from ..wire.cid import RAW, Cid, parse_cid
@@ -35,6 +36,7 @@ from .stored_blocks import AnyPiece, StoredBlocks, nowhere
 _ENTRIES = 100_000
 """So many entries a tree may have, however few bytes it is made of."""
 _BLOCKS_HELD = 64 << 20
+_NO_ROOT = "only what the other pieces say of their own files is known"
 _GAP_MAX = 8 << 20
 """No folder's own blocks are more, but of very large folders; these are found all the same."""
 _LISTINGS_HELD = 16
@@ -59,12 +61,13 @@ class PlainTree:
         self,
         pieces: Sequence[FoundPiece],
         others: Sequence[AnyPiece],
-        root: Cid,
+        root: Cid | None,
         scratch: bytes,
     ) -> None:
         """``pieces`` are those of the snapshot, in order; ``others`` may hold what it links to.
 
-        ``scratch`` is a folder for what is too much for memory.
+        Without a ``root`` only rows tell what is in it. ``scratch`` is a folder for what is too
+        much for memory.
         """
         self.faults: list[HoldError] = []
         """What could not be read of rows and folders."""
@@ -110,13 +113,14 @@ class PlainTree:
             NotFoundError: There is no such folder.
         """
         if folder not in self._listings:
-            cid: Cid | None = self._root
+            cid = self._root
             if folder:
                 above, _, name = folder.rpartition(b"/")
                 cid = self.listing(above).get(name)
                 if cid is None:
                     raise NotFoundError(f"there is no {os.fsdecode(folder)}")
-            assert cid is not None
+            elif cid is None:
+                raise faults.PIECE_MISSING(piece="with the root", detail=_NO_ROOT)
             self._listings[folder] = dict(self._folder(cid, folder))
             if len(self._listings) > _LISTINGS_HELD:
                 self._listings.popitem(last=False)
@@ -300,9 +304,12 @@ class PlainTree:
 
 def tree_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree | None:
     """The tree of a snapshot; None when its root is not known."""
-    last = snapshot.last
-    if last is None or last.manifest.root is None:
-        return None
+    return None if snapshot.last is None else files_of(finding, snapshot)
+
+
+def files_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree:
+    """The tree of a snapshot; where its root is not known, it has what rows tell."""
+    root = None if snapshot.last is None else snapshot.last.manifest.root
     others: list[AnyPiece] = [
         piece
         for one in reversed(finding.snapshots)
@@ -310,7 +317,7 @@ def tree_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree | None:
         for piece in one.in_order
     ]
     others += finding.loose
-    return PlainTree(snapshot.in_order, others, last.manifest.root, finding.scratch)
+    return PlainTree(snapshot.in_order, others, root, finding.scratch)
 
 
 def _shown(path: bytes) -> str:
