@@ -179,7 +179,7 @@ def test_a_flipped_bit_costs_the_files_whose_own_blocks_it_hits_and_no_others(
     wanted = _provable(scene, {piece: [place]})
     assert len(wanted) >= len(scene.anatomy.files) - 1
     text, code = _check(scene, tmp_path, wanted)
-    if case == "header":
+    if case in ("header", "head of a part"):  # nothing leads by these
         assert code == 0, text
     else:
         assert code == 1 and f"{piece.name} is damaged at byte" in text, text

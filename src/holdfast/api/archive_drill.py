@@ -179,7 +179,7 @@ def _iter_contents(
         contents = look_for_lost(found, snapshot, index, lost)
         count = sum(index.find(file.key) is not None for file in lost if file.key is not None)
         yield from iter_found_again("drill", count)
-        yield from iter_wrong("drill", contents.faults)
+        index.faults += contents.faults
 
     def in_pieces() -> Iterator[TrackedFile]:
         for file in iter_annexed(dataset.repository):

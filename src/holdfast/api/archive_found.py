@@ -170,7 +170,8 @@ def iter_wrong(action: str, errors: Sequence[HoldError]) -> Iterator[Outcome]:
 def iter_found_again(action: str, count: int) -> Iterator[Outcome]:
     """Word of files that were found though rows of them are lost, if there are some."""
     if count:
-        note = f"{count:,} files were found by their blocks, as no row that is whole tells of them"
+        files = f"{count:,} files were" if count > 1 else "1 file was"
+        note = f"{files} found by their blocks, as no row that is whole tells of them"
         yield Outcome(action, Status.OK, "pieces", note=note, facts={"found_again": count})
 
 

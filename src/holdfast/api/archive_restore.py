@@ -158,7 +158,7 @@ def iter_content(
                 yield replace(outcome, action=RESTORE)
         keys = {file.key for file in again}
         lost = [file for file in lost if file.key not in keys]
-        yield from iter_wrong(RESTORE, contents.faults)
+        index.faults += contents.faults
         yield from iter_found_again(RESTORE, len(again))
     dataset.forget()
     yield from iter_wrong(RESTORE, index.faults)

@@ -24,7 +24,6 @@ _LENGTH_MAX = 4
 """The length of no section of ours has more bytes."""
 _HEAD_MAX = _LENGTH_MAX + SHA256_CID_SIZE
 _WINDOW = 1 << 16
-_STEP = 1 << 20
 _HASHED_MAX = 256 << 20
 """So many bytes are hashed at most to find where sections begin: somebody may have made them."""
 
@@ -59,19 +58,21 @@ def iter_sections(piece: OpenedPiece, start: int, end: int, tell: Tell) -> Itera
         HoldError: The piece cannot be read.
     """
     scan = _Scan(piece, start, min(end, piece.size))
-    at = scan_from = start
+    at = start
+    before: SectionAt | None = None
+    last: SectionAt | None = None
+    floor = start
     while at < scan.end:
         head = scan.head(at)
         if head is not None:
             yield head
-            scan_from, at = head.start, head.start + head.size
+            before, last, at = last, head, head.start + head.size
             continue
         tell(damaged(piece.name, at, "no block begins there"))
-        # What led here may have lied about its length.
-        found = scan.next_after(max(scan_from, start))
+        found = scan.next_from(max(floor, scan.trusted(before, last, at)))
         if found is None:
             return
-        scan_from = at = found
+        floor, before, last, at = found + 1, None, None, found
 
 
 class _Scan:
@@ -86,7 +87,10 @@ class _Scan:
 
     def head(self, at: int) -> SectionAt | None:
         """The section that begins there, if one does and ends in the range."""
-        held = self._bytes(at, min(_HEAD_MAX, self.end - at))
+        self._hold(at, min(_HEAD_MAX, self.end - at))
+        return self._head(self._slice(at), at)
+
+    def _head(self, held: bytes, at: int) -> SectionAt | None:
         try:
             length, begin = decode_varint(held)
         except ProtocolError:
@@ -97,25 +101,37 @@ class _Scan:
             return None
         return SectionAt(Cid(cid), at, start, size) if start + size <= self.end else None
 
-    def next_after(self, at: int) -> int | None:
-        """Where the next section begins after a place, as far as can be told."""
+    def trusted(self, before: SectionAt | None, last: SectionAt | None, at: int) -> int:
+        """From where on sections may begin that were not found, where none begins at ``at``.
+
+        A section whose length lies leads to what is none, which may look like one.
+        """
+        if last is None or self._is_right(last):
+            return at
+        if before is None or self._is_right(before):
+            return last.start
+        return before.start
+
+    def next_from(self, at: int) -> int | None:
+        """Where the next section begins from a place on, as far as can be told."""
         while at < self.end:
-            step = min(_STEP, self.end - at)
-            data = read(self._piece, at, step)
-            for match in _START.finditer(data):
-                found = self._begin_before(at + match.start(), at)
+            self._hold(at, min(_HEAD_MAX, self.end - at))
+            for match in _START.finditer(self._held, at - self._from):
+                found = self._begin_before(match.start() + self._from, at)
                 if found is not None:
                     return found
-            if at + step == self.end:
+            if (held_end := self._from + len(self._held)) >= self.end:
                 return None
-            at += step - _HEAD_MAX
+            at = max(at + 1, held_end - _HEAD_MAX)
         return None
 
-    def _begin_before(self, cid_at: int, after: int) -> int | None:
+    def _begin_before(self, cid_at: int, from_at: int) -> int | None:
         """Where the section begins whose CID is there."""
         for length in range(1, _LENGTH_MAX + 1):
             at = cid_at - length
-            head = self.head(at) if at > after else None
+            if at < from_at:
+                return None
+            head = self._head(self._slice(at), at)
             if head is not None and head.start == cid_at + SHA256_CID_SIZE and self._is_one(head):
                 return at
         return None
@@ -123,8 +139,13 @@ class _Scan:
     def _is_one(self, head: SectionAt) -> bool:
         """Whether a section follows it, or its block is what its CID names."""
         end = head.start + head.size
-        if end == self.end or self.head(end) is not None:
+        if end == self.end:
             return True
+        following = read(self._piece, end, min(_HEAD_MAX, self.end - end))
+        return self._head(following, end) is not None or self._is_right(head)
+
+    def _is_right(self, head: SectionAt) -> bool:
+        """Whether a block is what its CID names; not so where too much was looked at already."""
         self._hashed += head.size
         if self._hashed > _HASHED_MAX:
             return False
@@ -134,9 +155,11 @@ class _Scan:
             return False
         return True
 
-    def _bytes(self, at: int, length: int) -> bytes:
-        """Bytes of the range, few of them."""
+    def _slice(self, at: int) -> bytes:
+        return self._held[at - self._from : at - self._from + _HEAD_MAX]
+
+    def _hold(self, at: int, length: int) -> None:
+        """Have so many bytes in memory, few of them."""
         if not self._from <= at <= at + length <= self._from + len(self._held):
             self._held = read(self._piece, at, min(_WINDOW, self.end - at))
             self._from = at
-        return self._held[at - self._from : at - self._from + length]
