@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from archive_scene import served
 from depth import times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -243,6 +244,23 @@ def test_modes_are_those_of_the_rows_where_these_are_whole(scene: Scene, tmp_pat
     _damaged(scene, tmp_path / "pieces", {last: _flip(_middle(body.manifest_at[last]))})
     _check(scene, tmp_path, set(body.files))
     assert (tmp_path / "out/z").stat().st_mode & 0o777 == 0o644
+
+
+def test_pieces_at_urls_are_gone_through_by_ranges(scene: Scene, tmp_path: Path) -> None:
+    body = scene.anatomy
+    damage: Damage = {}
+    for piece in scene.pieces:
+        damage[piece] = _flip(_middle(body.parts[piece][0][0]), _middle(body.manifest_at[piece]))
+    _damaged(scene, tmp_path / "pieces", damage)
+    with served(tmp_path / "pieces") as (url, asked):
+        urls = [f"{url}/{piece.name}" for piece in scene.pieces]
+        done = run(tmp_path, HOLD, "-c", "annex.security.allowed-ip-addresses=127.0.0.1", "archive",
+                   "restore", *urls, "--to", "out")  # fmt: skip
+    assert done.code == 1 and "is damaged at byte" in done.text, done.text
+    assert _look(tmp_path / "out") == _look(scene.scans), done.text
+    # Gone through twice, 64 KiB at a time, and read.
+    assert len(asked) < 2 * len(body.blocks), len(asked)
+    assert sum(asked) < 2.5 * sum(piece.stat().st_size for piece in scene.pieces)
 
 
 def test_a_drill_proves_what_is_found_by_its_blocks(scene: Scene, tmp_path: Path) -> None:

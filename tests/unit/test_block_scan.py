@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -103,3 +104,20 @@ def test_an_index_finds_all_places_of_a_cid(tmp_path: os.PathLike[str]) -> None:
         assert [one.piece for one in found] == [number, number + 500]
     assert not index.find(raw_cid(b"other")) and not index.find(Cid(b""))
     assert not os.listdir(tmp_path)
+
+
+def test_an_index_of_very_many_sections_takes_little_memory(tmp_path: os.PathLike[str]) -> None:
+    section = encode_section(raw_cid(b"x"), b"x")
+    count = 200_000
+    piece = _Held(bytes(HEADER_SIZE) + section * count)
+    tracemalloc.start()
+    try:
+        found = iter_sections(piece, HEADER_SIZE, piece.size, pytest.fail)
+        index = CidIndex(
+            (Standing(one.cid, 0, one.offset, 37, 1) for one in found), os.fsencode(tmp_path)
+        )
+        assert len(index) == count
+        assert len(index.find(raw_cid(b"x"))) == 8
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()

@@ -45,7 +45,7 @@ def root_of(piece: OpenedPiece) -> Cid | None:
         length, at = decode_varint(read(piece, 0, min(VARINT_SIZE_MAX, piece.size)))
         if length > min(HEADER_MAX, _WINDOW):
             return None
-        [root] = decode_header(read(piece, at, length))
+        [root] = decode_header(read(piece, at, min(length, piece.size - at)))
     except (HoldError, ValueError):
         return None
     return root
