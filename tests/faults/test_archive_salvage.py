@@ -24,7 +24,7 @@ from holdfast.core.outcome import Outcome, Report, watch
 Damage = dict[Path, Callable[[bytes], bytes]]
 
 
-@dataclass
+@dataclass(repr=False)
 class Scene:
     """A plain folder in pieces, and what it is made of."""
 
@@ -273,9 +273,23 @@ def test_a_drill_proves_what_is_found_by_its_blocks(scene: Scene, tmp_path: Path
     assert "were found by their blocks" in done.text
 
 
+def test_a_split_file_is_found_where_its_folder_and_a_part_of_its_rows_are_lost(
+    scene: Scene, tmp_path: Path
+) -> None:
+    body, last = scene.anatomy, scene.last
+    other = next(path for path in scene.pieces if path != last)
+    assert {one.piece for one in body.files["b2"]} == {other, last}
+    folder = body.folders["b2"][-1]
+    hits = {other: [_middle(body.parts[other][0][0])], folder.piece: [folder.start]}
+    _damaged(scene, tmp_path / "pieces", {path: _flip(*at) for path, at in hits.items()})
+    wanted = _provable(scene, hits)
+    assert "b2" in wanted
+    _check(scene, tmp_path, wanted)
+
+
 @settings(
     max_examples=times(8, 400), deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture], report_multiple_bugs=False,
 )  # fmt: skip
 @given(data=st.data())
 def test_whatever_bits_flip_nothing_is_wrong_and_all_that_is_provable_is_there(

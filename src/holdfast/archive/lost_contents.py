@@ -16,7 +16,7 @@ from ..core.errors import HoldError, ProtocolError
 from ..core.key import Key
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.cid import DAG_PB, RAW, RAW_SHA256, Cid, parse_cid
-from ..wire.unixfs import PROFILE
+from ..wire.unixfs import FOLDERS_DEEP_MAX, PROFILE
 from .chosen_paths import ChosenPaths
 from .cid_index import Standing
 from .contents import FILES
@@ -25,7 +25,7 @@ from .piece_blocks import FileAt, iter_content
 from .plain_tree import PlainTree, tree_of
 from .repeats import key_identity
 from .snapshot_chain import Finding, FoundSnapshot
-from .stored_blocks import AnyPiece, StoredBlocks
+from .stored_blocks import TOLD_MAX, AnyPiece, StoredBlocks
 
 _POINTER = b"/annex/objects/"
 _SUFFIX = b".age"
@@ -72,14 +72,14 @@ class LostContents:
         return None if cid is None else self._file_of(cid)
 
     def _by_path(self, file: Wanted) -> Cid | None:
-        if self._tree is None:
+        if self._tree is None or file.path.count(b"/") > FOLDERS_DEEP_MAX:
             return None
         folder, _, name = (FILES + file.path).rpartition(b"/")
         try:
             cid = self._tree.listing(folder).get(name)
         except HoldError as error:
             if error.code:
-                self.faults.append(error)
+                self._tell(error)
             return None
         found = None if cid is None else self._file_of(cid)
         if cid is None or found is None or _is_link(cid, found):
@@ -132,8 +132,12 @@ class LostContents:
         except ProtocolError:
             return None
         except HoldError as error:
-            self.faults.append(error)
+            self._tell(error)
             return None
+
+    def _tell(self, error: HoldError) -> None:
+        if len(self.faults) < TOLD_MAX:
+            self.faults.append(error)
 
     def _is_pointer(self, file: FileAt) -> bool:
         """Whether git's word for content that was missing stands in its place."""

@@ -193,7 +193,7 @@ class PlainTree:
         if isinstance(found, HoldError) and not is_leaf:
             yield from self._by_rows(path, chosen)
 
-    def _by_rows(self, path: bytes, chosen: ChosenPaths) -> Iterator[TreeFile]:
+    def _by_rows(self, path: bytes, chosen: ChosenPaths) -> Iterator[TreeFile | HoldError]:
         """What rows of this snapshot say was in a folder of which a block is lost."""
         for one in self._rows:
             for row in one.iter_below(FILES + path if path else FILES[:-1]):
@@ -201,8 +201,16 @@ class PlainTree:
                 if row.cid is None or not chosen.has(below):
                     continue
                 _, file = self._file_at(row.path, row.cid)
+                try:
+                    # Of one that is split, rows of other parts may be lost.
+                    file = file or self.file_of(row.cid)
+                except HoldError as error:
+                    yield error
+                    continue
                 if file is not None:
                     yield TreeFile(below, row.cid, row, file)
+                else:
+                    yield nowhere(row.cid, _shown(below))
 
     def _folder(self, cid: Cid, path: bytes) -> Iterator[FolderEntry]:
         """What a folder has in it."""

@@ -25,7 +25,7 @@ from .piece_parts import iter_rows
 from .pieces import damaged, read
 
 AnyPiece = FoundPiece | LoosePiece
-_TOLD_MAX = 1000
+TOLD_MAX = 1000
 """So many faults are told at most: somebody may have made them."""
 
 
@@ -124,7 +124,7 @@ class StoredBlocks:
                         self._tell(error)
 
     def _tell(self, error: HoldError) -> None:
-        if len(self._wrong) < _TOLD_MAX:
+        if len(self._wrong) < TOLD_MAX:
             self._wrong.append(error)
 
 
