@@ -16,13 +16,14 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "programs"))
 
 from car_maker import CarMade, Leading, content
 
+from holdfast.archive.block_scan import iter_sections, root_of
 from holdfast.core.errors import IntegrityError, NotFoundError, ProtocolError
 from holdfast.wire.car import CarReader, decode_head, encode_header, encode_section
 from holdfast.wire.car_index import INDEX_SORTED, decode_index, encode_index
@@ -119,6 +120,31 @@ def read_dag(raw: bytes) -> None:
                 continue
 
 
+class Held:
+    """A piece in memory."""
+
+    name = "piece"
+
+    def __init__(self, data: bytes) -> None:
+        self.size, self._data = len(data), data
+
+    def iter_range(self, offset: int, length: int) -> Iterator[bytes]:
+        """As `OpenedPiece` says."""
+        if not 0 <= offset <= offset + length <= self.size:
+            raise AssertionError(f"{length} bytes at {offset} of {self.size} are asked for")
+        yield self._data[offset : offset + length]
+
+
+def read_sections(raw: bytes) -> None:
+    """Sections are found in the piece, each once or again after another one."""
+    piece = Held(raw)
+    root_of(piece)
+    found = list(iter_sections(piece, 0, piece.size, lambda _: None))
+    if any(one.start + one.size > piece.size for one in found) or len(found) > len(raw):
+        raise AssertionError("sections that cannot be")
+    list(iter_sections(piece, min(59, piece.size), piece.size, lambda _: None))
+
+
 READERS: dict[str, tuple[list[bytes], Callable[[bytes], object]]] = {
     "varint": (
         [encode_varint(number) for number in NUMBERS[:8]],
@@ -150,6 +176,7 @@ READERS: dict[str, tuple[list[bytes], Callable[[bytes], object]]] = {
         lambda raw: again(raw[:51], encode_v2_head(decode_v2_head(raw, 1 << 40))),
     ),
     "index": ([encode_index(CAR.rows), encode_index(CAR.rows, INDEX_SORTED)], read_index),
+    "sections": ([b"".join(CAR.chunks(ROOT)), b"".join(CAR.chunks(ROOT))[59:]], read_sections),
     "dag": ([block.data for block in CAR.blocks], read_dag),
 }
 

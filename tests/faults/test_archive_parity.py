@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from depth import DEEP
 from scenes import HOLD, Ran, environment, hold, must
 
 from holdfast.core.errors import ProtocolError
@@ -23,7 +24,6 @@ from holdfast.wire.piece import commit
 pytest.importorskip("pyeclib")
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
-LONG = bool(os.environ.get("FAULTS_LONG"))
 KILL_AT = Path(__file__).with_name("kill_at.py")
 START = b"\x3a\xa2\x65roots"
 SIZES = (2_500_000, 70_000, 3 * SEGMENT - 1, 1_000, SEGMENT)
@@ -101,7 +101,7 @@ def test_any_two_of_a_group_are_computed_again(pieces: Path) -> None:
     (four, parities), _ = _groups(pieces)
     members = [*four, *parities]
     pairs = [(a, b) for a in range(6) for b in range(a)]
-    for pair in pairs if LONG else random.Random(SEED).sample(pairs, 4):
+    for pair in pairs if DEEP else random.Random(SEED).sample(pairs, 4):
         for number in pair:
             (pieces / members[number]).unlink()
         ran = must(pieces.parent, HOLD, "archive", "rebuild", "pieces", "--json")
@@ -204,7 +204,7 @@ def test_killed_before_any_change_it_comes_to_the_same_end(
     changes = int((folder / "count").read_text())
     assert changes >= len(lost)
     points = range(1, changes + 1)
-    for point in points if LONG else random.Random(SEED).sample(points, min(5, changes)):
+    for point in points if DEEP else random.Random(SEED).sample(points, min(5, changes)):
         folder = begin(f"at-{point}")
         assert run_at(folder, point) == -signal.SIGKILL
         for name, content in _all(folder / "pieces").items():

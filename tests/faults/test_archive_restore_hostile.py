@@ -10,10 +10,10 @@ import pytest
 from piece_forger import Forger
 from scenes import HOLD, environment, must, run
 
-from holdfast.api.archive_restore_folder import tree_of
 from holdfast.archive.chosen_paths import ChosenPaths
 from holdfast.archive.finding import find
 from holdfast.archive.pieces import FilePiece
+from holdfast.archive.plain_tree import tree_of
 from holdfast.core.errors import IntegrityError
 from holdfast.wire.archive_manifest import BundleRef, Manifest
 from holdfast.wire.archive_rows import Row, RowKind
@@ -140,6 +140,7 @@ def test_a_few_blocks_that_name_very_many_files_end_soon(tmp_path: Path) -> None
     forger.write(path, _tree_of(forger, cid))
     finding = find([(FilePiece(os.fsencode(path)), True)], os.fsencode(tmp_path))
     tree = tree_of(finding, finding.snapshots[0])
+    assert tree is not None
     with pytest.raises(IntegrityError, match="the tree"):
         for count, _ in enumerate(tree.walk(ChosenPaths(()))):
             assert count < 1_000_000

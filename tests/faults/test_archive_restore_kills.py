@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from archive_scene import Archived, archived, copy_pieces
+from depth import DEEP, times
 from scenes import HOLD, contents, environment, hold, must, run
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
-LONG = bool(os.environ.get("FAULTS_LONG"))
 OURS = (".hold-", "out")
 """How everything begins that a run may leave beside its target."""
 
@@ -60,7 +60,7 @@ def test_killed_at_random_moments_nothing_is_wrong_and_the_same_call_completes(
     must(tmp_path / "timed", HOLD, *words)
     took_s = time.monotonic() - began
     killed = 0
-    for trial in range(50 if LONG else 3):
+    for trial in range(times(3, 50)):
         folder = tmp_path / f"trial-{trial}"
         folder.mkdir()
         process = subprocess.Popen(
@@ -98,7 +98,7 @@ def test_pieces_that_were_changed_in_between_are_told_and_harm_nothing(
     _check_done(made, folder, _words(made.all))
 
 
-@pytest.mark.parametrize("leave", [0, 300_000, 3_000_000, 6_000_000] if LONG else [3_000_000])
+@pytest.mark.parametrize("leave", [0, 300_000, 3_000_000, 6_000_000] if DEEP else [3_000_000])
 def test_without_room_it_is_told_and_the_same_call_completes_when_there_is(
     made: Archived, mount: Callable[..., Path], leave: int
 ) -> None:

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ..archive.chosen_paths import ChosenPaths
+from ..archive.content_index import ContentIndex
 from ..archive.finding import FoundSnapshot
 from ..archive.folder_writer import FolderWriter
 from ..archive.piece_names import expected_of
 from ..archive.pieces import check_whole
-from ..archive.plain_tree import TreeFile
+from ..archive.plain_tree import TreeFile, files_of
 from ..archive.sealed_names import MissingName
 from ..archive.snapshot_choice import choose
 from ..core.errors import HoldError
@@ -22,11 +23,12 @@ from ..core.outcome import Outcome, Report, Status, complete, watch
 from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_annexed
 from ..dataset.unrecorded import unrecorded
-from .archive_found import FoundArchive, Pieces, failed, iter_wrong, open_archive
+from .archive_found import FoundArchive, Pieces, failed, iter_found_again, iter_wrong, open_archive
 from .archive_keys import KeyPlace
+from .archive_restore import look_for_lost
 from .archive_restore_dataset import have_dataset
-from .archive_restore_folder import Restorer, tree_of
-from .archive_unsealing import SealedFolder, open_place
+from .archive_restore_folder import Restorer
+from .archive_unsealing import SealedFolder, is_damaged, open_place
 from .datasets import Dataset, open_dataset
 from .get import Getter
 from .sources import Sources
@@ -94,11 +96,12 @@ def iter_archive_drill(
         elif snapshot.number in found.unlocked.sealed:
             yield from watch(_iter_sealed(found, snapshot, chosen, target, listener), report)
         else:
-            tree = tree_of(found.finding, snapshot)
+            tree = files_of(found.finding, snapshot)
             items = (one for one in tree.walk(ChosenPaths(())) if _is_of_use(one))
             outcomes = _iter_files(chosen.choose(items), target, listener)
             yield from watch(outcomes, report)
             yield from watch(iter_wrong("drill", tree.faults), report)
+            yield from iter_found_again("drill", tree.found_again)
         yield from _iter_whole(found, whole, seed)
     yield _told(snapshot.number, chosen, report, seed, has_history=bool(snapshot.manifest.version))
 
@@ -170,19 +173,26 @@ def _iter_contents(
     progress: Progress,
 ) -> Iterator[Outcome]:  # fmt: skip
     place, index = open_place(found, snapshot)
+    if isinstance(index, ContentIndex) and is_damaged(found, index):
+        files = iter_annexed(dataset.repository)
+        lost = [file for file in files if file.key is not None and index.find(file.key) is None]
+        contents = look_for_lost(found, snapshot, index, lost)
+        count = sum(index.find(file.key) is not None for file in lost if file.key is not None)
+        yield from iter_found_again("drill", count)
+        index.faults += contents.faults
 
     def in_pieces() -> Iterator[TrackedFile]:
         for file in iter_annexed(dataset.repository):
             if file.key is not None and index.find(file.key) is not None:
                 yield file
 
-    files = chosen.choose(in_pieces())
-    for file in files:
+    sample = chosen.choose(in_pieces())
+    for file in sample:
         assert file.key is not None
         place.expect(file.key)
     getter = Getter(dataset, Sources([place], []), progress, dataset.jobs(None))
     with unrecorded(dataset.repository, dataset.objects) as note:
-        for outcome in getter.iter_get(files, note):
+        for outcome in getter.iter_get(sample, note):
             yield replace(outcome, action="drill")
     yield from iter_wrong("drill", index.faults)
 

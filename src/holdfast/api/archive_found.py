@@ -60,12 +60,13 @@ class FoundArchive:
 @contextmanager
 def open_archive(
     names: Pieces, settings: Mapping[str, str], target: bytes | None = None,
-    keys: KeyPlace | None = None, *, wanted: str = "",
+    keys: KeyPlace | None = None, *, wanted: str = "", rebuild: bool = True,
 ) -> Iterator[FoundArchive]:  # fmt: skip
     """Find the archive that these pieces are of; scratch is beside ``target``, if there is one.
 
     Of several archives it is the one of the data set ``wanted``, else the one of most pieces.
-    ``keys`` says where those of an encrypted one are.
+    ``keys`` says where those of an encrypted one are. Without ``rebuild``, a piece whose manifest
+    is lost counts as one that is not here.
 
     Raises:
         NotFoundError: There is no piece.
@@ -74,7 +75,7 @@ def open_archive(
     from .archive_unsealing import unlock
 
     with _scratch(target) as scratch, opened_pieces(names, settings, scratch) as opened:
-        finding = find(opened, scratch, wanted)
+        finding = find(opened, scratch, wanted, rebuild=rebuild)
         yield FoundArchive(finding, scratch, unlock(finding, keys))
 
 
@@ -164,6 +165,14 @@ def iter_wrong(action: str, errors: Sequence[HoldError]) -> Iterator[Outcome]:
     """An outcome for each of these, once; what may come with another piece is impossible now."""
     for error in {error.what: error for error in errors}.values():
         yield failed(action, "pieces", error)
+
+
+def iter_found_again(action: str, count: int) -> Iterator[Outcome]:
+    """Word of files that were found though rows of them are lost, if there are some."""
+    if count:
+        files = f"{count:,} files were" if count > 1 else "1 file was"
+        note = f"{files} found by their blocks, as no row that is whole tells of them"
+        yield Outcome(action, Status.OK, "pieces", note=note, facts={"found_again": count})
 
 
 def failed(action: str, path: str, error: HoldError) -> Outcome:

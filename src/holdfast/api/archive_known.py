@@ -30,7 +30,7 @@ def iter_take_known(
     """
     name = _name(folder, source)
     repository = source.repository if isinstance(source, DatasetSource) else None
-    with open_archive(pieces, settings, wanted=name) as found:
+    with open_archive(pieces, settings, wanted=name, rebuild=False) as found:
         finding = found.finding
         version = finding.snapshots[-1].manifest.version
         is_ours = finding.dataset == name or (not name and not version)
@@ -58,7 +58,7 @@ def iter_take_from_folder(
         return
     names = [os.fsdecode(write)]
     try:
-        with open_archive(names, settings, wanted=source.identity) as found:
+        with open_archive(names, settings, wanted=source.identity, rebuild=False) as found:
             if found.finding.dataset != source.identity:
                 return
     except NotFoundError:

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..archive.chosen_paths import ChosenPaths
+from ..archive.content_index import ContentIndex
 from ..archive.finding import FoundSnapshot
+from ..archive.lost_contents import LostContents, Wanted
 from ..archive.snapshot_choice import choose
 from ..core import faults
 from ..core.key import Key
@@ -17,9 +19,9 @@ from ..dataset.annexed import TrackedFile, iter_annexed
 from ..dataset.git_folder import link_git_folder
 from ..dataset.unrecorded import unrecorded
 from ..wire.archive_rows import MissingRow
-from .archive_found import FoundArchive, Pieces, iter_wrong, open_archive
+from .archive_found import FoundArchive, Pieces, iter_found_again, iter_wrong, open_archive
 from .archive_keys import KeyPlace
-from .archive_unsealing import iter_restore_sealed, missing_of, open_place
+from .archive_unsealing import is_damaged, iter_restore_sealed, missing_of, open_place
 from .datasets import Dataset, open_dataset
 from .get import Getter
 from .sources import Sources
@@ -148,9 +150,29 @@ def iter_content(
     with unrecorded(repository, dataset.objects) as note:
         for outcome in getter.iter_get(files(), note):
             yield replace(outcome, action=RESTORE)
+    if lost and isinstance(index, ContentIndex) and is_damaged(found, index):
+        contents = look_for_lost(found, snapshot, index, lost)
+        again = [file for file in lost if file.key is not None and place.expect(file.key)]
+        with unrecorded(repository, dataset.objects) as note:
+            for outcome in getter.iter_get(again, note):
+                yield replace(outcome, action=RESTORE)
+        keys = {file.key for file in again}
+        lost = [file for file in lost if file.key not in keys]
+        index.faults += contents.faults
+        yield from iter_found_again(RESTORE, len(again))
     dataset.forget()
     yield from iter_wrong(RESTORE, index.faults)
     yield from _iter_lost(missing_of(found, index), lost)
+
+
+def look_for_lost(
+    found: FoundArchive, snapshot: FoundSnapshot, index: ContentIndex, lost: Sequence[TrackedFile]
+) -> LostContents:
+    """Look for what no row names; the index finds it afterwards, if it is in the pieces."""
+    contents = LostContents(found.finding, snapshot)
+    contents.look([Wanted(file.path, file.key) for file in lost if file.key is not None])
+    index.fallback = contents
+    return contents
 
 
 def _iter_lost(missing: Iterable[MissingRow], lost: Sequence[TrackedFile]) -> Iterator[Outcome]:

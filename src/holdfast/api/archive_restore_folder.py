@@ -11,7 +11,7 @@ from ..archive.finding import Finding, FoundSnapshot
 from ..archive.folder_writer import FolderWriter
 from ..archive.piece_blocks import iter_blocks, iter_content
 from ..archive.pieces import damaged
-from ..archive.plain_tree import PlainTree, TreeFile
+from ..archive.plain_tree import TreeFile, files_of
 from ..archive.together import Together
 from ..core.errors import HoldError, PlaceFullError
 from ..core.outcome import Outcome, Status
@@ -20,24 +20,11 @@ from ..wire.cid import RAW, parse_cid
 from ..wire.file_layout import Block
 from ..wire.unixfs import PROFILE
 from ..wire.unixfs_reading import symlink_target
-from .archive_found import failed, iter_wrong
+from .archive_found import failed, iter_found_again, iter_wrong
 
 _BLOCK = 512
 _MODE = 0o100644
 """Of a file without a row."""
-
-
-def tree_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree:
-    """The tree of a snapshot whose last piece is here."""
-    last = snapshot.last
-    assert last is not None and last.manifest.root is not None, "it was chosen for that"
-    earlier = [
-        piece
-        for one in reversed(finding.snapshots)
-        if one.number != snapshot.number
-        for piece in one.in_order
-    ]
-    return PlainTree(snapshot.in_order, earlier, last.manifest.root)
 
 
 def iter_restore_folder(
@@ -48,7 +35,7 @@ def iter_restore_folder(
     progress: Progress,
 ) -> Iterator[Outcome]:
     """Restore what is wanted of a snapshot; what is there already, byte for byte, is left."""
-    tree = tree_of(finding, snapshot)
+    tree = files_of(finding, snapshot)
     items = tree.walk(chosen)
     progress.start(None, None)
     try:
@@ -60,6 +47,7 @@ def iter_restore_folder(
     finally:
         progress.stop()
     yield from iter_wrong("restore", tree.faults)
+    yield from iter_found_again("restore", tree.found_again)
 
 
 def iter_named(writer: FolderWriter, progress: Progress) -> Iterator[Outcome]:
@@ -137,8 +125,10 @@ class Restorer:
 
 def _is_link(item: TreeFile) -> bool:
     """A symlink is no raw block, and too small to be a file of several."""
-    assert item.file is not None
-    return parse_cid(item.cid).codec != RAW and item.file.size <= PROFILE.chunk_size
+    file = item.file
+    assert file is not None
+    is_small = file.size <= PROFILE.chunk_size and file.blocks is None
+    return parse_cid(item.cid).codec != RAW and is_small
 
 
 def _target_of(item: TreeFile) -> bytes:

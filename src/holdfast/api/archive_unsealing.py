@@ -10,7 +10,9 @@ from ..archive.chosen_paths import ChosenPaths
 from ..archive.content_index import ContentIndex
 from ..archive.finding import Finding, FoundSnapshot, iter_missing
 from ..archive.folder_writer import FolderWriter
+from ..archive.lost_contents import LostObjects
 from ..archive.pieces_place import PiecesPlace
+from ..archive.plain_tree import tree_of
 from ..archive.scope_keys import DATASET_TAG, KeyFolder, named
 from ..archive.seal_primitives import primitives
 from ..archive.sealed_names import AnnexedName, GitName, LinkName, MissingName, Name
@@ -78,10 +80,23 @@ def open_place(
     unsealer = found.unlocked.unsealer
     if unsealer is None or snapshot.number not in found.unlocked.sealed:
         return PiecesPlace(objects, "the pieces"), objects
+    _look_for_lost(found, snapshot, objects)
     sealed = SealedSnapshot(finding, snapshot, unsealer)
     lists = sealed.lists(DATASET_TAG)
     index = SealedIndex(objects, sealed, lists, found.scratch)
     return SealedPlace(index, unsealer, "the pieces"), index
+
+
+def _look_for_lost(found: FoundArchive, snapshot: FoundSnapshot, objects: ContentIndex) -> None:
+    """Where something of the pieces is damaged, find what no row names by the tree."""
+    tree = tree_of(found.finding, snapshot)
+    if tree is not None and is_damaged(found, objects):
+        objects.fallback = LostObjects(tree, found.scratch)
+
+
+def is_damaged(found: FoundArchive, index: ContentIndex | SealedIndex) -> bool:
+    """Whether rows of pieces that are here may be lost."""
+    return bool(index.faults or found.finding.faults or found.finding.loose)
 
 
 def missing_of(found: FoundArchive, index: ContentIndex | SealedIndex) -> Iterator[MissingRow]:
@@ -119,6 +134,7 @@ class SealedFolder:
         self._gone = found.unlocked.destroyed
         self._sealed = SealedSnapshot(finding, snapshot, unsealer)
         self.index = ContentIndex([*finding.pieces, *finding.loose], found.scratch)
+        _look_for_lost(found, snapshot, self.index)
         self.locked: list[HoldError] = []
         """Scopes that no key opens, and lists that are damaged; known once all was gone through."""
         self.is_open = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..core.errors import HoldError
 from ..core.key import Key
@@ -80,6 +80,13 @@ def take_row(rows: SortedSpill, splits: Splits, piece: int, row: Row) -> bool:
     return True
 
 
+class Findable(Protocol):
+    """Says where the content of keys is."""
+
+    def find(self, key: Key) -> FileAt | None:
+        """Where it is; None when some of it is in no piece that is here."""
+
+
 class ContentIndex:
     """Finds files by their keys. Made of all rows of some pieces, once."""
 
@@ -87,6 +94,8 @@ class ContentIndex:
         """``scratch`` is a folder for what is too much for memory."""
         self.faults: list[HoldError] = []
         """Parts of pieces that could not be read."""
+        self.fallback: Findable | None = None
+        """Who is asked for what no row names."""
         self._pieces = pieces
         self._splits = Splits()
         self._index = KnownIndex(os.path.join(scratch, b"contents"))
@@ -102,4 +111,7 @@ class ContentIndex:
         if row is not None:
             part = FilePart(self._pieces[row.snapshot].copies, row.offset, row.length)
             return FileAt(row.size, row.cid, [part])
-        return self._splits.find(key, lambda number: self._pieces[number].copies)
+        found = self._splits.find(key, lambda number: self._pieces[number].copies)
+        if found is None and self.fallback is not None:
+            return self.fallback.find(key)
+        return found

@@ -22,6 +22,8 @@ from .piece_ends import (
 )
 from .piece_parts import iter_missing, iter_rows, part_block, parts_of, rows_of
 from .pieces import OpenedPiece, looks_like_piece
+from .rebuilt_ends import add_bundles
+from .rebuilt_ends import rebuild as rebuilt
 from .snapshot_chain import Finding, FoundSnapshot, chosen_dataset, in_order
 
 __all__ = [
@@ -43,12 +45,17 @@ __all__ = [
 
 
 def find(
-    opened: Iterable[tuple[OpenedPiece | HoldError, bool]], scratch: bytes, wanted: str = ""
+    opened: Iterable[tuple[OpenedPiece | HoldError, bool]],
+    scratch: bytes,
+    wanted: str = "",
+    *,
+    rebuild: bool = True,
 ) -> Finding:
     """Read the ends of pieces and say what archive they are: that of ``wanted``, if it is there.
 
     What was named and is no piece, and what looks like a piece and is damaged, is a fault. Ends of
-    pieces that are not files of this machine are kept in the folder ``scratch``.
+    pieces that are not files of this machine are kept in the folder ``scratch``. With ``rebuild``,
+    what a lost manifest said is told by the root of its piece, as far as that goes.
 
     Raises:
         NotFoundError: There is no piece at all; a fault that is the only reason is raised itself.
@@ -72,11 +79,21 @@ def find(
                 _add(salvage(piece), found, loose)
             continue
         _add(one, found, loose)
+    if rebuild:
+        for lost in [*loose]:
+            made = rebuilt(lost, list(found.values()), loose, scratch)
+            if made is not None:
+                loose.remove(lost)
+                _add(made, found, loose)
     if not found:
         if wrong:
             raise wrong[0]
         raise faults.NO_PIECES(paths=", ".join(names[:3]) or "what was named")
-    return in_order(list(found.values()), loose, wrong, wanted)
+    finding = in_order(list(found.values()), loose, wrong, wanted)
+    finding.scratch = scratch
+    if rebuild and wrong:
+        add_bundles(finding)
+    return finding
 
 
 def _add(

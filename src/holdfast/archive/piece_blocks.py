@@ -11,6 +11,7 @@ from ..wire.car import BLOCK_MAX, SectionHead, decode_head
 from ..wire.cid import RAW, Cid, check_block, parse_cid
 from ..wire.file_layout import FileBuilder, leaf_offset
 from ..wire.unixfs import PROFILE
+from ..wire.unixfs_reading import GetBlock, iter_file
 from .pieces import OpenedPiece, damaged
 
 _HEAD_MAX = 160
@@ -35,11 +36,15 @@ class FilePart(NamedTuple):
 
 
 class FileAt(NamedTuple):
-    """A file in pieces: its size, its CID, its parts from the first byte on."""
+    """A file in pieces: its size, its CID, its parts from the first byte on.
+
+    One whose parts no row tells has none: ``blocks`` gives its blocks, by their CIDs.
+    """
 
     size: int
     cid: Cid
     parts: Sequence[FilePart]
+    blocks: GetBlock | None = None
 
 
 def is_gapless(file: FileAt) -> bool:
@@ -137,6 +142,9 @@ def iter_content(file: FileAt, start: int = 0) -> Generator[bytes, None, None]:
         IntegrityError: It is not what its CID names.
         HoldError: A piece cannot be read.
     """
+    if file.blocks is not None:
+        yield from iter_file(file.cid, file.blocks, start)
+        return
     reading = _Reading(file, start)
     for number, part in enumerate(file.parts):
         end = file.parts[number + 1].start if number + 1 < len(file.parts) else file.size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..core.errors import HoldError, IntegrityError, ProtocolError
@@ -16,10 +15,11 @@ from ..wire.archive_manifest import (
     decode_manifest,
 )
 from ..wire.archive_rows import PartKind, decode_rows
-from ..wire.car import BLOCK_MAX, HEADER_SIZE, decode_head
-from ..wire.cid import DAG_CBOR, RAW, Cid, check_block, parse_cid, raw_cid
+from ..wire.car import HEADER_SIZE
+from ..wire.cid import DAG_CBOR, Cid, check_block, parse_cid, raw_cid
 from ..wire.file_layout import head_size
 from ..wire.unixfs import PROFILE
+from .block_scan import SectionAt, iter_sections
 from .piece_blocks import FoundBlock, sections
 from .pieces import FilePiece, KeptPiece, OpenedPiece, damaged, read, unreadable
 
@@ -35,6 +35,8 @@ class FoundPiece:
     manifest: Manifest
     cid: Cid
     data_end: int
+    is_rebuilt: bool = False
+    """Whether the manifest is lost, and this one made of what else tells of the piece."""
 
     @property
     def name(self) -> str:
@@ -44,10 +46,11 @@ class FoundPiece:
 
 @dataclass
 class LoosePiece:
-    """A piece without a manifest, of which some parts were found."""
+    """A piece without a manifest: its parts, and the CID of the manifest if that is known."""
 
     copies: list[OpenedPiece]
     parts: list[PartRef]
+    manifest: Cid | None = None
 
 
 def read_end(piece: OpenedPiece, path: bytes) -> FoundPiece:
@@ -101,7 +104,9 @@ def read_manifest(piece: OpenedPiece, footer: Footer) -> FoundPiece:
         raise damaged(piece.name, footer.manifest_offset, f"its manifest: {error}") from None
     if manifest.profile != PROFILE.name:
         raise unreadable(piece.name, f"its files are laid out as {manifest.profile[:40]!r} has it")
-    end = footer.index_offset if manifest.parts else footer.manifest_offset
+    end = footer.index_offset
+    if not manifest.parts:
+        end = footer.manifest_offset - head_size(footer.manifest_length)
     for part in manifest.parts:
         if not end <= part.offset <= part.offset + part.length <= footer.manifest_offset:
             raise damaged(piece.name, part.offset, "a part that is not where parts are")
@@ -109,50 +114,47 @@ def read_manifest(piece: OpenedPiece, footer: Footer) -> FoundPiece:
 
 
 def salvage(piece: OpenedPiece) -> FoundPiece | LoosePiece | None:
-    """What a piece says of itself, found block by block as its end does not lead there.
+    """What a piece says of itself, found from block to block as its end does not lead there.
 
-    Of files only: over a network that would be a request for each block.
+    None when there is no block in it at all.
     """
-    if not isinstance(piece, FilePiece):
-        return None
     parts: list[PartRef] = []
-    for block in _iter_sound(piece):
-        if parse_cid(block.cid).codec != DAG_CBOR:
-            continue
-        start = block.offset + head_size(len(block.data))
-        try:
-            rows = decode_rows(block.data)
-        except ProtocolError:
-            pass
-        else:
-            first = rows[0].path if rows else b""
-            parts.append(PartRef(PartKind.ROWS, first, start, len(block.data), block.cid))
-            continue
-        try:
-            manifest = decode_manifest(block.data)
-        except ProtocolError:
-            continue
-        end = manifest.parts[0].offset if manifest.parts else start
-        return FoundPiece([piece], manifest, block.cid, end)
-    return LoosePiece([piece], parts) if parts else None
+    newest, is_piece = None, False
+    try:
+        for section in iter_sections(piece, HEADER_SIZE, piece.size, lambda _: None):
+            is_piece = True
+            if parse_cid(section.cid).codec != DAG_CBOR:
+                continue
+            newest = section.cid
+            block = read(piece, section.start, section.size)
+            try:
+                check_block(section.cid, block)
+            except IntegrityError:
+                continue
+            if (part := _as_part(section, block)) is not None:
+                parts.append(part)
+            elif (found := _as_manifest(piece, section, block)) is not None:
+                return found
+    except HoldError:
+        pass  # what was found until there
+    return LoosePiece([piece], parts, newest) if is_piece else None
 
 
-def _iter_sound(piece: OpenedPiece) -> Iterator[FoundBlock]:
-    """The blocks of a piece that are whole, as far as one leads to the next."""
-    at = HEADER_SIZE
-    while at < piece.size:
-        try:
-            head = decode_head(read(piece, at, min(160, piece.size - at)), block_max=BLOCK_MAX)
-            if at + head.end > piece.size:
-                return
-            if parse_cid(head.cid).codec != RAW:
-                data = read(piece, at + head.start, head.end - head.start)
-                check_block(head.cid, data)
-                yield FoundBlock(at, head.cid, data)
-        except ProtocolError:
-            return
-        except IntegrityError:
-            pass
-        except HoldError:
-            return
-        at += head.end
+def _as_part(section: SectionAt, block: bytes) -> PartRef | None:
+    try:
+        rows = decode_rows(block)
+    except ProtocolError:
+        return None
+    first = rows[0].path if rows else b""
+    return PartRef(PartKind.ROWS, first, section.start, section.size, section.cid)
+
+
+def _as_manifest(piece: OpenedPiece, section: SectionAt, block: bytes) -> FoundPiece | None:
+    try:
+        manifest = decode_manifest(block)
+    except ProtocolError:
+        return None
+    end = section.offset
+    for part in manifest.parts[:1]:
+        end = part.offset - head_size(part.length)
+    return FoundPiece([piece], manifest, section.cid, end)

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 from ..core import faults
 from ..core.abilities import Answer, Stream
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Place, PlaceId, Presence
-from .piece_blocks import FileAt, iter_content
+from .content_index import Findable
+from .piece_blocks import iter_content
 from .together import Together
 
 PIECES = PlaceId("6d0a6a3f-0f0b-5e0e-9d0c-a2c1b7f3c9e4")
 """What stands for the pieces while content is read from them; no ledger names it."""
-
-
-class Findable(Protocol):
-    """Says where the content of keys is."""
-
-    def find(self, key: Key) -> FileAt | None:
-        """Where it is; None when some of it is in no piece that is here."""
 
 
 class PiecesPlace:

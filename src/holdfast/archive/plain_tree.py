@@ -2,37 +2,44 @@
 
 A folder's own blocks stand after all that is in it, where no row is: they are looked for between
 the rows, first where they belong. Each is held against the CID that the folder above has for it, so
-names, symlinks and contents are those of the root, whatever rows say.
+names, symlinks and contents are those of the root, whatever rows say. What no row leads to is
+looked for among all blocks; of a folder whose own blocks are lost, rows say what was in it.
 """
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..core import faults
-from ..core.errors import HoldError, IncompleteError, ProtocolError
-from ..wire.archive_rows import PartKind, Row
-from ..wire.car import HEADER_SIZE
-from ..wire.cid import RAW, Cid, cid_text, parse_cid
-from ..wire.folder_names import NAME_MAX, name_of_link
+from ..core.errors import HoldError, IncompleteError, NotFoundError, ProtocolError
+from ..wire.archive_rows import Row
+from ..wire.cid import RAW, Cid, parse_cid
+from ..wire.file_layout import Block
+from ..wire.folder_names import name_of_link
 from ..wire.tree_layout import tree_order
-from ..wire.unixfs import FOLDERS_DEEP_MAX
+from ..wire.unixfs import FOLDERS_DEEP_MAX, Kind
 from ..wire.unixfs_folders import FolderEntry, iter_folder
+from ..wire.unixfs_reading import message_of
 from .chosen_paths import ChosenPaths
 from .contents import FILES
-from .finding import FoundPiece, iter_rows, rows_of
 from .piece_blocks import FileAt, FilePart, FoundBlock, is_gapless, iter_blocks
+from .piece_ends import FoundPiece, LoosePiece
+from .piece_rows import AFTER, PieceRows
 from .pieces import unreadable
+from .snapshot_chain import Finding, FoundSnapshot
+from .stored_blocks import AnyPiece, StoredBlocks, nowhere
 
-_PARTS_HELD = 4
 _ENTRIES = 100_000
 """So many entries a tree may have, however few bytes it is made of."""
 _BLOCKS_HELD = 64 << 20
-_AFTER = b"\0" + b"\xff" * (NAME_MAX + 1)
-"""Sorts a folder's path after all that is in it: no name has so many bytes."""
+_NO_ROOT = "only what the other pieces say of their own files is known"
+_GAP_MAX = 8 << 20
+"""No folder's own blocks are more, but of very large folders; these are found all the same."""
+_LISTINGS_HELD = 16
 
 
 class TreeFile(NamedTuple):
@@ -47,107 +54,103 @@ class TreeFile(NamedTuple):
     file: FileAt | None
 
 
-class PieceRows:
-    """The rows of a piece, found by path; holds a few parts."""
-
-    def __init__(self, piece: FoundPiece, wrong: list[HoldError]) -> None:
-        self.piece = piece
-        self._wrong = wrong
-        self._parts = [p for p in piece.manifest.parts if p.kind is PartKind.ROWS]
-        self._firsts = [tree_order(part.first) for part in self._parts]
-        self._held: OrderedDict[int, tuple[list[bytes], list[Row]]] = OrderedDict()
-
-    @property
-    def first(self) -> bytes | None:
-        """The first path, in tree order; None when there is no row."""
-        return self._firsts[0] if self._firsts else None
-
-    def find(self, order: bytes) -> Row | None:
-        """The row of a path in tree order."""
-        place = bisect_right(self._firsts, order) - 1
-        if place < 0:
-            return None
-        orders, rows = self._part(place)
-        at = bisect_right(orders, order) - 1
-        return rows[at] if at >= 0 and orders[at] == order else None
-
-    def gap_after(self, order: bytes) -> tuple[int, int]:
-        """What stands between the last row up to a path in tree order, and the next row."""
-        place = bisect_right(self._firsts, order) - 1
-        if place < 0:
-            start, following = HEADER_SIZE, 0
-        else:
-            orders, rows = self._part(place)
-            at = bisect_right(orders, order)
-            if at < len(rows):
-                start = rows[at - 1].offset + rows[at - 1].length if at else HEADER_SIZE
-                return start, rows[at].offset
-            start = rows[-1].offset + rows[-1].length if rows else HEADER_SIZE
-            following = place + 1
-        if following < len(self._parts):
-            _, rows = self._part(following)
-            return start, rows[0].offset if rows else self.piece.data_end
-        return start, self.piece.data_end
-
-    def _part(self, place: int) -> tuple[list[bytes], list[Row]]:
-        held = self._held.get(place)
-        if held is None:
-            rows = rows_of(self.piece.copies, self._parts[place], self._wrong)
-            held = self._held[place] = [tree_order(row.path) for row in rows], rows
-            if len(self._held) > _PARTS_HELD:
-                self._held.popitem(last=False)
-        return held
-
-
 class PlainTree:
     """The tree of a snapshot."""
 
     def __init__(
-        self, pieces: Sequence[FoundPiece], earlier: Sequence[FoundPiece], root: Cid
+        self,
+        pieces: Sequence[FoundPiece],
+        others: Sequence[AnyPiece],
+        root: Cid | None,
+        scratch: bytes,
     ) -> None:
-        """``pieces`` are those of the snapshot, in order; ``earlier`` may hold what it links to."""
+        """``pieces`` are those of the snapshot, in order; ``others`` may hold what it links to.
+
+        Without a ``root`` only rows tell what is in it. ``scratch`` is a folder for what is too
+        much for memory.
+        """
         self.faults: list[HoldError] = []
         """What could not be read of rows and folders."""
+        self.found_again = 0
+        """So many files were found by their blocks, as no row tells of them."""
         self._rows = [PieceRows(piece, self.faults) for piece in pieces]
-        self._all = [*pieces, *earlier]
+        self._loose = [PieceRows(one, self.faults) for one in others if isinstance(one, LoosePiece)]
         self._root = root
         self._with_rows = [one for one in self._rows if one.first is not None]
         self._firsts = [one.first or b"" for one in self._with_rows]
-        self._left = _ENTRIES + sum(piece.copies[0].size for piece in self._all)
+        everything = [*pieces, *others]
+        self.stored = StoredBlocks(everything, scratch, self.faults)
+        self._left = _ENTRIES + sum(piece.copies[0].size for piece in everything)
         self._blocks: OrderedDict[Cid, bytes] = OrderedDict()
         self._held = 0
         self._hint = b""
-        self._elsewhere: dict[Cid, FileAt] | None = None
-        self._everywhere: dict[Cid, tuple[FoundPiece, int, int]] | None = None
+        self._gaps: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._listings: OrderedDict[bytes, dict[bytes, Cid]] = OrderedDict()
 
     def walk(self, chosen: ChosenPaths) -> Iterator[TreeFile | HoldError]:
         """All that is wanted below ``files/``, in tree order, paths without that.
 
         A folder comes before what is in it. What cannot be read of the tree is given as an error.
         """
-        top = next(
-            (entry.cid for entry in self._folder(self._root, b"") if entry.name == FILES[:-1]), None
-        )
-        if top is not None:
-            yield from self._walk(b"", top, chosen, 0)
+        try:
+            top = self.listing(b"").get(FILES[:-1])
+        except ProtocolError as error:
+            yield unreadable("the root", error.what)
+        except HoldError as error:
+            yield error
+            yield from self._by_rows(b"", chosen)
+        else:
+            if top is not None:
+                yield from self._walk_folder(b"", top, chosen, 0)
 
-    def _walk(
+    def listing(self, folder: bytes) -> dict[bytes, Cid]:
+        """What a folder has in it; its path is that from the root, which is empty.
+
+        Raises:
+            IncompleteError: A block of it, or of a folder above, is in no piece.
+            IntegrityError: Such a block is damaged.
+            ProtocolError: It is no folder, or one that cannot be.
+            NotFoundError: There is no such folder.
+        """
+        if folder not in self._listings:
+            cid = self._root
+            if folder:
+                above, _, name = folder.rpartition(b"/")
+                cid = self.listing(above).get(name)
+                if cid is None:
+                    raise NotFoundError(f"there is no {os.fsdecode(folder)}")
+            elif cid is None:
+                raise faults.PIECE_MISSING(piece="with the root", detail=_NO_ROOT)
+            self._listings[folder] = dict(self._folder(cid, folder))
+            if len(self._listings) > _LISTINGS_HELD:
+                self._listings.popitem(last=False)
+        return self._listings[folder]
+
+    def file_of(self, cid: Cid) -> FileAt | None:
+        """A file or symlink by its CID; None when it is nowhere, or is something else."""
+        file = self.stored.linked(cid)
+        if file is None:
+            try:
+                file = self.stored.scanned(cid)
+            except ProtocolError:
+                return None
+        return file
+
+    def _walk_folder(
         self, path: bytes, cid: Cid, chosen: ChosenPaths, depth: int
     ) -> Iterator[TreeFile | HoldError]:
         if depth > FOLDERS_DEEP_MAX:
             yield unreadable("the tree", "its folders are too deep")
             return
+        where = FILES + path if path else FILES[:-1]
         try:
-            entries = sorted(self._folder(cid, FILES + path if path else FILES[:-1]))
-        except IncompleteError as error:
-            linked = self._linked().get(cid)
-            if linked is None:
-                yield error
-            elif chosen.has(path):
-                yield TreeFile(path, cid, None, linked)
+            entries = sorted(self._folder(cid, where))
+        except ProtocolError as error:
+            yield unreadable(f"folder {where.decode('utf-8', 'replace')}", error.what)
             return
         except HoldError as error:
             yield error
+            yield from self._by_rows(path, chosen)
             return
         if path and chosen.are_all:
             yield TreeFile(path, cid, None, None)
@@ -158,54 +161,92 @@ class PlainTree:
                 raise unreadable("the tree", "it has more entries than bytes")
             below = path + b"/" + entry.name if path else entry.name
             row, file = self._file_at(FILES + below, entry.cid)
-            if row is None and parse_cid(entry.cid).codec == RAW:
-                file = self._linked().get(entry.cid)
             if file is not None:
                 if chosen.has(below):
                     yield TreeFile(below, entry.cid, row, file)
-            elif row is not None or parse_cid(entry.cid).codec == RAW:
-                if chosen.has(below):
-                    yield self._nowhere(below, entry.cid)
-            elif chosen.may_be_below(below):
-                yield from self._walk(below, entry.cid, chosen, depth + 1)
+            elif chosen.has(below) or chosen.may_be_below(below):
+                yield from self._walk_other(below, entry.cid, row, chosen, depth)
 
-    def _folder(self, cid: Cid, path: bytes) -> list[FolderEntry]:
-        """What a folder has in it.
-
-        Raises:
-            IncompleteError: Its block, or one of its blocks, is in no piece.
-            IntegrityError: It is no folder, or one that cannot be.
-        """
-        self._hint = path
+    def _walk_other(
+        self, path: bytes, cid: Cid, row: Row | None, chosen: ChosenPaths, depth: int
+    ) -> Iterator[TreeFile | HoldError]:
+        """What no row leads to: a folder, content that stands elsewhere, or whose row is lost."""
+        is_leaf = parse_cid(cid).codec == RAW
         try:
-            entries = iter_folder(cid, self._get)
-            return [entry._replace(name=name_of_link(entry.name)) for entry in entries]
+            if not is_leaf and row is None and self._is_folder(cid, FILES + path):
+                if chosen.may_be_below(path):
+                    yield from self._walk_folder(path, cid, chosen, depth + 1)
+                return
+            file = self.stored.linked(cid) if row is None else None
+            if file is None:
+                file = self.stored.scanned(cid)
+                self.found_again += file is not None
+            found: TreeFile | HoldError = nowhere(cid, _shown(path))
+            if file is not None:
+                found = TreeFile(path, cid, row, file)
         except ProtocolError as error:
-            name = f"folder {path.decode('utf-8', 'replace')}"
-            raise unreadable(name, error.what) from None
+            found = unreadable(_shown(path), error.what)
+        except HoldError as error:
+            found = error
+        if chosen.has(path):
+            yield found
+        if isinstance(found, HoldError) and not is_leaf:
+            yield from self._by_rows(path, chosen)
 
-    def _nowhere(self, path: bytes, cid: Cid) -> HoldError:
-        name = path.decode("utf-8", "replace") or "the root"
-        detail = f"block {cid_text(cid)} of it is in no piece that is here"
-        return faults.PIECE_MISSING(piece=f"with {name}", detail=detail)
+    def _by_rows(self, path: bytes, chosen: ChosenPaths) -> Iterator[TreeFile | HoldError]:
+        """What rows of this snapshot say was in a folder of which a block is lost."""
+        for one in self._rows:
+            for row in one.iter_below(FILES + path if path else FILES[:-1]):
+                below = row.path[len(FILES) :]
+                if row.cid is None or not chosen.has(below):
+                    continue
+                _, file = self._file_at(row.path, row.cid)
+                try:
+                    # Of one that is split, rows of other parts may be lost.
+                    file = file or self.file_of(row.cid)
+                except HoldError as error:
+                    yield error
+                    continue
+                if file is not None:
+                    yield TreeFile(below, row.cid, row, file)
+                else:
+                    yield nowhere(row.cid, _shown(below))
+
+    def _folder(self, cid: Cid, path: bytes) -> Iterator[FolderEntry]:
+        """What a folder has in it."""
+        self._hint = path
+        for entry in iter_folder(cid, self._get):
+            yield entry._replace(name=name_of_link(entry.name))
+
+    def _is_folder(self, cid: Cid, path: bytes) -> bool:
+        """Whether a block is one of a folder; not so where a row tells that it is of a file."""
+        self._hint = path
+        if cid not in self._blocks:
+            self._look_near(cid)
+        if cid not in self._blocks and self.stored.linked(cid) is not None:
+            return False
+        kind = message_of(Block(cid, self._get(cid)))[0].kind
+        return kind in (Kind.FOLDER, Kind.SHARD)
 
     # files
 
     def _file_at(self, path: bytes, cid: Cid) -> tuple[Row | None, FileAt | None]:
         rows = self._rows_at(tree_order(path))
-        if rows and rows[-1][1].cid == cid:
-            parts = [
-                FilePart(one.piece.copies, row.offset, row.length, row.start) for one, row in rows
-            ]
-            row = rows[-1][1]
-            file = FileAt(row.size, cid, parts)
-            return (row, file) if is_gapless(file) else (row, None)
-        return None, None
+        named = next((row for _, row in rows if row.cid == cid), None)
+        if named is None:
+            return None, None
+        parts = {
+            row.start: FilePart(one.piece.copies, row.offset, row.length, row.start)
+            for one, row in rows
+            if row.size == named.size
+        }
+        file = FileAt(named.size, cid, [parts[start] for start in sorted(parts)])
+        return (named, file) if is_gapless(file) else (named, None)
 
     def _rows_at(self, order: bytes) -> list[tuple[PieceRows, Row]]:
         """The rows of a path, one in each piece that a part of it is in."""
         found = []
-        for one in self._near(order):
+        for one in (*self._loose, *self._near(order)):
             row = one.find(order)
             if row is not None:
                 found.append((one, row))
@@ -218,31 +259,23 @@ class PlainTree:
             start -= 1
         return self._with_rows[max(0, start) : last + 1]
 
-    def _linked(self) -> dict[Cid, FileAt]:
-        """Files of all pieces by CID: what has no row of its own here is one of them."""
-        if self._elsewhere is None:
-            self._elsewhere = {}
-            for piece in self._all:
-                for row in iter_rows(piece, self.faults):
-                    if row.cid is not None and not row.start:
-                        part = FilePart(piece.copies, row.offset, row.length)
-                        self._elsewhere.setdefault(row.cid, FileAt(row.size, row.cid, [part]))
-        return self._elsewhere
-
     # folders' own blocks
 
     def _get(self, cid: Cid) -> bytes:
         if cid not in self._blocks:
             self._look_near(cid)
-        if cid not in self._blocks:
-            self._look_everywhere(cid)
         if cid in self._blocks:
             return self._blocks[cid]
-        raise self._nowhere(self._hint, cid)
+        try:
+            data = self.stored.get(cid)
+        except IncompleteError:
+            raise nowhere(cid, _shown(self._hint)) from None
+        self._hold(FoundBlock(0, cid, data))
+        return data
 
     def _look_near(self, cid: Cid) -> None:
         """Look where the blocks of the folder that is being read belong."""
-        after = tree_order(self._hint) + _AFTER if self._hint else _AFTER[1:]
+        after = tree_order(self._hint) + AFTER if self._hint else AFTER[1:]
         number = len(self._rows) - 1
         while number > 0 and (first := self._rows[number].first) is not None and first > after:
             number -= 1
@@ -251,37 +284,12 @@ class PlainTree:
             if cid in self._blocks:
                 return
 
-    def _look_everywhere(self, cid: Cid) -> None:
-        if self._everywhere is None:
-            self._everywhere = {}
-            for piece in self._all:
-                for start, end in self._gaps(piece):
-                    try:
-                        copy = piece.copies[0]
-                        for block in iter_blocks(copy, start, end - start, self.faults):
-                            if parse_cid(block.cid).codec == RAW:
-                                continue
-                            size = len(block.data) + HEADER_SIZE
-                            self._everywhere[block.cid] = piece, block.offset, size
-                    except HoldError as error:
-                        self.faults.append(error)
-        if cid in self._everywhere:
-            piece, start, size = self._everywhere[cid]
-            end = min(start + size, piece.data_end)
-            self._hold(next(iter_blocks(piece.copies[0], start, end - start)))
-
-    def _gaps(self, piece: FoundPiece) -> Iterator[tuple[int, int]]:
-        at = HEADER_SIZE
-        for row in iter_rows(piece, self.faults):
-            if row.offset > at:
-                yield at, row.offset
-            at = row.offset + row.length
-        if at < piece.data_end:
-            yield at, piece.data_end
-
-    def _read_gap(self, piece: FoundPiece, start: int, end: int) -> None:
-        if end - start > _BLOCKS_HELD:
+    def _read_gap(self, piece: FoundPiece | LoosePiece, start: int, end: int) -> None:
+        if end - start > _GAP_MAX or (id(piece), start) in self._gaps:
             return  # a part with its rows is damaged: all is looked through once, if it has to be
+        self._gaps[id(piece), start] = None
+        if len(self._gaps) > _LISTINGS_HELD:
+            self._gaps.popitem(last=False)
         for copy in piece.copies:
             wrong: list[HoldError] = []
             try:
@@ -300,3 +308,25 @@ class PlainTree:
         while self._held > _BLOCKS_HELD and len(self._blocks) > 1:
             _, old = self._blocks.popitem(last=False)
             self._held -= len(old)
+
+
+def tree_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree | None:
+    """The tree of a snapshot; None when its root is not known."""
+    return None if snapshot.last is None else files_of(finding, snapshot)
+
+
+def files_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree:
+    """The tree of a snapshot; where its root is not known, it has what rows tell."""
+    root = None if snapshot.last is None else snapshot.last.manifest.root
+    others: list[AnyPiece] = [
+        piece
+        for one in reversed(finding.snapshots)
+        if one.number != snapshot.number
+        for piece in one.in_order
+    ]
+    others += finding.loose
+    return PlainTree(snapshot.in_order, others, root, finding.scratch)
+
+
+def _shown(path: bytes) -> str:
+    return path.removeprefix(FILES).decode("utf-8", "replace") or "the root"

@@ -13,6 +13,9 @@ from ..wire.archive_manifest import Manifest, PrevRef
 from ..wire.cid import Cid
 from .piece_ends import FoundPiece, LoosePiece
 
+LAST = 1 << 32
+"""The number of a last piece whose manifest is lost: how many are before it nothing tells."""
+
 
 @dataclass
 class FoundSnapshot:
@@ -47,6 +50,8 @@ class Finding:
     loose: list[LoosePiece]
     faults: list[HoldError]
     missing: list[HoldError]
+    scratch: bytes = b""
+    """A folder for what is too much for memory."""
 
     @property
     def pieces(self) -> list[FoundPiece]:
@@ -100,9 +105,11 @@ def _chain(found: Sequence[FoundPiece]) -> tuple[set[Cid], dict[Cid, PrevRef]]:
     Empty when no last piece is here.
     """
     lasts = {piece.cid: piece for piece in found if piece.manifest.is_last}
-    whatever = [*lasts.values()] or list(found)
+    # What a manifest that is lost led to nobody knows: the newest other one leads on.
+    whatever = [piece for piece in lasts.values() if not piece.is_rebuilt] or list(found)
     newest = max(whatever, key=lambda piece: (piece.manifest.snapshot, piece.manifest.made))
     chain = {newest.cid} if newest.cid in lasts else set[Cid]()
+    chain |= {piece.cid for piece in lasts.values() if piece.is_rebuilt}
     refs: dict[Cid, PrevRef] = {}
     waiting = [newest]
     while waiting:
@@ -131,6 +138,8 @@ def _fits(piece: FoundPiece, snapshot: FoundSnapshot | None, chain: set[Cid]) ->
     if last is None:
         return snapshot.manifest.made == manifest.made
     refs = last.manifest.pieces
+    if last.is_rebuilt:
+        return last.manifest.made == manifest.made
     return (
         manifest.number < len(refs)
         and refs[manifest.number].size == piece.copies[0].size
@@ -142,7 +151,9 @@ def _fits(piece: FoundPiece, snapshot: FoundSnapshot | None, chain: set[Cid]) ->
 def _iter_missing(
     snapshots: Sequence[FoundSnapshot], prev: dict[Cid, PrevRef]
 ) -> Iterator[HoldError]:
-    here = {piece.cid for snapshot in snapshots for piece in snapshot.pieces.values()}
+    pieces = [piece for snapshot in snapshots for piece in snapshot.pieces.values()]
+    here = {piece.cid for piece in pieces}
+    rebuilt = {piece.copies[0].size for piece in pieces if piece.is_rebuilt}
     for snapshot in snapshots:
         last = snapshot.last
         if last is None:
@@ -151,12 +162,13 @@ def _iter_missing(
                 piece=f"(the last one of snapshot {snapshot.number})", detail=detail
             )
             continue
-        for number, ref in enumerate(last.manifest.pieces):
+        most = max((one.manifest.pieces for one in snapshot.pieces.values()), key=len)
+        for number, ref in enumerate(most):
             if number not in snapshot.pieces:
                 first, end = (path.decode("utf-8", "replace") for path in (ref.first, ref.last))
                 detail = f"it is piece {number} of snapshot {snapshot.number}: {first} … {end}"
                 yield faults.PIECE_MISSING(piece=piece_cid.to_text(ref.cid), detail=detail)
     for manifest, earlier in prev.items():
-        if manifest not in here:
+        if manifest not in here and earlier.size not in rebuilt:
             detail = "it is the last one of an earlier snapshot"
             yield faults.PIECE_MISSING(piece=piece_cid.to_text(earlier.cid), detail=detail)

@@ -30,6 +30,8 @@ def why_not(finding: Finding, snapshot: FoundSnapshot) -> HoldError | None:
 def choose(finding: Finding, version: str | None) -> FoundSnapshot:
     """The snapshot of a version: a commit, the begin of one, or a snapshot's number.
 
+    One of a folder of which the root is lost is chosen where there is no other.
+
     Raises:
         NotFoundError: There is none that can be restored.
         IncompleteError: A piece that all of it hangs on is missing.
@@ -41,6 +43,9 @@ def choose(finding: Finding, version: str | None) -> FoundSnapshot:
         if reason is None:
             return one
         reasons.append(reason)
+    for one in fit:
+        if not one.manifest.version and not one.manifest.is_sealed:
+            return one  # a folder of whose root nothing is left: its rows tell of files
     if reasons:
         raise reasons[0]
     known = ", ".join(f"{one.number} ({one.manifest.version[:10]})" for one in finding.snapshots)

@@ -38,7 +38,7 @@ class Together:
 
     def expect(self, name: bytes, file: FileAt) -> None:
         """Say that a file, by whatever name, is going to be used; in the order they stand in."""
-        if name in self._spans or len(file.parts) > 1 or file.parts[0].length > TOGETHER_MAX:
+        if name in self._spans or len(file.parts) != 1 or file.parts[0].length > TOGETHER_MAX:
             return
         part = file.parts[0]
         with self._lock:

@@ -30,12 +30,14 @@ from .contents import FILES
 from .finding import Finding, FoundSnapshot
 from .known_index import KnownIndex, KnownRow, encode_row
 from .piece_blocks import FileAt, iter_content
+from .piece_rows import PieceRows
 from .pieces_place import PiecesPlace
-from .plain_tree import PieceRows, PlainTree
+from .plain_tree import tree_of
 from .repeats import key_identity
 from .scope_keys import DATASET_TAG, Identity
 from .sealed_names import (
     AnnexedName,
+    History,
     MissingName,
     Name,
     ScopeHead,
@@ -45,6 +47,7 @@ from .sealed_names import (
 )
 
 _LOST = b".lost.age"
+_BUNDLES = FILES + b"git/"
 _ID = 16
 
 
@@ -125,7 +128,7 @@ class SealedSnapshot:
         self.faults: list[HoldError] = []
         self._snapshot = snapshot
         self._unsealer = unsealer
-        self._tree = _tree_of(finding, snapshot)
+        self._tree = tree_of(finding, snapshot)
 
     def lists(self, tag: str = "") -> list[SealedList]:
         """The lists of all scopes, or of one, in order."""
@@ -142,6 +145,17 @@ class SealedSnapshot:
     def count(self, tag: str) -> int:
         """How many contents of a scope there are, locked or not."""
         return sum(1 for _ in self._walk(ChosenPaths([b"data/" + tag.encode()])))
+
+    def bundle(self, name: str) -> FileAt | None:
+        """A bundle of git's that the root names, if it is here, found by its blocks."""
+        if self._tree is None:
+            return None
+        try:
+            cid = self._tree.listing(_BUNDLES.rstrip(b"/")).get(name.encode())
+            return None if cid is None else self._tree.file_of(cid)
+        except HoldError as error:
+            self.faults.append(error)
+            return None
 
     def _walk(self, chosen: ChosenPaths) -> Iterator[tuple[bytes, FileAt]]:
         if self._tree is None:
@@ -276,6 +290,7 @@ def object_key(name: str) -> Key:
 
 def tell_history(finding: Finding, unsealer: Unsealer) -> None:
     """Write what the lists say of history into the manifests that were read, where they open."""
+    told = set[str]()
     for snapshot in finding.snapshots:
         if not snapshot.manifest.is_sealed:
             continue
@@ -286,19 +301,29 @@ def tell_history(finding: Finding, unsealer: Unsealer) -> None:
             except HoldError:
                 continue  # whoever restores it is told
             if head.history is not None:
-                _tell(snapshot, head)
+                _tell(snapshot, head.history, sealed, told)
 
 
-def _tell(snapshot: FoundSnapshot, head: ScopeHead) -> None:
-    history = head.history
-    assert history is not None
+def _tell(
+    snapshot: FoundSnapshot, history: History, sealed: SealedSnapshot, told: set[str]
+) -> None:
+    """Say where bundles are; in ``told`` are the names of all of which that was said."""
     for piece in snapshot.in_order:
         rows, refs = PieceRows(piece, []), []
         for bundle in history.bundles:
-            row = rows.find(tree_order(b"files/git/" + bundle.name.encode()))
+            row = rows.find(tree_order(_BUNDLES + bundle.name.encode()))
             if row is not None and row.cid is not None:
                 place = row.cid, row.size, row.offset, row.length
                 refs.append(BundleRef(bundle.needs, bundle.version, bundle.annex, *place))
+                told.add(bundle.name)
+        if piece.manifest.is_last:
+            # Of what is not told by now rows are lost, or it is in no piece that is here.
+            for bundle in history.bundles:
+                file = sealed.bundle(bundle.name) if bundle.name not in told else None
+                if file is not None:
+                    place = file.cid, file.size, 0, 0
+                    refs.append(BundleRef(bundle.needs, bundle.version, bundle.annex, *place))
+                    told.add(bundle.name)
         piece.manifest = piece.manifest._replace(
             version=history.version, branch=history.branch, annex=history.annex,
             bundles=tuple(refs),
@@ -332,16 +357,3 @@ def _without(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
 
 def _tag_of(name: bytes) -> str:
     return name.decode("utf-8", "replace").removesuffix(".age")
-
-
-def _tree_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree | None:
-    last = snapshot.last
-    if last is None or last.manifest.root is None:
-        return None
-    earlier = [
-        piece
-        for one in reversed(finding.snapshots)
-        if one.number != snapshot.number
-        for piece in one.in_order
-    ]
-    return PlainTree(snapshot.in_order, earlier, last.manifest.root)
