@@ -69,7 +69,7 @@ def archive_of(
     folder = ArchiveFolder(os.path.join(repository.annex_dir, b"hold-archive"))
     commit = commit_of(repository, version or "HEAD")
     begun = folder.begun
-    if begun is not None and begun.head.version != commit:
+    if begun is not None and folder.has_packed and begun.head.version != commit:
         if version is not None:
             detail = f"snapshot {begun.head.snapshot} is begun of version {begun.head.version[:10]}"
             raise faults.ARCHIVE_STATE(path=os.fsdecode(folder.next_folder), detail=detail)
@@ -104,7 +104,9 @@ def archive_of_folder(path: bytes, state: bytes) -> Archive:
 def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Iterator[Outcome]:
     """Plan the next snapshot: how many pieces it will be, and what is in each.
 
-    Nothing is read but names and sizes; the plan is kept, and `iter_archive_pack` goes by it.
+    Nothing is read but names and sizes; the plan is kept, and `iter_archive_pack` goes by it. Until
+    something is packed, it is made anew when the version, what is known of its content or the piece
+    size is another; that of a plain folder always.
     Content that is missing is told of and recorded; it keeps nobody from packing the rest.
 
     Raises:
@@ -243,6 +245,9 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
     if size < PIECE_SIZE_MIN or size & (size - 1):
         what = f"a piece of {size} bytes: it has to be a power of two, {PIECE_SIZE_MIN} at least"
         raise faults.BAD_USAGE(what=what, command="archive")
+    if begun is not None and not folder.has_packed and _is_other(archive, begun, size):
+        folder.forget_begun()
+        begun = None
     note_encryption(folder, archive.source)
     try:
         plan = make_plan(folder, archive.source, size)
@@ -255,6 +260,10 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
         folder.forget_begun()
         return None
     return plan
+
+
+def _is_other(archive: Archive, plan: Plan, piece_size: int) -> bool:
+    return plan.head.piece_size != piece_size or archive.source.is_outdated(plan)
 
 
 def _brings_something(plan: Plan) -> bool:

@@ -66,6 +66,14 @@ class ArchiveFolder:
         return Plan(path) if os.path.exists(path) else None
 
     @property
+    def has_packed(self) -> bool:
+        """Whether something of the snapshot that is being made is packed, not planned alone."""
+        try:
+            return os.stat(self.next_folder + b"/cids").st_size > 0
+        except FileNotFoundError:
+            return False
+
+    @property
     def bundles(self) -> list[Bundle]:
         """The bundles of all snapshots that have one."""
         return [snapshot.bundle for snapshot in self.snapshots if snapshot.bundle is not None]

@@ -122,6 +122,10 @@ class SealedSource:
     def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
         """There is nothing to choose."""
 
+    def is_outdated(self, plan: Plan) -> bool:
+        """As what it encrypts; or it was planned in the clear."""
+        return not plan.head.is_sealed or self._plain.is_outdated(plan)
+
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle, encrypted.
 

@@ -1,0 +1,73 @@
+"""An archive as people use it: what they are told is true, and what they meant is done."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenes import HOLD, Ran, hold, must
+
+PIECE = "4MiB"
+
+
+def _records(ran: Ran) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ran.out.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("used")
+    must(folder, HOLD, "create", "-q", "--profile", "all-annexed", "main")
+    chance = random.Random(3)
+    for name in ("one.dat", "two.dat"):
+        (folder / "main" / name).write_bytes(chance.randbytes(50_000))
+    must(folder / "main", HOLD, "save", "-q", "-m", "files")
+    return folder
+
+
+@pytest.fixture
+def main(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made / "main", tmp_path / "main", symlinks=True)
+    return tmp_path / "main"
+
+
+def test_parity_beside_pieces_is_no_damaged_piece_to_a_place(main: Path) -> None:
+    must(main, HOLD, "archive", "pack", "-q", "--write", "../pieces", "--parity", "2+1")
+    ran = hold(main, "archive", "place", "cold", "../pieces", "--json")
+    assert ran.code == 0
+    assert [one["status"] for one in _records(ran)] == ["ok"]
+    [again] = _records(hold(main, "archive", "place", "cold", "--json"))
+    assert (again["status"], again["pieces"]) == ("notneeded", 1)
+
+
+def test_a_plan_of_which_nothing_is_packed_is_made_anew(main: Path) -> None:
+    must(main, HOLD, "archive", "plan", "-q")
+    must(main, HOLD, "archive", "plan", "-q", "--piece-size", PIECE)
+    (main / "later.dat").write_bytes(b"later")
+    must(main, HOLD, "save", "-q", "-m", "more")
+    must(main, HOLD, "archive", "pack", "-q", "--write", "../pieces", "--piece-size", "8MiB")
+    must(main, HOLD, "archive", "restore", "-q", "../pieces", "--to", "../again")
+    assert (main.parent / "again/later.dat").read_bytes() == b"later"
+
+
+def test_a_plan_in_the_clear_keeps_nobody_from_encrypting(main: Path) -> None:
+    must(main, HOLD, "archive", "plan", "-q")
+    must(main, HOLD, "archive", "pack", "-q", "--encrypt", "--keys", "../keys", "--write", "../to")
+    [piece] = (main.parent / "to").iterdir()
+    assert (main / "one.dat").read_bytes()[:40] not in piece.read_bytes()
+    assert b"one.dat" not in piece.read_bytes()
+
+
+def test_a_file_that_came_to_a_plain_folder_after_its_plan_is_packed(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/one").write_text("one")
+    words = ("archive", "pack", "--folder", "scans", "--state", "notes", "--write", "pieces")
+    must(tmp_path, HOLD, "archive", "plan", "-q", *words[2:6])
+    (tmp_path / "scans/two").write_text("two")
+    must(tmp_path, HOLD, *words, "-q")
+    must(tmp_path, HOLD, "archive", "restore", "-q", "pieces", "--to", "again")
+    assert (tmp_path / "again/two").read_text() == "two"
