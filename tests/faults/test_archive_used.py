@@ -71,3 +71,34 @@ def test_a_file_that_came_to_a_plain_folder_after_its_plan_is_packed(tmp_path: P
     must(tmp_path, HOLD, *words, "-q")
     must(tmp_path, HOLD, "archive", "restore", "-q", "pieces", "--to", "again")
     assert (tmp_path / "again/two").read_text() == "two"
+
+
+@pytest.mark.parametrize("words", [(), ("--encrypt", "--keys", "../keys")], ids=["clear", "age"])
+def test_pack_and_check_tell_what_had_to_be_left_out_and_why(
+    main: Path, words: tuple[str, ...]
+) -> None:
+    must(main, HOLD, "drop", "-q", "--force", "a test", "two.dat")
+    planned = hold(main, "archive", "plan", *words)
+    assert "1 missing (-v lists them)" in planned.out
+    packed = hold(main, "archive", "pack", *words, "--json")
+    assert _records(packed)[-1]["missing"] == 1
+    ran = hold(main, "archive", "check", "--json", "--html", "../page.html")
+    told = {one.get("path"): one for one in _records(ran)}
+    why = told["two.dat"]["left_out"]
+    assert why.startswith("left out of snapshot 0: it was not here")
+    assert "left_out" not in told["one.dat"]
+    assert why in (main.parent / "page.html").read_text()
+    shown = hold(main, "archive", "check").out
+    assert "in no piece: 1 file, 50 kB" in shown and why in shown
+
+
+def test_what_was_taken_in_later_is_left_out_no_more(main: Path) -> None:
+    content = (main / "two.dat").read_bytes()
+    must(main, HOLD, "drop", "-q", "--force", "a test", "two.dat")
+    first = hold(main, "archive", "pack")
+    assert "without the content of 1 file: hold archive check says why" in first.out
+    (main / "two.dat").unlink()
+    (main / "two.dat").write_bytes(content)
+    must(main, HOLD, "save", "-q", "-m", "it came back")
+    must(main, HOLD, "archive", "pack", "-q")
+    assert "in no piece" not in hold(main, "archive", "check").out

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ..archive.archive_folder import ArchiveFolder
+from ..archive.archive_folder import ArchiveFolder, folder_of
+from ..archive.left_out import count_left_out
 from ..archive.piece_sending import Sent
 from ..archive.plan_records import (
     PIECE_SIZE,
@@ -66,7 +67,7 @@ def archive_of(
         ConflictError: A snapshot of another version is begun; or it is encrypted otherwise.
     """
     repository = dataset.repository
-    folder = ArchiveFolder(os.path.join(repository.annex_dir, b"hold-archive"))
+    folder = ArchiveFolder(folder_of(repository))
     commit = commit_of(repository, version or "HEAD")
     begun = folder.begun
     if begun is not None and folder.has_packed and begun.head.version != commit:
@@ -119,7 +120,7 @@ def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Ite
         if plan is None:
             yield _nothing_new(archive, "plan")
             return
-        yield from _tell_plan(plan)
+        yield from _tell_plan(plan, count_left_out(archive.folder, plan.head.snapshot))
 
 
 def iter_archive_pack(
@@ -271,7 +272,7 @@ def _brings_something(plan: Plan) -> bool:
     return plan.summary.files > 1 or bool(plan.head.bundles)
 
 
-def _tell_plan(plan: Plan) -> Iterator[Outcome]:
+def _tell_plan(plan: Plan, missing: int) -> Iterator[Outcome]:
     for record in plan:
         if isinstance(record, MissingRecord):
             path, key, size, urls, reason = record.row
@@ -291,10 +292,11 @@ def _tell_plan(plan: Plan) -> Iterator[Outcome]:
     facts_of_all = {
         "snapshot": head.snapshot, "version": head.version, "piece_size": head.piece_size,
         "pieces": count, "piece_bytes": sum(sums.sizes), "files": sums.files,
-        "content_bytes": sums.size, "linked": sums.linked, "missing": sums.missing,
+        "content_bytes": sums.size, "linked": sums.linked, "missing": missing,
     }  # fmt: skip
     note = f"{sums.files:,} files to pack into {count:,} piece{'s' if count != 1 else ''}"
-    note += f"; {sums.linked:,} linked, {sums.missing:,} missing"
+    note += f"; {sums.linked:,} linked, {missing:,} missing"
+    note += " (-v lists them)" if missing else ""
     yield Outcome("plan", Status.OK, f"snapshot {head.snapshot}", note=note, facts=facts_of_all)
 
 
@@ -327,8 +329,15 @@ def _told_again(one: Repacked) -> Outcome:
 def _told_snapshot(archive: Archive) -> Outcome:
     snapshot = archive.folder.snapshots[-1]
     root = cid_text(bytes.fromhex(snapshot.root))
-    facts = {"snapshot": snapshot.number, "root": root, "pieces": snapshot.pieces}
+    missing = count_left_out(archive.folder, snapshot.number)
+    facts = {
+        "snapshot": snapshot.number, "version": snapshot.version, "root": root,
+        "pieces": snapshot.pieces, "missing": missing,
+    }  # fmt: skip
     note = f"root {root}"
+    if missing:
+        left = f"{missing:,} file{'s' if missing != 1 else ''}"
+        note += f"; without the content of {left}: hold archive check says why"
     return Outcome("pack", Status.OK, f"snapshot {snapshot.number}", note=note, facts=facts)
 
 

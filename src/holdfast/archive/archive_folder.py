@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core import faults
 from ..dataset import locks
+from ..dataset.repository import Repository
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_manifest import PREV_MAX, PrevRef
 from ..wire.cid import Cid
@@ -39,6 +40,11 @@ class Snapshot:
     size: int
     pieces: int
     bundle: Bundle | None = None
+
+
+def folder_of(repository: Repository) -> bytes:
+    """Where it is noted what was packed of a data set."""
+    return os.path.join(repository.annex_dir, b"hold-archive")
 
 
 class ArchiveFolder:

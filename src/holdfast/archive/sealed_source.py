@@ -415,6 +415,11 @@ def missing_rows(folder: bytes) -> list[MissingRow]:
         return []
 
 
+def lost_rows(folder: bytes) -> list[MissingRow]:
+    """What it was planned with, and that was not what was planned when it was packed."""
+    return [MissingRow._make(row) for _, _, row in _read_lost(folder)]
+
+
 def _own(path: bytes, source: str, size: int) -> Entry:
     """A file that is beside the plan."""
     identity = identity_of(path, RowKind.PLAIN, None, source)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ..archive.check_report import MENDED, CheckReport, Trouble
+from ..archive.check_report import LEFT_OUT, MENDED, CheckReport, Trouble
 from ..archive.verdicts import NOBODY, Count, Totals, Verdict
 from .text import number, percent, plural, printable, quote, size
 
@@ -109,6 +109,7 @@ def iter_page(head: Head, report: CheckReport) -> Iterator[str]:
     mended = report.totals.mended
     told = "content that was brought by this check, and hashed on the way"
     yield from _iter_files("Mended", told, mended, report.iter_troubles(MENDED))
+    yield from _iter_left_out(report)
     yield from _iter_end(head, report)
 
 
@@ -199,10 +200,28 @@ def _iter_files(
     yield "</tbody></table></div></details>\n"
 
 
-def _iter_row(trouble: Trouble) -> Iterator[str]:
+def _iter_left_out(report: CheckReport) -> Iterator[str]:
+    count = report.totals.left_out
+    if not count.keys:
+        return
+    yield "<details open><summary><h2>In no piece of the archive</h2> <span class=dim>"
+    yield f"{plural(count.files, 'file')}, {_bytes(count)}: content that was not at hand when the "
+    yield "last snapshot was packed; once it is here again, the next one takes it in"
+    yield "</span></summary>\n<div class=wide><table class=files>\n<thead><tr><th scope=col>File"
+    yield "<th scope=col class=n>Size<th scope=col>What was noted then</tr></thead>\n<tbody>\n"
+    for trouble in report.iter_troubles(LEFT_OUT):
+        yield f"{_first_cells(trouble)}<td>{_text(trouble.left_out)}</tr>\n"
+    yield "</tbody></table></div></details>\n"
+
+
+def _first_cells(trouble: Trouble) -> str:
     shown = "" if trouble.size is None else size(trouble.size)
-    yield f"<tr><th scope=row>{_text(quote(trouble.path))}<br><code>{_text(trouble.key)}</code>"
-    yield f"<td class=n>{shown}<td>{_list(_answers(trouble))}"
+    name, key = _text(quote(trouble.path)), _text(trouble.key)
+    return f"<tr><th scope=row>{name}<br><code>{key}</code><td class=n>{shown}"
+
+
+def _iter_row(trouble: Trouble) -> Iterator[str]:
+    yield f"{_first_cells(trouble)}<td>{_list(_answers(trouble))}"
     if trouble.done:
         yield f"<p class=dim>{_text(trouble.done)}</p>"
     yield "<td>"
