@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scenes import HOLD, Ran, hold, must
+
+import holdfast as hf
+from holdfast.api.piece_places import open_piece_place
 
 PIECE = "4MiB"
 
@@ -102,3 +107,52 @@ def test_what_was_taken_in_later_is_left_out_no_more(main: Path) -> None:
     must(main, HOLD, "save", "-q", "-m", "it came back")
     must(main, HOLD, "archive", "pack", "-q")
     assert "in no piece" not in hold(main, "archive", "check").out
+
+
+@pytest.mark.parametrize("target", ["file", "file/below"])
+def test_pieces_cannot_be_written_below_a_file(main: Path, target: str) -> None:
+    (main.parent / "file").touch()
+    ran = hold(main, "archive", "pack", "--write", f"../{target}")
+    assert ran.code == 2 and "H411" in ran.err
+
+
+@pytest.mark.parametrize("target", ["..", "nowhere/page.html"])
+def test_where_a_page_cannot_be_written_nothing_is_asked(main: Path, target: str) -> None:
+    ran = hold(main, "archive", "check", "--html", target)
+    assert ran.code == 2 and "H411" in ran.err
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize("work", ["restore", "drill", "rebuild", "parity"])
+def test_pieces_that_are_not_there_are_told_as_that(main: Path, work: str) -> None:
+    words = ("--parity", "2+1") if work == "parity" else ()
+    ran = hold(main, "archive", work, "../nowhere", *words)
+    assert ran.code == 1 and "H122" in ran.err, ran.err
+
+
+def test_what_is_to_be_done_has_to_be_said_and_nothing_more(main: Path) -> None:
+    ran = hold(main, "archive")
+    assert ran.code == 2
+    assert "required: WORK\n" in ran.err
+
+
+def test_python_packs_with_all_that_the_command_has(main: Path) -> None:
+    pieces, sent = main.parent / "pieces", main.parent / "sent"
+    with hf.open_dataset(main) as dataset:
+        options = hf.PackOptions(hf.ParityPlan(2, 1))
+        hf.archive_pack(hf.archive_of(dataset), write=os.fsencode(pieces), options=options)
+        with open_piece_place(f"{sent}/", None) as place:
+            report = hf.archive_pack(hf.archive_of(dataset), to=hf.Destination(place))
+    assert len(list(pieces.iterdir())) == 2
+    assert {one.name for one in sent.glob("*.car")} < {one.name for one in pieces.iterdir()}
+    assert report.counts["send", hf.Status.OK] == 1
+    shutil.rmtree(main / ".git/annex/hold-archive")
+    with hf.open_dataset(main) as dataset:
+        known = hf.PackOptions(known=[str(sent)])
+        again = hf.archive_pack(hf.archive_of(dataset), options=known)
+    assert again.counts["pack", hf.Status.NOT_NEEDED] == 1
+
+
+def test_packing_at_once_and_telling_of_each_piece_take_the_same() -> None:
+    one, all_ = (set(signature(f).parameters) for f in (hf.iter_archive_pack, hf.archive_pack))
+    assert one - all_ == {"progress"} and all_ < one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..archive.archive_folder import ArchiveFolder, folder_of
 from ..archive.left_out import count_left_out
@@ -24,7 +24,7 @@ from ..core import faults
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.progress import Progress, Silence
-from ..core.system_errors import as_fault
+from ..core.system_errors import as_fault, as_target_fault
 from ..dataset.git import no_folder
 from ..dataset.versions import commit_of
 from ..kernel.choose import best
@@ -123,26 +123,36 @@ def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Ite
         yield from _tell_plan(plan, count_left_out(archive.folder, plan.head.snapshot))
 
 
+@dataclass(frozen=True)
+class PackOptions:
+    """What else there is to say of packing.
+
+    ``parity`` is what pieces in ``write`` get beside them. ``known`` are pieces of earlier
+    snapshots, wherever they were packed: what is in them is not packed again; ``settings`` restrict
+    how URLs among them are read. ``kernel`` hashes, else the fastest there is.
+    """
+
+    parity: ParityPlan | None = None
+    known: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    kernel: Kernel | None = None
+
+
 def iter_archive_pack(
     archive: Archive,
     *,
     write: bytes | None = None,
     to: Destination | None = None,
-    parity: ParityPlan | None = None,
     piece_size: int | None = None,
-    known: Sequence[str] = (),
-    settings: Mapping[str, str] | None = None,
-    kernel: Kernel | None = None,
+    options: PackOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Pack the next snapshot, going on where a run before was stopped; an outcome for each piece.
 
     Every byte is read once and checked against its key. With ``write``, pieces are files in that
     folder, named by their PieceCID once they are whole; without, it is only noted what they are.
-    A file that is not what was planned is told of, and what there is instead is packed. ``known``
-    are pieces of earlier snapshots, wherever they were packed: what is in them is not packed again.
+    A file that is not what was planned is told of, and what there is instead is packed.
 
-    With ``parity``, the pieces in ``write`` get parity beside them.
     With ``to``, pieces of all snapshots that are not whole at a place are sent there, made from
     their sources once more: an outcome ``send`` for each. A file that changed since it was packed
     is packed again, alone. A snapshot is finished when all of it is there; what could not be sent
@@ -153,14 +163,15 @@ def iter_archive_pack(
         ConflictError: As `iter_archive_plan`; or a file keeps changing.
         PlaceFullError: There is no room for a piece. What was packed is kept.
     """
-    listener = progress or Silence()
+    listener, chosen = progress or Silence(), options or PackOptions()
+    kernel, parity = chosen.kernel or best(), chosen.parity
     if write is not None:
         if isinstance(archive.source, FolderSource):
             archive.source.refuse_within(write)
         _make_folder(write)
     with archive.folder.locked(), ExitStack() as stack:
-        yield from _take_known(archive, known, write, settings or {}, kernel)
-        kernel, delivery = kernel or best(), None
+        yield from _take_known(archive, chosen, write, kernel)
+        delivery = None
         if to is not None:
             found = Delivery(archive.folder, archive.source, to, kernel, listener)
             delivery = stack.enter_context(found)
@@ -205,19 +216,15 @@ def _iter_next(
 
 
 def _take_known(
-    archive: Archive,
-    known: Sequence[str],
-    write: bytes | None,
-    settings: Mapping[str, str],
-    kernel: Kernel | None,
+    archive: Archive, options: PackOptions, write: bytes | None, kernel: Kernel
 ) -> Iterator[Outcome]:
     from .archive_known import iter_take_from_folder, iter_take_known
 
-    folder, source = archive.folder, archive.source
-    if known:
-        yield from iter_take_known(folder, source, known, settings, kernel or best())
+    folder, source, settings = archive.folder, archive.source, options.settings
+    if options.known:
+        yield from iter_take_known(folder, source, options.known, settings, kernel)
     elif write is not None:
-        yield from iter_take_from_folder(folder, source, write, settings, kernel or best())
+        yield from iter_take_from_folder(folder, source, write, settings, kernel)
 
 
 def archive_plan(archive: Archive, *, piece_size: int | None = None) -> Report:
@@ -226,14 +233,21 @@ def archive_plan(archive: Archive, *, piece_size: int | None = None) -> Report:
 
 
 def archive_pack(
-    archive: Archive, *, write: bytes | None = None, piece_size: int | None = None
+    archive: Archive,
+    *,
+    write: bytes | None = None,
+    to: Destination | None = None,
+    piece_size: int | None = None,
+    options: PackOptions | None = None,
 ) -> Report:
     """Pack the next snapshot; see `iter_archive_pack`.
 
     Raises:
-        IncompleteError: A file was not what its key says.
+        IncompleteError: A file was not what its key says, or a piece could not be sent.
     """
-    return complete(iter_archive_pack(archive, write=write, piece_size=piece_size))
+    return complete(
+        iter_archive_pack(archive, write=write, to=to, piece_size=piece_size, options=options)
+    )
 
 
 def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
@@ -334,7 +348,8 @@ def _told_snapshot(archive: Archive) -> Outcome:
         "snapshot": snapshot.number, "version": snapshot.version, "root": root,
         "pieces": snapshot.pieces, "missing": missing,
     }  # fmt: skip
-    note = f"root {root}"
+    note = f"version {snapshot.version[:10]}; " if snapshot.version else ""
+    note += f"root {root}"
     if missing:
         left = f"{missing:,} file{'s' if missing != 1 else ''}"
         note += f"; without the content of {left}: hold archive check says why"
@@ -351,4 +366,4 @@ def _make_folder(path: bytes) -> None:
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise as_fault(error, os.fsdecode(path)) from error
+        raise as_target_fault(error, os.fsdecode(path)) from error

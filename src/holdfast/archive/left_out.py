@@ -1,4 +1,4 @@
-"""What the last snapshot of an archive had to do without, and why, as was noted when it was made."""
+"""What the last snapshot of an archive had to do without, and why, as noted when it was made."""
 
 from __future__ import annotations
 

@@ -87,7 +87,9 @@ class Sealing:
         gone = self.keys.destroyed().get(scope)
         if gone is not None:
             detail = f"it was destroyed {gone.get('time')} by {gone.get('who')}: {gone.get('why')}"
-            step = f"take {named(scope)} out of the data set, or: hold archive keys make {scope}"
+            step = f"hold archive keys make {scope}"
+            if scope != DATASET:
+                step = f"take {scope} out of the data set, or: {step}"
         elif scope in self.known:
             detail = f"it was packed before, and its key is not in {os.fsdecode(self.keys.path)}"
             step = "bring the key folder back from where you keep a copy of it, or name it: --keys"
