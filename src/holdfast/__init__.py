@@ -18,8 +18,14 @@ TYPE_CHECKING = False  # type checkers read it as true; the typing module costs 
 if TYPE_CHECKING:
     from typing import Any
 
+    from .api.archive import PackOptions as PackOptions
     from .api.archive_check import CheckOptions as CheckOptions
+    from .api.archive_keys import KeyPlace as KeyPlace
+    from .api.archive_parity import ParityPlan as ParityPlan
     from .api.archive_repair import RepairOptions as RepairOptions
+    from .api.archive_restore import RestorePlan as RestorePlan
+    from .api.archive_sealing import EncryptBy as EncryptBy
+    from .api.archive_send import Destination as Destination
     from .api.create_sibling import SiblingOptions as SiblingOptions
     from .archive.check_report import CheckReport as CheckReport
     from .core.errors import AccessError as AccessError
@@ -51,13 +57,18 @@ _VALUES = {
     "CheckOptions": "api.archive_check",
     "CheckReport": "archive.check_report",
     "ConflictError": "core.errors",
+    "Destination": "api.archive_send",
+    "EncryptBy": "api.archive_sealing",
     "HoldError": "core.errors",
     "IncompleteError": "core.errors",
     "IntegrityError": "core.errors",
     "Key": "core.key",
+    "KeyPlace": "api.archive_keys",
     "LocalProtocolError": "core.errors",
     "NotFoundError": "core.errors",
     "Outcome": "core.outcome",
+    "PackOptions": "api.archive",
+    "ParityPlan": "api.archive_parity",
     "Place": "core.place",
     "PlaceError": "core.errors",
     "PlaceFullError": "core.errors",
@@ -69,14 +80,16 @@ _VALUES = {
     "RemoteProtocolError": "core.errors",
     "RepairOptions": "api.archive_repair",
     "Report": "core.outcome",
+    "RestorePlan": "api.archive_restore",
     "SiblingOptions": "api.create_sibling",
     "Status": "core.outcome",
     "Trust": "core.place",
     "UsageError": "core.errors",
-    "complete": "core.outcome",
     "archive_of": "api.archive",
     "archive_of_folder": "api.archive",
+    "complete": "core.outcome",
     "open_dataset": "api.datasets",
+    "open_piece_place": "api.piece_places",
 }
 
 _VERBS = {

@@ -19,6 +19,8 @@ from archive_reader import Pieces, files_of
 from depth import DEEP, times
 from scenes import HOLD, Ran, environment, hold, must, run
 
+from holdfast import open_dataset
+from holdfast.api.archive import Archive, archive_of, archive_of_folder, iter_archive_pack
 from holdfast.wire.archive_rows import RowKind
 from holdfast.wire.car import CarReader
 
@@ -307,12 +309,21 @@ FOLDER_PACK = (
 )  # fmt: skip
 
 
+def _pack_one_piece(archive: Archive, pieces: Path) -> None:
+    """Pack the first piece, as a run that was stopped then."""
+    outcomes = iter_archive_pack(archive, write=os.fsencode(pieces), piece_size=4 << 20)
+    assert next(outcomes).good
+    outcomes.close()
+
+
 @pytest.mark.parametrize("size", [10, 300_000, 900_000, None])
 def test_a_file_that_changes_after_it_was_planned_is_packed_as_it_is_now(
     tmp_path: Path, size: int | None
 ) -> None:
     folder = _folder_scene(tmp_path)
-    must(tmp_path, HOLD, *FOLDER_PACK[:1], "plan", *FOLDER_PACK[2:6], "--piece-size", PIECE)
+    (folder / "a").write_bytes(random.Random(5).randbytes(5_000_000))
+    state = os.fsencode(tmp_path / "state")
+    _pack_one_piece(archive_of_folder(os.fsencode(folder), state), tmp_path / "pieces")
     if size is None:
         (folder / "b/05").unlink()
     else:
@@ -372,6 +383,8 @@ def test_a_full_disk_is_told_in_four_lines_and_the_same_command_goes_on(
 
 
 def test_another_piece_size_than_the_one_begun_is_refused(main: Path) -> None:
+    with open_dataset(main) as dataset:
+        _pack_one_piece(archive_of(dataset), main.parent / "pieces")
     done = hold(main, "archive", "pack", "--piece-size", "8MiB")
     assert done.code == 4 and "H907" in done.err
 

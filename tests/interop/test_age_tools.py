@@ -107,8 +107,8 @@ def test_a_stranger_restores_a_data_set_with_age_by_the_page(tmp_path: Path) -> 
     stranger = _scene(tmp_path, "--encrypt")
     shutil.copy(tmp_path / "all/scope-./identity", stranger / "keys/one")
     read, history = _blocks(PAGE, "sh")
-    assert _run(stranger, "bash", "-ec", read) == ""
-    _run(stranger, "bash", "-ec", history)
+    assert _run(stranger, "sh", "-ec", read) == ""
+    _run(stranger, "sh", "-ec", history)
     assert _files(stranger / "data") == _files(tmp_path / "main")
     commit = _run(tmp_path / "main", "git", "rev-parse", "HEAD")
     assert _run(stranger / "data", "git", "rev-parse", "HEAD") == commit

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ..archive.archive_folder import ArchiveFolder
+from ..archive.archive_folder import ArchiveFolder, folder_of
+from ..archive.left_out import count_left_out
 from ..archive.piece_sending import Sent
 from ..archive.plan_records import (
     PIECE_SIZE,
@@ -23,7 +24,7 @@ from ..core import faults
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.progress import Progress, Silence
-from ..core.system_errors import as_fault
+from ..core.system_errors import as_fault, as_target_fault
 from ..dataset.git import no_folder
 from ..dataset.versions import commit_of
 from ..kernel.choose import best
@@ -66,10 +67,10 @@ def archive_of(
         ConflictError: A snapshot of another version is begun; or it is encrypted otherwise.
     """
     repository = dataset.repository
-    folder = ArchiveFolder(os.path.join(repository.annex_dir, b"hold-archive"))
+    folder = ArchiveFolder(folder_of(repository))
     commit = commit_of(repository, version or "HEAD")
     begun = folder.begun
-    if begun is not None and begun.head.version != commit:
+    if begun is not None and folder.has_packed and begun.head.version != commit:
         if version is not None:
             detail = f"snapshot {begun.head.snapshot} is begun of version {begun.head.version[:10]}"
             raise faults.ARCHIVE_STATE(path=os.fsdecode(folder.next_folder), detail=detail)
@@ -104,7 +105,9 @@ def archive_of_folder(path: bytes, state: bytes) -> Archive:
 def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Iterator[Outcome]:
     """Plan the next snapshot: how many pieces it will be, and what is in each.
 
-    Nothing is read but names and sizes; the plan is kept, and `iter_archive_pack` goes by it.
+    Nothing is read but names and sizes; the plan is kept, and `iter_archive_pack` goes by it. Until
+    something is packed, it is made anew when the version, what is known of its content or the piece
+    size is another; that of a plain folder always.
     Content that is missing is told of and recorded; it keeps nobody from packing the rest.
 
     Raises:
@@ -117,7 +120,22 @@ def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Ite
         if plan is None:
             yield _nothing_new(archive, "plan")
             return
-        yield from _tell_plan(plan)
+        yield from _tell_plan(plan, count_left_out(archive.folder, plan.head.snapshot))
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """What else there is to say of packing.
+
+    ``parity`` is what pieces in ``write`` get beside them. ``known`` are pieces of earlier
+    snapshots, wherever they were packed: what is in them is not packed again; ``settings`` restrict
+    how URLs among them are read. ``kernel`` hashes, else the fastest there is.
+    """
+
+    parity: ParityPlan | None = None
+    known: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    kernel: Kernel | None = None
 
 
 def iter_archive_pack(
@@ -125,21 +143,16 @@ def iter_archive_pack(
     *,
     write: bytes | None = None,
     to: Destination | None = None,
-    parity: ParityPlan | None = None,
     piece_size: int | None = None,
-    known: Sequence[str] = (),
-    settings: Mapping[str, str] | None = None,
-    kernel: Kernel | None = None,
+    options: PackOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Pack the next snapshot, going on where a run before was stopped; an outcome for each piece.
 
     Every byte is read once and checked against its key. With ``write``, pieces are files in that
     folder, named by their PieceCID once they are whole; without, it is only noted what they are.
-    A file that is not what was planned is told of, and what there is instead is packed. ``known``
-    are pieces of earlier snapshots, wherever they were packed: what is in them is not packed again.
+    A file that is not what was planned is told of, and what there is instead is packed.
 
-    With ``parity``, the pieces in ``write`` get parity beside them.
     With ``to``, pieces of all snapshots that are not whole at a place are sent there, made from
     their sources once more: an outcome ``send`` for each. A file that changed since it was packed
     is packed again, alone. A snapshot is finished when all of it is there; what could not be sent
@@ -150,14 +163,15 @@ def iter_archive_pack(
         ConflictError: As `iter_archive_plan`; or a file keeps changing.
         PlaceFullError: There is no room for a piece. What was packed is kept.
     """
-    listener = progress or Silence()
+    listener, chosen = progress or Silence(), options or PackOptions()
+    kernel, parity = chosen.kernel or best(), chosen.parity
     if write is not None:
         if isinstance(archive.source, FolderSource):
             archive.source.refuse_within(write)
         _make_folder(write)
     with archive.folder.locked(), ExitStack() as stack:
-        yield from _take_known(archive, known, write, settings or {}, kernel)
-        kernel, delivery = kernel or best(), None
+        yield from _take_known(archive, chosen, write, kernel)
+        delivery = None
         if to is not None:
             found = Delivery(archive.folder, archive.source, to, kernel, listener)
             delivery = stack.enter_context(found)
@@ -202,19 +216,15 @@ def _iter_next(
 
 
 def _take_known(
-    archive: Archive,
-    known: Sequence[str],
-    write: bytes | None,
-    settings: Mapping[str, str],
-    kernel: Kernel | None,
+    archive: Archive, options: PackOptions, write: bytes | None, kernel: Kernel
 ) -> Iterator[Outcome]:
     from .archive_known import iter_take_from_folder, iter_take_known
 
-    folder, source = archive.folder, archive.source
-    if known:
-        yield from iter_take_known(folder, source, known, settings, kernel or best())
+    folder, source, settings = archive.folder, archive.source, options.settings
+    if options.known:
+        yield from iter_take_known(folder, source, options.known, settings, kernel)
     elif write is not None:
-        yield from iter_take_from_folder(folder, source, write, settings, kernel or best())
+        yield from iter_take_from_folder(folder, source, write, settings, kernel)
 
 
 def archive_plan(archive: Archive, *, piece_size: int | None = None) -> Report:
@@ -223,14 +233,21 @@ def archive_plan(archive: Archive, *, piece_size: int | None = None) -> Report:
 
 
 def archive_pack(
-    archive: Archive, *, write: bytes | None = None, piece_size: int | None = None
+    archive: Archive,
+    *,
+    write: bytes | None = None,
+    to: Destination | None = None,
+    piece_size: int | None = None,
+    options: PackOptions | None = None,
 ) -> Report:
     """Pack the next snapshot; see `iter_archive_pack`.
 
     Raises:
-        IncompleteError: A file was not what its key says.
+        IncompleteError: A file was not what its key says, or a piece could not be sent.
     """
-    return complete(iter_archive_pack(archive, write=write, piece_size=piece_size))
+    return complete(
+        iter_archive_pack(archive, write=write, to=to, piece_size=piece_size, options=options)
+    )
 
 
 def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
@@ -243,6 +260,9 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
     if size < PIECE_SIZE_MIN or size & (size - 1):
         what = f"a piece of {size} bytes: it has to be a power of two, {PIECE_SIZE_MIN} at least"
         raise faults.BAD_USAGE(what=what, command="archive")
+    if begun is not None and not folder.has_packed and _is_other(archive, begun, size):
+        folder.forget_begun()
+        begun = None
     note_encryption(folder, archive.source)
     try:
         plan = make_plan(folder, archive.source, size)
@@ -257,12 +277,16 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
     return plan
 
 
+def _is_other(archive: Archive, plan: Plan, piece_size: int) -> bool:
+    return plan.head.piece_size != piece_size or archive.source.is_outdated(plan)
+
+
 def _brings_something(plan: Plan) -> bool:
     """Whether anything but the words about the snapshot is new in it."""
     return plan.summary.files > 1 or bool(plan.head.bundles)
 
 
-def _tell_plan(plan: Plan) -> Iterator[Outcome]:
+def _tell_plan(plan: Plan, missing: int) -> Iterator[Outcome]:
     for record in plan:
         if isinstance(record, MissingRecord):
             path, key, size, urls, reason = record.row
@@ -282,10 +306,11 @@ def _tell_plan(plan: Plan) -> Iterator[Outcome]:
     facts_of_all = {
         "snapshot": head.snapshot, "version": head.version, "piece_size": head.piece_size,
         "pieces": count, "piece_bytes": sum(sums.sizes), "files": sums.files,
-        "content_bytes": sums.size, "linked": sums.linked, "missing": sums.missing,
+        "content_bytes": sums.size, "linked": sums.linked, "missing": missing,
     }  # fmt: skip
     note = f"{sums.files:,} files to pack into {count:,} piece{'s' if count != 1 else ''}"
-    note += f"; {sums.linked:,} linked, {sums.missing:,} missing"
+    note += f"; {sums.linked:,} linked, {missing:,} missing"
+    note += " (-v lists them)" if missing else ""
     yield Outcome("plan", Status.OK, f"snapshot {head.snapshot}", note=note, facts=facts_of_all)
 
 
@@ -318,8 +343,16 @@ def _told_again(one: Repacked) -> Outcome:
 def _told_snapshot(archive: Archive) -> Outcome:
     snapshot = archive.folder.snapshots[-1]
     root = cid_text(bytes.fromhex(snapshot.root))
-    facts = {"snapshot": snapshot.number, "root": root, "pieces": snapshot.pieces}
-    note = f"root {root}"
+    missing = count_left_out(archive.folder, snapshot.number)
+    facts = {
+        "snapshot": snapshot.number, "version": snapshot.version, "root": root,
+        "pieces": snapshot.pieces, "missing": missing,
+    }  # fmt: skip
+    note = f"version {snapshot.version[:10]}; " if snapshot.version else ""
+    note += f"root {root}"
+    if missing:
+        left = f"{missing:,} file{'s' if missing != 1 else ''}"
+        note += f"; without the content of {left}: hold archive check says why"
     return Outcome("pack", Status.OK, f"snapshot {snapshot.number}", note=note, facts=facts)
 
 
@@ -333,4 +366,4 @@ def _make_folder(path: bytes) -> None:
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise as_fault(error, os.fsdecode(path)) from error
+        raise as_target_fault(error, os.fsdecode(path)) from error

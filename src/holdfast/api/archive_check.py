@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from ..archive.archive_folder import folder_of
 from ..archive.check_report import CheckReport, Mended
+from ..archive.left_out import LeftOut, opened_left_out
 from ..archive.verdicts import Checked, Pointer, Verdict
 from ..core import faults
 from ..core.key import Key
@@ -61,7 +63,8 @@ def iter_archive_check(
     none has it, all others that can be reached, too. Content that nobody has is dead, an error of
     exit code 1; where somebody who may have it did not answer it is doubtful, one of code 3.
     Nothing is believed, and without ``repair`` nothing is changed. One host of URLs is asked
-    ``rate`` times a second at most.
+    ``rate`` times a second at most. What the last snapshot of the archive had to do without is told
+    with why, as it was noted when it was packed (fact ``left_out``).
 
     ``levels`` is how many levels of data sets inside are checked too, None for all, each in the
     version that is checked out. ``report`` is filled with all that was found.
@@ -167,13 +170,14 @@ def _iter_check(
         return
     with (
         SortedSpill(_spill_folder(dataset)) as spill,
+        opened_left_out(folder_of(repository), _spill_folder(dataset)) as left_out,
         open_sources(dataset) as sources,
         Asking(dataset, sources, rate=options.rate, jobs=options.jobs) as asking,
         repairing(dataset, sources, options.repair, options.jobs) as repairer,
     ):
         _collect(dataset, wanted, commit, spill)
         asking.ask_all_for_few = repairer is not None
-        for checked in asking.iter_checked(_iter_pointers(spill)):
+        for checked in asking.iter_checked(_iter_pointers(spill, left_out)):
             mended = {} if repairer is None else repairer.mend(checked)
             for one in checked:
                 done = mended.get(one.pointer.key)
@@ -208,12 +212,13 @@ def _collect(dataset: Dataset, paths: Sequence[bytes], commit: str, spill: Sorte
         spill.add(file.key + _END + file.path + _END + b"%d" % needed)
 
 
-def _iter_pointers(spill: SortedSpill) -> Iterator[Pointer]:
+def _iter_pointers(spill: SortedSpill, left_out: LeftOut) -> Iterator[Pointer]:
     fields = (item.split(_END) for item in spill)
     for key, same in groupby(fields, key=lambda found: found[0]):
         files = list(same)
         paths = tuple(path for _, path, _ in files)
-        yield Pointer(Key(key), paths, max(int(needed) for _, _, needed in files))
+        needed = max(int(number) for _, _, number in files)
+        yield Pointer(Key(key), paths, needed, left_out.why(key))
 
 
 # what is told
@@ -238,6 +243,8 @@ def _iter_told(checked: Checked, after: Checked, mended: Mended | None) -> Itera
             {"url": url.url, "answer": str(url.presence), "remark": url.remark}
             for url in after.urls
         ]
+    if after.pointer.left_out:
+        facts["left_out"] = after.pointer.left_out
     key, note = after.pointer.key, _note(checked, mended)
     if mended is not None and mended.source:
         facts["source"] = mended.source
@@ -283,8 +290,9 @@ def _iter_totals(report: CheckReport) -> Iterator[Outcome]:
         "mended": totals.mended.keys,
         "copies": {str(copies): count.keys for copies, count in sorted(totals.by_copies.items())},
     }  # fmt: skip
-    for verdict, count in totals.by_verdict.items():
-        counts[str(verdict)] = {"files": count.files, "keys": count.keys, "bytes": count.size}
+    of_all = [*totals.by_verdict.items(), ("left_out", totals.left_out)]
+    for name, count in of_all:
+        counts[str(name)] = {"files": count.files, "keys": count.keys, "bytes": count.size}
     yield Outcome("total", Status.OK, note=_in_words(report), facts=counts)
 
 

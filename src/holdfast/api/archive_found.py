@@ -17,7 +17,7 @@ from ..archive.snapshot_choice import why_not
 from ..archive.unsealing import Unsealer
 from ..core.errors import HoldError, IncompleteError
 from ..core.outcome import Outcome, Status
-from ..core.system_errors import as_fault
+from ..core.system_errors import as_target_fault
 from ..dataset import locks
 from .archive_keys import KeyPlace
 
@@ -79,13 +79,18 @@ def open_archive(
         yield FoundArchive(finding, scratch, unlock(finding, keys))
 
 
+def is_url(name: str) -> bool:
+    """Whether what was named as pieces is a URL."""
+    return name.lower().startswith(("http://", "https://"))
+
+
 @contextmanager
 def opened_pieces(names: Pieces, settings: Mapping[str, str], scratch: bytes) -> Iterator[Opened]:
     """Open what was named; the pieces can be read until the block ends."""
     texts = [name for name in names if isinstance(name, str)]
     with ExitStack() as stack:
         client = None
-        if any(name.lower().startswith(("http://", "https://")) for name in texts):
+        if any(map(is_url, texts)):
             from ..stores.http import HttpClient
 
             allowed = settings.get("annex.security.allowed-ip-addresses", "")
@@ -127,7 +132,7 @@ def _make_folders(folder: bytes) -> list[bytes]:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise as_fault(error, os.fsdecode(folder)) from error
+        raise as_target_fault(error, os.fsdecode(folder)) from error
     return new
 
 

@@ -38,7 +38,7 @@ def encryption_of(folder: ArchiveFolder, wanted: EncryptBy | None) -> Encryption
     if found is None:
         if wanted is None:
             return None
-        if folder.snapshots or folder.begun is not None:
+        if folder.snapshots or folder.has_packed:
             raise _other(folder, "it was begun in the clear")
         Scopes(wanted.globs)
         return Encryption(wanted.globs)

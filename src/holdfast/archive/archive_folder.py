@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core import faults
 from ..dataset import locks
+from ..dataset.repository import Repository
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_manifest import PREV_MAX, PrevRef
 from ..wire.cid import Cid
@@ -41,6 +42,11 @@ class Snapshot:
     bundle: Bundle | None = None
 
 
+def folder_of(repository: Repository) -> bytes:
+    """Where it is noted what was packed of a data set."""
+    return os.path.join(repository.annex_dir, b"hold-archive")
+
+
 class ArchiveFolder:
     """The folder of an archive, locked by whoever plans or packs."""
 
@@ -64,6 +70,14 @@ class ArchiveFolder:
         """The plan of the snapshot that is being made, if it is planned."""
         path = self.next_folder + b"/plan"
         return Plan(path) if os.path.exists(path) else None
+
+    @property
+    def has_packed(self) -> bool:
+        """Whether something of the snapshot that is being made is packed, not planned alone."""
+        try:
+            return os.stat(self.next_folder + b"/cids").st_size > 0
+        except FileNotFoundError:
+            return False
 
     @property
     def bundles(self) -> list[Bundle]:

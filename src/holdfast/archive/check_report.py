@@ -15,15 +15,16 @@ from ..dataset.sorted_spill import SortedSpill
 from .verdicts import Checked, Totals, Verdict
 
 MENDED = "mended"
-_GROUPS = (Verdict.DEAD, Verdict.DOUBTFUL, Verdict.FEW, MENDED)
+LEFT_OUT = "left out"
+_GROUPS = (Verdict.DEAD, Verdict.DOUBTFUL, Verdict.FEW, MENDED, LEFT_OUT)
 _END = b"\0"
 
 
 class Trouble(NamedTuple):
-    """A file whose content is not safe, or was not before it was mended.
+    """A file whose content is not safe, was not before it was mended, or is in no piece.
 
     ``answers`` are places, what each answered, and a remark; ``urls`` are the last known ones, each
-    with what was found there.
+    with what was found there; ``left_out`` is why the last snapshot had to do without it.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Trouble(NamedTuple):
     answers: tuple[tuple[str, str, str], ...]
     urls: tuple[tuple[str, str], ...]
     done: str
+    left_out: str
 
 
 @dataclass(slots=True)
@@ -71,7 +73,9 @@ class CheckReport:
         if is_mended:
             self.totals.mended.add(checked.pointer)
         group = MENDED if is_mended else checked.verdict
-        if group is Verdict.SAFE:
+        groups = [group] if group in self._spills else []
+        groups += [LEFT_OUT] if checked.pointer.left_out else []
+        if not groups:
             return
         key, done = checked.pointer.key, ""
         if mended is not None:
@@ -79,15 +83,17 @@ class CheckReport:
         answers = tuple((f.place.label, f.said, f.remark) for f in checked.findings)
         urls = tuple((url.url, url.remark) for url in checked.urls)
         rest = (
-            key.text, key.size, checked.copies, checked.pointer.needed, answers, urls, done
+            key.text, key.size, checked.copies, checked.pointer.needed, answers, urls, done,
+            checked.pointer.left_out,
         )  # fmt: skip
         raw = marshal.dumps(rest)
         before = os.fsencode(prefix)
         for path in checked.pointer.paths:
-            self._spills[group].add(before + path + _END + raw)
+            for one in groups:
+                self._spills[one].add(before + path + _END + raw)
 
     def iter_troubles(self, group: Verdict | str) -> Iterator[Trouble]:
-        """The files of one verdict, or the `MENDED` ones, by path."""
+        """The files of one verdict, or the `MENDED` or `LEFT_OUT` ones, by path."""
         for item in self._spills[group]:
             path, _, raw = item.partition(_END)
             yield Trouble(os.fsdecode(path), *marshal.loads(raw))

@@ -14,6 +14,7 @@ from ..core.errors import HoldError, IntegrityError, NotFoundError
 from ..wire import piece_cid
 from ..wire.cid import Cid
 from .finding import FoundPiece, chosen_dataset, read_footer, read_manifest
+from .parity_finding import is_parity
 from .piece_sources import PieceSource
 from .pieces import looks_like_piece, named_piece
 
@@ -115,7 +116,9 @@ class _Looking:
         except NotFoundError:
             return None
         except IntegrityError as error:
-            return error if is_named or looks_like_piece(piece) else None
+            if not is_named and not looks_like_piece(piece):
+                return None
+            return None if is_parity(piece) else error
         except HoldError as error:
             return error
 

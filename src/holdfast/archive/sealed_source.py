@@ -87,7 +87,9 @@ class Sealing:
         gone = self.keys.destroyed().get(scope)
         if gone is not None:
             detail = f"it was destroyed {gone.get('time')} by {gone.get('who')}: {gone.get('why')}"
-            step = f"take {named(scope)} out of the data set, or: hold archive keys make {scope}"
+            step = f"hold archive keys make {scope}"
+            if scope != DATASET:
+                step = f"take {scope} out of the data set, or: {step}"
         elif scope in self.known:
             detail = f"it was packed before, and its key is not in {os.fsdecode(self.keys.path)}"
             step = "bring the key folder back from where you keep a copy of it, or name it: --keys"
@@ -121,6 +123,10 @@ class SealedSource:
 
     def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
         """There is nothing to choose."""
+
+    def is_outdated(self, plan: Plan) -> bool:
+        """As what it encrypts; or it was planned in the clear."""
+        return not plan.head.is_sealed or self._plain.is_outdated(plan)
 
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle, encrypted.
@@ -409,6 +415,11 @@ def missing_rows(folder: bytes) -> list[MissingRow]:
             return [MissingRow._make(values) for values in marshal.load(file)]
     except FileNotFoundError:
         return []
+
+
+def lost_rows(folder: bytes) -> list[MissingRow]:
+    """What it was planned with, and that was not what was planned when it was packed."""
+    return [MissingRow._make(row) for _, _, row in _read_lost(folder)]
 
 
 def _own(path: bytes, source: str, size: int) -> Entry:

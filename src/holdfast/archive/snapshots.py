@@ -52,6 +52,9 @@ class Source(Protocol):
             ConflictError: It is not.
         """
 
+    def is_outdated(self, plan: Plan) -> bool:
+        """Whether a plan of which nothing is packed may be of something else by now."""
+
     def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
         """Its files and those that the archive adds to them, in tree order."""
 
@@ -264,11 +267,18 @@ class DatasetSource(_InTheClear):
             detail = f"snapshot {head.snapshot} is begun without --branches"
             raise faults.ARCHIVE_STATE(path=os.fsdecode(archive.next_folder), detail=detail)
 
+    def is_outdated(self, plan: Plan) -> bool:
+        """Whether it is of another version, or of what was known of content before."""
+        return (plan.head.version, plan.head.annex) != (self._version, self._annex())
+
+    def _annex(self) -> str:
+        tip = branch_tip(self._repository)
+        return hex_oid(tip).decode() if tip else ""
+
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle, if a commit or a tag is new."""
         git, version = self._repository.git, self._version
-        tip = branch_tip(self._repository)
-        annex = hex_oid(tip).decode() if tip else ""
+        annex = self._annex()
         branch = (git.line("symbolic-ref", "--quiet", "--short", "HEAD") or b"").decode()
         refs = refs_of(self._repository, version, branch, annex, branches=self._branches)
         bundles: tuple[BundlePlan, ...] = ()
@@ -340,6 +350,10 @@ class FolderSource(_InTheClear):
 
     def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
         """There is nothing to choose."""
+
+    def is_outdated(self, plan: Plan) -> bool:
+        """Nobody tells when a file of a folder changes."""
+        return True
 
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; an archive keeps the name it got first."""

@@ -66,11 +66,15 @@ class UrlFinding:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """Content that a version names: its key, the files that have it, the copies they ask for."""
+    """Content that a version names: its key, the files that have it, the copies they ask for.
+
+    ``left_out`` is why the last snapshot of the archive had to do without it, if it had to.
+    """
 
     key: Key
     paths: tuple[bytes, ...]
     needed: int
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +197,14 @@ class Totals:
     by_copies: dict[int, Count] = field(default_factory=dict)
     places: dict[PlaceId, PlaceTotals] = field(default_factory=dict)
     mended: Count = field(default_factory=Count)
+    left_out: Count = field(default_factory=Count)
 
     def add(self, checked: Checked) -> None:
         """Count one content, and what was answered about it."""
         pointer = checked.pointer
         self.all.add(pointer)
+        if pointer.left_out:
+            self.left_out.add(pointer)
         self.by_verdict[checked.verdict].add(pointer)
         self.by_copies.setdefault(checked.copies, Count()).add(pointer)
         for finding in checked.findings:

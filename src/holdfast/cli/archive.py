@@ -1,10 +1,13 @@
 """Pack a data set, or a folder, into pieces that last; restore them.
 
+In the order of use: check says what is really there, plan what the pieces will be, pack makes them,
+drill tries them, and restore makes data sets of them.
+
 Pieces can be restored from themselves alone. Each is a CAR file with a PieceCID, a commitment to
-all of its bytes. plan tells what the pieces will be, from names and sizes alone; pack makes them:
-all content is read once and checked. Both go on where they were stopped. A later snapshot packs
-only what is new. Content that is not here is recorded as missing, with where it was last known to
-be. Data sets inside this one are left out.
+all of its bytes. plan goes by names and sizes alone, and may be tried with one size of piece after
+the other; pack reads all content once and checks it, and goes on where it was stopped. A later
+snapshot packs only what is new; of a plain folder, all. Content that is not here is recorded as
+missing, with where it was last known to be. Data sets inside this one are left out.
 
 restore makes a data set with its history, or a folder, of pieces and nothing else; drill tries that
 on a random sample, in a folder that is removed again, and says what was proved. Which files are
@@ -30,10 +33,10 @@ single blocks and files as an IPFS trustless gateway does (/ipfs/CID). Nothing h
 it: all is made from the data set while it is read, and checked; what is not here any more, or is
 another file now, is refused. Only programs on this machine can ask, unless --address says more.
 
-check is the step before: it asks every place of a version's files now, many at a time, and says
-what was seen, in how many copies, what is dead, and of what nobody can say. With --repair what
-lacks copies is brought here from whoever has it, hashed on the way, and what the ledger has wrong
-is set right.
+check asks every place of a version's files now, many at a time, and says what was seen, in how many
+copies, what is dead, of what nobody can say, and what the last snapshot had to leave out. With
+--repair what lacks copies is brought here from whoever has it, hashed on the way, and what the
+ledger has wrong is set right.
 """
 
 from __future__ import annotations
@@ -74,7 +77,7 @@ def add_options(parser: ArgumentParser) -> None:
     """Declare what this command takes."""
     parser.add_argument("work", metavar="WORK", help=WORKS)
     parser.add_argument(
-        "pieces", metavar="PIECES", nargs="*",
+        "pieces", metavar="PIECES", nargs="*", default=[],
         help="restore, drill, parity, rebuild: files, folders, URLs of pieces; place: its NAME, "
         "then the folder, URL or bucket=BUCKET; check: files of the data set; keys: list, make or "
         "destroy SCOPE",
@@ -126,7 +129,13 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Carry it out."""
-    from ..api.archive import archive_of, archive_of_folder, iter_archive_pack, iter_archive_plan
+    from ..api.archive import (
+        PackOptions,
+        archive_of,
+        archive_of_folder,
+        iter_archive_pack,
+        iter_archive_plan,
+    )
 
     options = call.options
     refuse_foreign(options)
@@ -154,10 +163,10 @@ def run(call: Call) -> int:
     write = os.path.abspath(os.fsencode(options.write)) if options.write else None
     with destination(call) as to:
         parity = parity_of(options) if to is None else None
+        more = PackOptions(parity, options.known or (), call.settings.values)
         outcomes = iter_archive_pack(
-            archive, write=write, to=to, parity=parity, piece_size=size, known=options.known or (),
-            settings=call.settings.values, progress=call.progress,
-        )  # fmt: skip
+            archive, write=write, to=to, piece_size=size, options=more, progress=call.progress
+        )
         return call.finish(outcomes)
 
 

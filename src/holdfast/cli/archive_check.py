@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -11,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..core import faults
-from ..core.system_errors import as_fault
+from ..core.system_errors import as_target_fault
 from .addurls import parse_rate
 from .call import Call
 from .recursion import add_recursion, levels_of
@@ -64,6 +65,8 @@ def run_check(call: Call) -> int:
         raise _bad("--look-in and --dry-run go with --repair")
     if options.accept_unhashed and not options.look_in:
         raise _bad("--accept-unhashed is about what --look-in finds")
+    if options.html:
+        _check_writable(options.html)
     repair = None
     if options.repair:
         folders = [os.path.abspath(os.fsencode(folder)) for folder in options.look_in or ()]
@@ -82,6 +85,21 @@ def run_check(call: Call) -> int:
         view = None if options.json else CheckView(call, report)
         page = _page(outcomes, call, report) if options.html else outcomes
         return call.finish(page, view=view, report=FirstFailures())
+
+
+def _check_writable(path: str) -> None:
+    """Find out before a long check whether its page can be written.
+
+    Raises:
+        HoldError: It cannot.
+    """
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=os.path.dirname(path) or "."):
+            pass
+    except OSError as error:
+        raise as_target_fault(error, path) from error
 
 
 def _page(outcomes: Iterator[Outcome], call: Call, report: CheckReport) -> Iterator[Outcome]:
@@ -104,7 +122,7 @@ def _page(outcomes: Iterator[Outcome], call: Call, report: CheckReport) -> Itera
     except OSError as error:
         with suppress(OSError):
             os.unlink(temporary)
-        raise as_fault(error, path) from error
+        raise as_target_fault(error, path) from error
 
 
 def _bad(what: str) -> Exception:

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ..archive.check_report import MENDED, CheckReport, Trouble
+from ..archive.check_report import LEFT_OUT, MENDED, CheckReport, Trouble
 from ..archive.verdicts import NOBODY, Count, Totals, Verdict
 from .text import number, percent, plural, printable, quote, size
 
 _STYLE = """
 :root{color-scheme:light dark;--bg:#fbfbfa;--card:#fff;--ink:#1c2024;--dim:#5c656e;--line:#dfe2e5;
 --safe:#1f7a4d;--few:#a86400;--doubtful:#5a5fc8;--dead:#b3261e;--track:#e9ecef}
-@media (prefers-color-scheme:dark){:root{--bg:#14171a;--card:#1c2024;--ink:#e8eaec;--dim:#a2abb4;
---line:#343a40;--safe:#4cc38a;--few:#e5a03c;--doubtful:#9aa0ff;--dead:#ff8a80;--track:#2a3036}}
+@media screen and (prefers-color-scheme:dark){:root{--bg:#14171a;--card:#1c2024;--ink:#e8eaec;
+--dim:#a2abb4;--line:#343a40;--safe:#4cc38a;--few:#e5a03c;--doubtful:#9aa0ff;--dead:#ff8a80;--track:#2a3036}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
@@ -33,7 +33,7 @@ border-left:.35rem solid var(--safe)}
 .bar{display:flex;gap:2px;height:1rem;border-radius:.5rem;overflow:hidden;background:var(--track)}
 .bar i{display:block;min-width:3px}
 .safe i,i.safe{background:var(--safe)}i.few{background:var(--few)}
-i.doubtful{background:var(--doubtful)}i.dead{background:var(--dead)}
+i.some{background:var(--dim)}i.doubtful{background:var(--doubtful)}i.dead{background:var(--dead)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;
 margin:1rem 0 0;padding:0;list-style:none}
 .cards li{background:var(--card);border:1px solid var(--line);border-top:.25rem solid var(--c);
@@ -48,13 +48,15 @@ table{border-collapse:collapse;width:100%}
 caption{text-align:left;padding:.6rem .9rem}
 th,td{padding:.45rem .9rem;text-align:left;vertical-align:top;border-top:1px solid var(--line)}
 thead th{font-weight:600;font-size:.9rem;white-space:nowrap}
-tbody th{font-weight:500;overflow-wrap:anywhere}
+tbody th{font-weight:500;overflow-wrap:anywhere;min-width:8rem}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .zero{color:var(--dim)}
 .bad{color:var(--dead);font-weight:600}
 td.part{width:40%;vertical-align:middle}
 ul.plain{margin:0;padding:0;list-style:none}
-.files th{min-width:14rem}.files td{overflow-wrap:anywhere}
+.files{table-layout:fixed;min-width:44rem}.files td{overflow-wrap:anywhere}
+.files thead th:first-child{width:36%}.files thead .n{width:6.5rem}
+.files thead .n+th:not(:last-child){width:20%}
 .files .n{overflow-wrap:normal}
 .files tbody tr{content-visibility:auto;contain-intrinsic-size:auto 4rem}
 code{font:.85em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;color:var(--dim)}
@@ -67,7 +69,8 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:.5re
 dt{font-weight:600}dd{margin:0}
 @media print{body{background:#fff;font-size:11pt}.page{max-width:none;padding:0}
 .bar,.bar i,.cards li{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-thead{display:table-header-group}tr,.cards li{break-inside:avoid}.wide{overflow:visible}
+.files{min-width:0;font-size:9pt}thead{display:table-header-group}
+tr,.cards li{break-inside:avoid}.wide{overflow:visible}
 .files tbody tr{content-visibility:visible}}
 """
 
@@ -109,6 +112,7 @@ def iter_page(head: Head, report: CheckReport) -> Iterator[str]:
     mended = report.totals.mended
     told = "content that was brought by this check, and hashed on the way"
     yield from _iter_files("Mended", told, mended, report.iter_troubles(MENDED))
+    yield from _iter_left_out(report)
     yield from _iter_end(head, report)
 
 
@@ -160,7 +164,7 @@ def _iter_copies(totals: Totals) -> Iterator[str]:
     yield "<th scope=col class=n>Share<th scope=col><span class=dim></span></tr></thead>\n<tbody>\n"
     for copies, count in sorted(totals.by_copies.items()):
         share = count.keys / totals.all.keys
-        shade = "dead" if not copies else "safe"
+        shade = "some" if copies else "dead"
         yield f"<tr><th scope=row>{number(copies) if copies else 'none'}"
         yield f"<td class=n>{number(count.files)}<td class=n>{_bytes(count)}"
         yield f"<td class=n>{percent(share)}<td class=part><div class=bar aria-hidden=true>"
@@ -199,10 +203,28 @@ def _iter_files(
     yield "</tbody></table></div></details>\n"
 
 
-def _iter_row(trouble: Trouble) -> Iterator[str]:
+def _iter_left_out(report: CheckReport) -> Iterator[str]:
+    count = report.totals.left_out
+    if not count.keys:
+        return
+    yield "<details open><summary><h2>In no piece of the archive</h2> <span class=dim>"
+    yield f"{plural(count.files, 'file')}, {_bytes(count)}: content that was not at hand when the "
+    yield "last snapshot was packed; once it is here again, the next one takes it in"
+    yield "</span></summary>\n<div class=wide><table class=files>\n<thead><tr><th scope=col>File"
+    yield "<th scope=col class=n>Size<th scope=col>What was noted then</tr></thead>\n<tbody>\n"
+    for trouble in report.iter_troubles(LEFT_OUT):
+        yield f"{_first_cells(trouble)}<td>{_text(trouble.left_out)}</tr>\n"
+    yield "</tbody></table></div></details>\n"
+
+
+def _first_cells(trouble: Trouble) -> str:
     shown = "" if trouble.size is None else size(trouble.size)
-    yield f"<tr><th scope=row>{_text(quote(trouble.path))}<br><code>{_text(trouble.key)}</code>"
-    yield f"<td class=n>{shown}<td>{_list(_answers(trouble))}"
+    name, key = _text(quote(trouble.path)), _text(trouble.key)
+    return f"<tr><th scope=row>{name}<br><code>{key}</code><td class=n>{shown}"
+
+
+def _iter_row(trouble: Trouble) -> Iterator[str]:
+    yield f"{_first_cells(trouble)}<td>{_list(_answers(trouble))}"
     if trouble.done:
         yield f"<p class=dim>{_text(trouble.done)}</p>"
     yield "<td>"

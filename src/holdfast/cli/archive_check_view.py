@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from ..archive.check_report import MENDED, CheckReport, Trouble
+from ..archive.check_report import LEFT_OUT, MENDED, CheckReport, Trouble
 from ..archive.verdicts import NOBODY, Count, Verdict
 from ..core.outcome import Outcome, Report, Status
 from .call import Call
@@ -110,22 +110,37 @@ class CheckView:
         if mended.keys and self._call.verbosity >= 0:
             head = f"mended: {plural(mended.files, 'file')}, {_bytes(mended)}; they are here now"
             self._write_group(head, MEANING[Status.OK], self._report.iter_troubles(MENDED))
+        left_out = self._report.totals.left_out
+        if left_out.keys and self._call.verbosity >= 0:
+            head = f"in no piece: {plural(left_out.files, 'file')}, {_bytes(left_out)}; "
+            head += "hold get them, and hold archive pack takes them in"
+            rows = (self._left_out(one) for one in self._report.iter_troubles(LEFT_OUT))
+            self._write_rows(head, MEANING[Status.ERROR], rows)
 
     def _write_group(self, head: str, meaning: str, troubles: Iterator[Trouble]) -> None:
+        self._write_rows(head, meaning, ("".join(self._lines(one)) for one in troubles))
+
+    def _write_rows(self, head: str, meaning: str, rows: Iterator[str]) -> None:
         sys.stdout.write(self._call.paint(meaning, head) + "\n")
         left = 0
-        for count, trouble in enumerate(troubles):
+        for count, row in enumerate(rows):
             if count >= LISTED_MAX and self._call.verbosity < 1:
                 left += 1
                 continue
-            sys.stdout.write("".join(self._lines(trouble)))
+            sys.stdout.write(row)
         if left:
             sys.stdout.write(f"…    {number(left)} more, not listed (-v lists them)\n")
         sys.stdout.write("\n")
 
-    def _lines(self, trouble: Trouble) -> Iterator[str]:
+    def _left_out(self, trouble: Trouble) -> str:
+        return f"{self._first(trouble)}      {printable(trouble.left_out)}\n"
+
+    def _first(self, trouble: Trouble) -> str:
         much = "" if trouble.size is None else f"  {size(trouble.size)}"
-        yield f"  {quote(self._call.show_path(trouble.path))}{much}\n"
+        return f"  {quote(self._call.show_path(trouble.path))}{much}\n"
+
+    def _lines(self, trouble: Trouble) -> Iterator[str]:
+        yield self._first(trouble)
         yield f"      {printable(self._answers(trouble) or NOBODY)}\n"
         for url, remark in trouble.urls:
             yield f"      {printable(url)}{f'  ({printable(remark)})' if remark else ''}\n"

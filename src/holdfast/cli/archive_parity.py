@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .archive_restore import pieces_of
+from .archive_restore import check_pieces, pieces_of
 from .archive_words import bad
 from .call import Call
 
@@ -33,8 +33,7 @@ def run_parity(call: Call) -> int:
     from ..api.archive_parity import iter_archive_parity, iter_archive_rebuild
 
     options = call.options
-    if not options.pieces and not options.from_:
-        raise bad(f"say which pieces to {options.work}: files, folders, URLs, or --from PLACE")
+    check_pieces(options)
     folder = _folder(options)
     with pieces_of(call) as pieces:
         if options.work == "rebuild":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..core import faults
 from .archive_keys import key_place
 from .archive_words import bad
 from .call import Call
@@ -25,8 +26,8 @@ def add_restore_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--to", metavar="FOLDER",
-        help="restore: where to; pack: a folder (with a / in its name) or special remote to send "
-        "the pieces to",
+        help="restore: where to (a new folder here); pack: a folder (with a / in its name) or "
+        "special remote to send the pieces to",
     )  # fmt: skip
     parser.add_argument(
         "--from", dest="from_", metavar="PLACE",
@@ -53,8 +54,7 @@ def run_restore(call: Call) -> int:
     from ..api.archive_restore import RestorePlan, iter_archive_restore
 
     options = call.options
-    if not options.pieces and not options.from_:
-        raise bad(f"say which pieces to {options.work}: files, folders or URLs")
+    check_pieces(options)
     if options.work == "drill":
         if options.sample is not None and options.sample < 1:
             raise bad("--sample has to be 1 or more")
@@ -77,6 +77,26 @@ def run_restore(call: Call) -> int:
             target = os.fsencode(options.to) if options.to else None
             outcomes = iter_archive_restore(pieces, target, plan=plan, progress=call.progress)
         return call.finish(outcomes)
+
+
+def check_pieces(options: Namespace) -> None:
+    """Refuse a call that names no pieces, or none that is there.
+
+    Raises:
+        UsageError: None is named.
+        NotFoundError: There is none of these.
+    """
+    from ..api.archive_found import is_url
+
+    names = options.pieces
+    if options.from_:
+        return
+    if not names:
+        raise bad(f"say which pieces to {options.work}: files, folders, URLs, or --from PLACE")
+    if not any(is_url(name) or os.path.lexists(name) for name in names):
+        above = os.path.dirname(names[0].rstrip("/")) or "."
+        detail = "nothing of this name is there"
+        raise faults.NO_FOLDER(path=names[0], detail=detail, above=above)
 
 
 @contextmanager

@@ -575,6 +575,13 @@ IGNORED_ONLY_HERE = Fault(
     "move it away first; hold remove --force REASON {path} removes it for good",
 )  # fmt: skip
 
+NOTHING_MADE_THERE = Fault(
+    "H411", errors.UsageError,
+    "{path} cannot be made",
+    "{detail}",
+    NOTHING_CHANGED,
+    "name another path, or make the folder above it",
+)  # fmt: skip
 NOT_READABLE = Fault(
     "H410", errors.AccessError,
     "{path} may not be read",

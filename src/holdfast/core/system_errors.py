@@ -47,6 +47,13 @@ def as_fault(error: OSError, path: str, *, reading: bool = False) -> HoldError:
     return foreseen(error, path) or faults.DISK_ERROR(path=path, detail=_said(error))
 
 
+def as_target_fault(error: OSError, path: str) -> HoldError:
+    """The fault behind a system error that came of making what a person asked to be made there."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        return faults.NOTHING_MADE_THERE(path=path, detail=_said(error))
+    return as_fault(error, path)
+
+
 def _named(error: OSError) -> str:
     name = error.filename
     if name is None:
