@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from warm_hold import run_program
+
 from holdfast.transfer.hands import MANY
 
 BIN = Path(sys.executable).parent
@@ -57,10 +59,7 @@ class Ran:
 
 def run(folder: Path, *words: str, timeout_s: float = 120) -> Ran:
     """Run a command to its end."""
-    done = subprocess.run(
-        words, cwd=folder, env=environment(), capture_output=True, timeout=timeout_s, check=False,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = run_program(words, folder, environment(), timeout_s)
     return Ran(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
 
 
