@@ -16,8 +16,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from depth import times
+from warm_hold import run_program
 
 from holdfast.transfer.hands import MANY
 
@@ -57,10 +60,7 @@ class Ran:
 
 def run(folder: Path, *words: str, timeout_s: float = 120) -> Ran:
     """Run a command to its end."""
-    done = subprocess.run(
-        words, cwd=folder, env=environment(), capture_output=True, timeout=timeout_s, check=False,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = run_program(words, folder, environment(), timeout_s)
     return Ran(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
 
 
@@ -169,6 +169,8 @@ class Scene:
     """Objects of ``main`` that may not vanish from everywhere."""
     has_all: bool = True
     """Whether the content has to be here at the end (else it must be gone)."""
+    program: tuple[str, ...] = (HOLD,)
+    """What the words are told to."""
 
     def copy(self, to: Path) -> Path:
         """A fresh copy to do harm to; gives its data set."""
@@ -177,7 +179,7 @@ class Scene:
         return to / "main"
 
     def command(self) -> list[str]:
-        return [HOLD, *self.words]
+        return [*self.program, *self.words]
 
 
 def fill(folder: Path, chance: random.Random, count: int, *, large: int = 2) -> None:
@@ -298,12 +300,20 @@ SCENES: dict[str, Callable[[Path], Scene]] = {
     "fsck": scene_fsck,
 }
 
-ENOUGH_FOR_HANDS = MANY + 80
+# From so many files on, hands are at work: fewer than for people, but in a deep run.
+MANY_HERE = times(MANY // 4, MANY)
+ENOUGH_FOR_HANDS = MANY_HERE + 80
+MANY_FROM = (sys.executable, str(Path(__file__).with_name("many_from.py")), str(MANY_HERE))
+
+
+def _by_hands(scene: Scene) -> Scene:
+    return replace(scene, program=MANY_FROM)
+
 
 SCENES_OF_MANY: dict[str, Callable[[Path], Scene]] = {
-    "get": lambda base: scene_get(base, count=ENOUGH_FOR_HANDS),
-    "drop": lambda base: scene_drop(base, count=ENOUGH_FOR_HANDS, unlocked=False),
-    "fsck": lambda base: scene_fsck(base, count=ENOUGH_FOR_HANDS, every=100),
+    "get": lambda base: _by_hands(scene_get(base, count=ENOUGH_FOR_HANDS)),
+    "drop": lambda base: _by_hands(scene_drop(base, count=ENOUGH_FOR_HANDS, unlocked=False)),
+    "fsck": lambda base: _by_hands(scene_fsck(base, count=ENOUGH_FOR_HANDS, every=times(25, 100))),
 }
 """So many files that forked hands share the work."""
 

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from archive_reader import Pieces
 from scenes import HOLD, Ran, contents, environment, hold, must, run
+from warm_hold import run_program
 
 from holdfast.api.archive import archive_of
 from holdfast.api.archive_keys import KeyPlace
@@ -171,10 +171,11 @@ def test_killed_anywhere_it_goes_on_to_the_same_pieces(main: Path, tmp_path: Pat
     for folder in copies:
         for _ in range(2):
             point = str(chance.randint(8, 60))
-            ended = subprocess.run(
+            ended = run_program(
                 [sys.executable, str(KILL_AT), str(folder / "count"), point, *PACK],
-                cwd=folder / "main", env=environment(), capture_output=True, check=False,
-            )  # fmt: skip
+                folder / "main",
+                environment(),
+            )
             assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
         must(folder / "main", HOLD, *PACK)
         assert [path.name for path in _pieces(folder / "main")] == whole

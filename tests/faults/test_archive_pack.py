@@ -18,6 +18,7 @@ import pytest
 from archive_reader import Pieces, files_of
 from depth import DEEP, times
 from scenes import HOLD, Ran, environment, hold, must, run
+from warm_hold import run_program
 
 from holdfast import open_dataset
 from holdfast.api.archive import Archive, archive_of, archive_of_folder, iter_archive_pack
@@ -199,10 +200,9 @@ def whole(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def _count_changes(main: Path) -> int:
     counted = main.parent / "count"
-    done = subprocess.run(
-        [sys.executable, str(KILL_AT), str(counted), "0", *PACK],
-        cwd=main, env=environment(), capture_output=True, check=False,
-    )  # fmt: skip
+    done = run_program(
+        [sys.executable, str(KILL_AT), str(counted), "0", *PACK], main, environment()
+    )
     assert done.returncode == 0, done.stderr
     return int(counted.read_text())
 
@@ -220,10 +220,11 @@ def test_killed_before_any_change_of_a_file_it_goes_on_to_the_same_pieces(
         folder = tmp_path / f"at-{point}"
         folder.mkdir()
         shutil.copytree(scene / "main", folder / "main", symlinks=True)
-        killed = subprocess.run(
+        killed = run_program(
             [sys.executable, str(KILL_AT), str(folder / "count"), str(point), *PACK],
-            cwd=folder / "main", env=environment(), capture_output=True, check=False,
-        )  # fmt: skip
+            folder / "main",
+            environment(),
+        )
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         must(folder / "main", HOLD, *PACK)
         _check_same(folder / "main", whole, f"change {point}")

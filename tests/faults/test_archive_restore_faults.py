@@ -16,6 +16,7 @@ import pytest
 from archive_scene import Archived, archived, copy_pieces
 from depth import DEEP, times
 from scenes import HOLD, Ran, contents, environment, must, run
+from warm_hold import run_program
 
 from holdfast.wire.archive_manifest import FOOTER_SIZE, decode_footer, decode_manifest
 
@@ -223,20 +224,22 @@ def test_killed_before_any_change_of_a_file_it_completes(
     print(f"FAULTS_SEED={SEED}")
     words = ("archive", "restore", "../pieces", "--at", "2", "--to", "out")
     (tmp_path / "count").mkdir()
-    done = subprocess.run(
+    done = run_program(
         [sys.executable, str(KILL_AT), str(tmp_path / "changes"), "0", *words],
-        cwd=tmp_path / "count", env=environment(), capture_output=True, check=False,
-    )  # fmt: skip
+        tmp_path / "count",
+        environment(),
+    )
     assert done.returncode == 0, done.stderr
     changes = int((tmp_path / "changes").read_text())
     points = range(1, changes + 1)
     for point in points if DEEP else sorted(random.Random(SEED).sample(points, min(4, changes))):
         folder = tmp_path / f"at-{point}"
         folder.mkdir()
-        killed = subprocess.run(
+        killed = run_program(
             [sys.executable, str(KILL_AT), str(tmp_path / "changes"), str(point), *words],
-            cwd=folder, env=environment(), capture_output=True, check=False,
-        )  # fmt: skip
+            folder,
+            environment(),
+        )
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         must(folder, HOLD, *words)
         assert contents(folder / "out") == made.versions[2].digests, point

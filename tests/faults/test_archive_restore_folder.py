@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from archive_scene import served
 from depth import DEEP
 from scenes import HOLD, environment, must, run
+from warm_hold import run_program
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
 KILL_AT = Path(__file__).with_name("kill_at.py")
@@ -145,20 +145,22 @@ def test_a_folder_is_restored_after_a_kill_before_any_change(scene: Path, tmp_pa
     print(f"FAULTS_SEED={SEED}")
     words = ("archive", "restore", str(scene / "pieces"), "--to", "out")
     (tmp_path / "count").mkdir()
-    done = subprocess.run(
+    done = run_program(
         [sys.executable, str(KILL_AT), str(tmp_path / "changes"), "0", *words],
-        cwd=tmp_path / "count", env=environment(), capture_output=True, check=False,
-    )  # fmt: skip
+        tmp_path / "count",
+        environment(),
+    )
     assert done.returncode == 0, done.stderr
     changes = int((tmp_path / "changes").read_text())
     points = range(1, changes + 1)
     for point in points if DEEP else sorted(random.Random(SEED).sample(points, min(4, changes))):
         folder = tmp_path / f"at-{point}"
         folder.mkdir()
-        killed = subprocess.run(
+        killed = run_program(
             [sys.executable, str(KILL_AT), str(tmp_path / "changes"), str(point), *words],
-            cwd=folder, env=environment(), capture_output=True, check=False,
-        )  # fmt: skip
+            folder,
+            environment(),
+        )
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         must(folder, HOLD, *words)
         assert _look(folder / "out") == _look(scene / "scans"), point

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from depth import DEEP
 from scenes import environment
+from warm_hold import run_program
 
 KILL_AT = Path(__file__).with_name("kill_at.py")
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
@@ -31,9 +32,7 @@ def hold(folder: Path, *words: str, kill_at: int | None = None, counted: Path | 
     if kill_at is not None:
         start = [sys.executable, str(KILL_AT), str(counted), str(kill_at)]
     command = [*start, *words]
-    return subprocess.run(
-        command, cwd=folder, env=environment(), check=False, capture_output=True, timeout=60
-    ).returncode
+    return run_program(command, folder, environment(), 60).returncode
 
 
 def save(folder: Path, files: dict[str, bytes]) -> None:

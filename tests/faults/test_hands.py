@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
+from depth import times
 from scenes import (
-    HOLD,
     SCENES_OF_MANY,
     Scene,
     check_finished,
@@ -202,7 +202,7 @@ def test_a_hand_that_is_killed_ends_the_command_with_four_lines_and_nothing_is_l
     calls = {"get": "fchmod", "drop": "rmdir", "fsck": "readlink,readlinkat"}[scene.name]
     if scene.name == "fsck":
         pytest.skip("its hands only read")
-    ran = kill_by_strace(scene.command(), main, calls, 300)
+    ran = kill_by_strace(scene.command(), main, calls, times(75, 300))
     assert ran.code == 3, ran.text
     assert "H408" in ran.err, ran.text
     check_nothing_lost(scene, main)
@@ -214,7 +214,7 @@ def test_hands_do_what_one_process_does(scene: Scene, tmp_path: Path) -> None:
     told = []
     for name, hands in (("with", True), ("without", False)):
         main = scene.copy(tmp_path / name)
-        command = [HOLD, *scene.words, "--json"]
+        command = [*scene.command(), "--json"]
         if not hands:
             code = (
                 "import sys, holdfast.transfer.hands as hands; hands.may_fork = lambda: False\n"

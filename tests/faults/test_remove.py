@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from depth import spread
+from warm_hold import run_program
 
 import holdfast as hf
 from holdfast.core.errors import HoldError, PlaceUnavailableError, PolicyError, UsageError
@@ -279,20 +280,20 @@ def some(total: int, case: str) -> Sequence[int]:
 
 def changes_of(*words: str) -> int:
     count = Path("count")
-    subprocess.run([sys.executable, KILL_AT, count, "0", *words], check=True, capture_output=True)
+    assert _run(sys.executable, KILL_AT, count, "0", *words).returncode == 0
     return int(count.read_text())
 
 
 def kill_at(number: int, *words: str) -> None:
-    subprocess.run(
-        [sys.executable, KILL_AT, "count", str(number), *words], check=False, capture_output=True
-    )
+    _run(sys.executable, KILL_AT, "count", str(number), *words)
 
 
 def again(*words: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "holdfast", *words], check=False, capture_output=True
-    )
+    return _run(sys.executable, "-m", "holdfast", *words)
+
+
+def _run(*words: str | Path) -> subprocess.CompletedProcess[bytes]:
+    return run_program(words, Path.cwd(), os.environ | {"LC_ALL": "C.UTF-8"})
 
 
 def test_killed_anywhere_the_next_removal_finishes(clone: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 from s3_server import s3_server
+from warm_hold import run_program
 
 HERE_AND_NOW = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 IDENTITY = "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
@@ -109,15 +110,7 @@ class Tools:
         if program is None:
             pytest.skip(f"{name} is neither beside python nor on PATH")
         command = [program, *words]
-        ended = subprocess.run(
-            command,
-            cwd=folder,
-            env={**self.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=120,
-        )
+        ended = run_program(command, folder, {**self.environment, **environment})
         done = Done(ended.returncode, ended.stdout, ended.stderr)
         if exits is not None and done.code != exits:
             line = shlex.join(os.fsdecode(word) for word in [name, *command[1:]])

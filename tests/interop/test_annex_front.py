@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm_hold import run_program
 
 pytestmark = pytest.mark.interop
 
@@ -31,6 +32,7 @@ class Pair:
             **os.environ,
             "PATH": f"{Path(HOLD).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder),
+            "LC_ALL": "C.UTF-8",
             "GIT_AUTHOR_NAME": "A",
             "GIT_AUTHOR_EMAIL": "a@example.org",
             "GIT_COMMITTER_NAME": "A",
@@ -46,13 +48,7 @@ class Pair:
 
     def annex(self, where: Path, *words: str) -> tuple[int, str]:
         """Run a verb: exit code and output."""
-        done = subprocess.run(
-            [*self.engine, *words],
-            cwd=where,
-            env=self.environment,
-            capture_output=True,
-            check=False,
-        )
+        done = run_program([*self.engine, *words], where, self.environment)
         return done.returncode, done.stdout.decode("utf-8", "surrogateescape")
 
     def make(self) -> Pair:

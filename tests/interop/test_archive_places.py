@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_hold import run_program
 
 from holdfast.testing.rclone_server import PASSWORD, USER, WebDavServer, find_rclone
 
@@ -35,10 +36,7 @@ def _environment() -> dict[str, str]:
 
 
 def _hold(folder: Path, *words: str, exits: int | None = 0) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [str(BIN / "hold"), *words, "--json"], cwd=folder, env=_environment(),
-        capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=300,
-    )  # fmt: skip
+    done = run_program([BIN / "hold", *words, "--json"], folder, _environment(), 300)
     assert exits is None or done.returncode == exits, (done.returncode, done.stdout, done.stderr)
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -7,11 +7,11 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from warm_hold import run_program
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "restore-without-holdfast.md").read_text(encoding="utf-8")
@@ -25,11 +25,9 @@ def _run(folder: Path, *words: str) -> str:
         "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
         "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
     }  # fmt: skip
-    done = subprocess.run(
-        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
-    return done.stdout
+    done = run_program(words, folder, environment)
+    assert done.returncode == 0, f"{words}: {done.stdout!r}\n{done.stderr!r}"
+    return done.stdout.decode()
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -76,13 +75,12 @@ def iter_archive_parity(
     _make_folder(folder)
     listener, kernel = progress or Silence(), kernel or best()
     with (
-        tempfile.TemporaryDirectory(prefix="hold-parity-") as scratch,
-        opened_pieces(pieces, plan.settings, os.fsencode(scratch)) as opened,
-        alone_in(folder),
+        alone_in(folder) as scratch,
+        opened_pieces(pieces, plan.settings, scratch) as opened,
     ):
         found = find_parity(opened)
         yield from iter_wrong(PARITY, found.faults)
-        members = _Members(found, os.fsencode(scratch), kernel)
+        members = _Members(found, scratch, kernel)
         if not members.at:
             raise faults.PARITY_NO_MEMBERS(paths=_named(pieces))
         work = _old_groups(found) + [
@@ -123,9 +121,8 @@ def iter_archive_rebuild(
     _make_folder(folder)
     listener, kernel = progress or Silence(), kernel or best()
     with (
-        tempfile.TemporaryDirectory(prefix="hold-parity-") as scratch,
-        opened_pieces(pieces, settings or {}, os.fsencode(scratch)) as opened,
-        alone_in(folder),
+        alone_in(folder) as scratch,
+        opened_pieces(pieces, settings or {}, scratch) as opened,
     ):
         found = find_parity(opened)
         yield from iter_wrong(REBUILD, found.faults)

@@ -7,6 +7,7 @@ What is computed gets its name, its PieceCID, when it is whole, on the disk, and
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,10 +23,10 @@ from ..wire.piece import Kernel, PieceHasher
 from .parity_code import ParityCode
 from .parity_finding import iter_parity_data, member_of
 from .piece_stream import CarFile
-from .pieces import OpenedPiece, unreadable
+from .pieces import UNFINISHED, OpenedPiece, unreadable
 
-_PART = b".hold-parity-"
-_LOCK = _PART + b"lock"
+_LOCK = UNFINISHED + b"lock"
+_SCRATCH = UNFINISHED + b"scratch"
 _ZEROS = bytes(SEGMENT)
 
 
@@ -69,7 +70,7 @@ class _Output:
         members = group.members
         self._member = members[number] if number < len(members) else None
         self._size = group.parity_size if self._member is None else self._member.size
-        name = b"%s%s-%d.part" % (_PART, group.cid[-8:].hex().encode(), number)
+        name = b"%s%s-%d.part" % (UNFINISHED, group.cid[-8:].hex().encode(), number)
         self._folder = folder
         self._file = CarFile(folder + b"/" + name, self._size)
         self._hasher = PieceHasher(kernel)
@@ -119,19 +120,28 @@ class _Output:
 
 
 @contextmanager
-def alone_in(folder: bytes) -> Iterator[None]:
+def alone_in(folder: bytes) -> Iterator[bytes]:
     """No other run computes pieces in the folder; what a killed one left there is removed.
+
+    Gives a folder in it for what is needed meanwhile, which is removed at the end.
 
     Raises:
         PlaceUnavailableError: Another run does.
     """
+    scratch = folder + b"/" + _SCRATCH
     with locks.exclusive(folder + b"/" + _LOCK, wait_s=0):
         for name in os.listdir(folder):
-            if name.startswith(_PART) and name.endswith(b".part"):
+            if name.startswith(UNFINISHED) and name.endswith(b".part"):
                 os.unlink(folder + b"/" + name)
+        shutil.rmtree(scratch, ignore_errors=True)
         try:
-            yield
+            try:
+                os.mkdir(scratch, 0o700)
+            except OSError as error:
+                raise as_fault(error, os.fsdecode(folder)) from error
+            yield scratch
         finally:
+            shutil.rmtree(scratch, ignore_errors=True)
             os.unlink(folder + b"/" + _LOCK)
 
 

@@ -24,6 +24,7 @@ CHUNK = 1 << 20
 TRIES_MAX = 3
 """So often in a row a server may break off without having sent a byte."""
 
+UNFINISHED = b".hold-parity-"
 _CAR_START = b"\x3a\xa2\x65roots"
 _SUFFIX = ".car"
 
@@ -243,10 +244,13 @@ def check_whole(piece: OpenedPiece, expected: Piece, kernel: Kernel = PLAIN) -> 
 
 
 def iter_files(folder: bytes) -> Iterator[bytes]:
-    """All files below a folder that may be pieces, in order; what git keeps for itself is left."""
+    """All files below a folder that may be pieces, in order.
+
+    Left out is what git keeps for itself, and what is unfinished where parity is computed.
+    """
     for above, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != b".git")
-        for name in sorted(names):
+        folders[:] = sorted(n for n in folders if n != b".git" and not n.startswith(UNFINISHED))
+        for name in sorted(n for n in names if not n.startswith(UNFINISHED)):
             path = above + b"/" + name
             if os.path.isfile(path):
                 yield path

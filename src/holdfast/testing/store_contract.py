@@ -11,12 +11,9 @@ Subclass `ReadableContract`, or `StoreContract` for a place that can be written 
 
 from __future__ import annotations
 
-import tempfile
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +22,7 @@ from ..core.errors import HoldError, IntegrityError, NotFoundError
 from ..core.key import Key
 from ..core.place import Presence
 from ..core.policy import Waiver
-from ..transfer.outgoing import LocalContent
+from .contents import content_of as content_of
 
 OpenStore = Callable[[Mapping[Key, bytes]], Readable]
 
@@ -141,15 +138,6 @@ class ReadableContract:
             pytest.skip("this store streams one key at a time")
         keys = [key for key, _ in store.iter_contents([*CONTENTS, *CONTENTS])]
         assert keys == [*CONTENTS, *CONTENTS]
-
-
-def content_of(key: Key, data: bytes) -> LocalContent:
-    """Content to send, in a file that lives as long as what is given back does."""
-    with tempfile.NamedTemporaryFile(delete=False, prefix="content-") as file:
-        file.write(data)
-    content = LocalContent(key, file.name.encode())
-    weakref.finalize(content, Path(file.name).unlink, missing_ok=True)
-    return content
 
 
 def ignore(size: int) -> None:
