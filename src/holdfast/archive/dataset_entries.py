@@ -169,6 +169,13 @@ class DatasetSources:
         assert record.key is not None
         return self._objects.content_path(Key(record.key))
 
+    def usual_path_of(self, record: FileRecord) -> bytes:
+        """Where that file is, if all is as usual: the disk is not asked."""
+        if record.source.startswith(OF_STATE):
+            return os.path.join(self._state_folder, os.fsencode(record.source[1:]))
+        assert record.key is not None
+        return self._objects.path_of(Key(record.key))
+
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """What git has, held against the name it has it under."""
         asked: deque[bytes] = deque()  # another thread asks, ahead of us
