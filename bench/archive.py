@@ -176,7 +176,8 @@ def case_many(bench: Bench) -> Iterator[Line]:
     what = f"{count:,} × 16 KiB"
     yield at_most(f"{what}, a folder", run.cpu_s, "CPU s", asked, **others)
     words = [sys.executable, "-m", "holdfast"]
-    commands = [[*words, "create", "."], [*words, "save", "-m", "files"]]
+    everything = ["git", "config", "annex.largefiles", "anything"]
+    commands = [[*words, "create", "."], everything, [*words, "save", "-m", "files"]]
     machine.run_commands(commands, folder, os.environ)
     machine.settle(folder)
     run = bench.pack([], 0, folder)
