@@ -165,6 +165,9 @@ class _Planner:
             number, path, entry.kind, entry.mode, size, entry.key, entry.source, ref,
             self._at, 0, 0, size,
         )  # fmt: skip
+        if ref is None and entry.missing is None and length <= self._room() - _row_max(record):
+            yield self._put(record, length, 0, leaves)
+            return
         about = b"" if entry.missing is None else encode_missing_row(entry.missing)
         extra = _row_max(record) + (len(about) + _part_max(path) if about else 0)
         if ref is None:
@@ -200,7 +203,7 @@ class _Planner:
         start, stop = first * chunk, min(end * chunk, record.size)
         if record.kind is RowKind.SYMLINK:
             stop = record.size
-        placed = record._replace(offset=self._at, length=length, start=start, stop=stop)
+        placed = FileRecord(*record[:8], self._at, length, start, stop)
         self._at += length
         row = placed.row()
         self._tail.add(PartKind.ROWS, record.path, row_size(row))
