@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..wire.cid import Cid
 from ..wire.file_layout import Block
-from ..wire.folder_layout import Entry, build_folder
+from ..wire.tree_layout import build_links
 from ..wire.unixfs import Profile
+
+
+class _Entries(NamedTuple):
+    """What is in a folder that is open."""
+
+    names: list[bytes]
+    cids: list[Cid]
+    tsizes: list[int]
 
 
 class PackedTree:
@@ -13,9 +23,9 @@ class PackedTree:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._open: dict[bytes, list[Entry]] = {}
+        self._open: dict[bytes, _Entries] = {}
         self._folder: bytes | None = None
-        self._entries: list[Entry] = []
+        self._entries = _Entries([], [], [])
         self._root: Cid | None = None
 
     def add(self, path: bytes, cid: Cid, tsize: int) -> None:
@@ -24,12 +34,18 @@ class PackedTree:
         folder = path[: max(0, at)]
         if folder != self._folder:
             self._folder = folder
-            self._entries = self._open.setdefault(folder, [])
-        self._entries.append(Entry(path[at + 1 :], cid, tsize))
+            if folder not in self._open:
+                self._open[folder] = _Entries([], [], [])
+            self._entries = self._open[folder]
+        names, cids, tsizes = self._entries
+        names.append(path[at + 1 :])
+        cids.append(cid)
+        tsizes.append(tsize)
 
     def close(self, folder: bytes) -> list[Block]:
         """The blocks of a folder that has ended, its own last."""
-        built = build_folder(self._open.pop(folder, []), self._profile)
+        names, cids, tsizes = self._open.pop(folder, _Entries([], [], []))
+        built = build_links(names, cids, tsizes, self._profile)
         self._folder = None
         cid = built.blocks[-1].cid
         if folder:
