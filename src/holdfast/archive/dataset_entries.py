@@ -30,6 +30,7 @@ from .plan_records import FileRecord
 from .repeats import Entry, key_identity, object_identity
 
 _BLOCK = 4096
+_KINDS = tuple(RowKind)
 _END = b"\0\0"
 """After a path in tree order; no path has it, since no name is empty."""
 
@@ -68,7 +69,7 @@ def iter_version(
 
 def _read(path: bytes, raw: bytes) -> Entry:
     number, mode, size, key, source, about = marshal.loads(raw)
-    kind = RowKind(number)
+    kind = _KINDS[number]
     missing = None if about is None else MissingRow(*about)
     identity = identity_of(path, kind, key, source)
     return Entry(path, kind, mode, size, key, source, identity, missing)
