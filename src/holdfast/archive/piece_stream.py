@@ -136,7 +136,7 @@ class PieceStream:
         self._roots = os.open(stem + b".roots", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.ftruncate(self._roots, start // GROUP * ROOT_SIZE)
         lanes = lanes or usual_lanes(kernel)
-        self._free = deque(_Segment() for _ in range(lanes + 4))
+        self._free = deque(_Segment() for _ in range(lanes + 2))
         self._open: deque[_Segment] = deque()
         self._regions: deque[_Region] = deque()
         self._pending = 0
