@@ -125,7 +125,8 @@ class PieceStream:
 
         Sections come from ``offset`` on, which is not after it. ``stem`` begins the names of the
         files in which it is noted what is known; ``note`` is called before more becomes known.
-        ``lanes`` is how many threads work, 0 for one on each processor that this process may use.
+        ``lanes`` is how many threads work, 0 for one on each processor that this process may use; a
+        single one is the caller's own.
         """
         assert offset <= start or offset == HEADER_SIZE, "more is passed over than is known"
         self._kernel = kernel
@@ -146,10 +147,11 @@ class PieceStream:
         self._error: BaseException | None = None
         self._jobs: queue.SimpleQueue[LeafJob | None] = queue.SimpleQueue()
         self._begin(offset)
-        self.in_flight_max = 2 * lanes + 1
+        threads = lanes if lanes > 1 else 0  # one alone would only be waited for
+        self.in_flight_max = 2 * threads + 1 if threads else 0
         """So many jobs keep all threads busy."""
         self._lanes = [
-            threading.Thread(target=self._work, name="piece", daemon=True) for _ in range(lanes)
+            threading.Thread(target=self._work, name="piece", daemon=True) for _ in range(threads)
         ]
         for lane in self._lanes:
             lane.start()
@@ -188,7 +190,10 @@ class PieceStream:
 
     def start_job(self, job: LeafJob) -> None:
         """Have leaves read and hashed."""
-        self._jobs.put(job)
+        if self._lanes:
+            self._jobs.put(job)
+        else:
+            self._do(job)
 
     def fill(self, size: int) -> None:
         """The next so many bytes that were taken are there."""
@@ -257,7 +262,7 @@ class PieceStream:
     def _wait(self, is_so: Callable[[], bool]) -> None:
         """Wait for the other threads, which have nothing to do but what is filled."""
         for _ in range(len(self._regions)):
-            self._jobs.put(LeafJob(bytearray()))
+            self.start_job(LeafJob(bytearray()))
         with self._changed:
             self._changed.wait_for(lambda: is_so() or self._error is not None)
         if self._error is not None:
@@ -290,21 +295,25 @@ class PieceStream:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            try:
-                region = self._regions.popleft()
-            except IndexError:
-                job.run(self._kernel, b"")
-                continue
-            try:
-                roots = self._commit(job, region)
-            except BaseException as error:  # told to the thread that waits
-                roots, self._error = b"", error
-            with self._changed:
-                if self._error is None:
-                    self._note_roots(region.offset, roots)
-                self._pending -= 1
-                self._release(region.segment)
-                self._changed.notify_all()
+            self._do(job)
+
+    def _do(self, job: LeafJob) -> None:
+        """A job, and the oldest region that is filled, if there is one."""
+        try:
+            region = self._regions.popleft()
+        except IndexError:
+            job.run(self._kernel, b"")
+            return
+        try:
+            roots = self._commit(job, region)
+        except BaseException as error:  # told to the thread that waits
+            roots, self._error = b"", error
+        with self._changed:
+            if self._error is None:
+                self._note_roots(region.offset, roots)
+            self._pending -= 1
+            self._release(region.segment)
+            self._changed.notify_all()
 
     def _commit(self, job: LeafJob, region: _Region) -> bytes:
         """Write a region and give its roots, doing the job, too."""
