@@ -6,11 +6,11 @@
     python bench/archive.py --only one,many         some of the cases
     python bench/archive.py --check                 ends with 1 unless every bar is met
 
-Cases: ``one`` (a large file on one core), ``two`` (on two), ``plain`` (by hashlib alone), ``many``
-(20,000 files of 16 KiB, in a data set and as a folder), ``served`` (archive_serve.py), ``pilot``
-(the two figures of the pilot, as ratios), ``million``. All is in the page cache before it is
-packed. Speeds of one core are by seconds of processor, those of two by the clock on the wall; the
-best run of a case counts. MB are 10^6 bytes.
+Cases: ``one`` (a large file on one core), ``keyed`` (the same in a data set, by MD5E and SHA256E),
+``two`` (on two), ``plain`` (by hashlib alone), ``many`` (20,000 files of 16 KiB, in a data set and
+as a folder), ``served`` (archive_serve.py), ``pilot`` (the two figures of the pilot, as ratios),
+``million``. All is in the page cache before it is packed. Speeds of one core are by seconds of
+processor, those of two by the clock on the wall; the best run of a case counts. MB are 10^6 bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import machine
-from archive_peers import MIB, Counting, floors, npm_modules, npm_pack, served
+from archive_peers import MIB, Counting, floors, hash_floors, npm_modules, npm_pack, served
 from archive_serve import best_speeds
 from machine import Run
 
@@ -43,6 +43,7 @@ CONFIG = """[user]
 \temail = bench@localhost
 """
 SEED = 5
+HOLD = (sys.executable, "-m", "holdfast")
 PILOT = (("2.05 GB", 2.05e9, 191.0), ("32 GB", 32e9, 49 * 60.0))
 """What the pilot packed, and how many seconds that took it."""
 
@@ -73,7 +74,7 @@ class Bench:
     def pack(self, words: list[str], cores: int, where: Path, **environ: str) -> Run:
         """The best of some runs, each from nothing."""
         state, pieces = self.folder / "state", self.folder / "pieces"
-        command = [sys.executable, "-m", "holdfast", "archive", "pack", *words]
+        command = [*HOLD, "archive", "pack", *words]
         best: Run | None = None
         for _ in range(self.rounds):
             for left in (state, pieces, where / ".git/annex/hold-archive"):
@@ -132,12 +133,33 @@ def case_one(bench: Bench) -> Iterator[Line]:
     folder, size = bench.large(mebibytes), mebibytes * MIB
     run = bench.pack_folder(folder, 1)
     speed, floor = size / 1e6 / run.cpu_s, floors(folder, size)
-    others = {f"of {name} alone": speed / each for name, each in floor.items()}
+    others = {"of hashing alone": speed / hash_floors()["piece"]}
+    others |= {f"of {name} alone": speed / each for name, each in floor.items()}
     if bench.peers and (modules := npm_modules()):
         peer, hashing = npm_pack(modules, folder, bench.folder, size)
         others["× ipfs-car, no commitment"] = peer.cpu_s / run.cpu_s
         others["× ipfs-car and wasm hasher"] = (peer.cpu_s + hashing) / run.cpu_s
     yield at_least(f"a file of {mebibytes} MiB, one core", speed, "MB/s", 400, **others)
+
+
+def case_keyed(bench: Bench) -> Iterator[Line]:
+    """A large file in a data set, on one core: the hash in its key is checked, too."""
+    mebibytes, floor = bench.sizes["large"], hash_floors()
+    for backend in ("MD5E", "SHA256E"):
+        folder = bench.folder / backend
+        folder.mkdir()
+        attributes = f"* annex.backend={backend} annex.largefiles=anything\n"
+        machine.run_commands([[*HOLD, "create", "."]], folder, os.environ)
+        (folder / ".gitattributes").write_text(attributes)
+        (bench.large(mebibytes) / "scan").rename(folder / "scan")
+        machine.run_commands([[*HOLD, "save", "-m", "a file"]], folder, os.environ)
+        machine.settle(folder)
+        run = bench.pack([], 1, folder)
+        speed = mebibytes * MIB / 1e6 / run.cpu_s
+        others = {"of hashing alone": speed / floor[backend]}
+        yield Line(f"{mebibytes} MiB by {backend}, one core", speed, "MB/s", others=others)
+        machine.remove_tree(folder)
+        machine.remove_tree(bench.folder / f"large-{mebibytes}")
 
 
 def case_two(bench: Bench) -> Iterator[Line]:
@@ -167,6 +189,8 @@ def case_many(bench: Bench) -> Iterator[Line]:
     machine.settle(folder)
     run = bench.pack_folder(folder, 0)
     floor, others = floors(folder, size), {}
+    least = size / 1e6 / hash_floors()["piece"] + size / 1e6 / floor["read"]
+    others["× reading and hashing"] = run.cpu_s / least
     others["× read and sha256"] = run.cpu_s / (size / 1e6 / floor["sha256"])
     if bench.peers and (modules := npm_modules()):
         peer, hashing = npm_pack(modules, folder, bench.folder, size)
@@ -175,9 +199,8 @@ def case_many(bench: Bench) -> Iterator[Line]:
     asked = max(1.6 * count / 20_000, 0.5)  # a trial is mostly Python's start
     what = f"{count:,} × 16 KiB"
     yield at_most(f"{what}, a folder", run.cpu_s, "CPU s", asked, **others)
-    words = [sys.executable, "-m", "holdfast"]
     everything = ["git", "config", "annex.largefiles", "anything"]
-    commands = [[*words, "create", "."], everything, [*words, "save", "-m", "files"]]
+    commands = [[*HOLD, "create", "."], everything, [*HOLD, "save", "-m", "files"]]
     machine.run_commands(commands, folder, os.environ)
     machine.settle(folder)
     run = bench.pack([], 0, folder)
@@ -246,7 +269,7 @@ def _one_folder(bench: Bench, folder: Path, pieces: Path, what: str) -> Iterator
 
 
 CASES: dict[str, Callable[[Bench], Iterator[Line]]] = {
-    "one": case_one, "two": case_two, "plain": case_plain, "many": case_many,
+    "one": case_one, "keyed": case_keyed, "two": case_two, "plain": case_plain, "many": case_many,
     "served": case_served, "pilot": case_pilot, "million": case_million,
 }  # fmt: skip
 

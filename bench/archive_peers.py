@@ -8,16 +8,19 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import machine
 import piece
+from holdfast.kernel.choose import best
+from holdfast.wire.piece import UNIT_SIZE
 
 MIB = 1 << 20
 SAMPLE = 32 * MIB
+HASH_ROUNDS, HASH_TIMES = 9, 16
 
 
 def npm_modules() -> Path | None:
@@ -64,6 +67,32 @@ def floors(folder: Path, size: int) -> dict[str, float]:
     return {
         "read": size / 1e6 / read, "sha256": size / 1e6 / hashed,
         "memory": len(source) / 1e6 / copied,
+    }  # fmt: skip
+
+
+def hash_floors() -> dict[str, float]:
+    """MB/s of one core for what has to be computed of every byte, by the best kernel here.
+
+    ``piece`` is the commitment and the leaves; the others are that and the hash of a whole file for
+    its key. One file has one MD5, each block of which waits for the one before.
+    """
+    kernel, data = best(), memoryview(os.urandom(16 * UNIT_SIZE))
+    works: dict[str, Callable[[], object]] = {
+        "piece": lambda: kernel.roots_beside(data, data),
+        "md5": lambda: hashlib.md5(data, usedforsecurity=False),
+        "sha256": lambda: hashlib.sha256(data),
+    }
+    took = dict.fromkeys(works, float("inf"))
+    for _ in range(HASH_ROUNDS):
+        for name, work in works.items():
+            began = time.process_time()
+            for _ in range(HASH_TIMES):
+                work()
+            took[name] = min(took[name], (time.process_time() - began) / HASH_TIMES)
+    size, piece = len(data) / 1e6, took["piece"]
+    return {
+        "piece": size / piece, "MD5E": size / (piece + took["md5"]),
+        "SHA256E": size / (piece + took["sha256"]),
     }  # fmt: skip
 
 

@@ -27,12 +27,14 @@ from holdfast.archive.planning import plan_pieces
 from holdfast.archive.repeats import Entry, iter_steps, key_identity
 from holdfast.archive.snapshot_state import DonePiece, SnapshotState
 from holdfast.core.progress import Silence
+from holdfast.testing.kernels import every_kernel
 from holdfast.wire.archive_manifest import FOOTER_SIZE, decode_footer, decode_manifest
 from holdfast.wire.archive_rows import PartKind, RowKind, decode_rows
 from holdfast.wire.car import CarReader
 from holdfast.wire.cid import Cid
 from holdfast.wire.file_layout import FileBuilder
-from holdfast.wire.piece import PLAIN
+from holdfast.wire.piece import PLAIN, Kernel, commit
+from holdfast.wire.piece_cid import write_v2
 from holdfast.wire.tree_layout import TreeBuilder, tree_order
 from holdfast.wire.unixfs import Profile
 
@@ -235,3 +237,38 @@ def test_content_that_is_known_or_repeats_is_only_linked(tmp_path: Path) -> None
     assert _root_of(plan, tree) == tree.pack()[0]
     paths = [entry.path for entry in tree.entries()]
     assert paths == sorted(paths, key=tree_order)
+
+
+def test_any_number_of_threads_and_any_kernel_makes_the_same_pieces(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    sizes = [0, 1, 100, 65_024, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 9_000_017]
+    contents = {f"a/{size}": chance.randbytes(size) for size in sizes}
+    contents |= {f"b/{number:04}": chance.randbytes(number % 700) for number in range(1500)}
+    tree = Tree(tmp_path, contents)
+    state = SnapshotState(tree.state_folder)
+    head = replace(HEAD, piece_size=1 << 23)
+    steps = iter_steps(tree.entries(), (), tree.state_folder)
+    write_plan(state.plan_path, head, plan_pieces(head, steps))
+    state.close()
+    made = set()
+    for kernel in every_kernel().values():
+        for lanes in (1, 2, 5):
+            state = SnapshotState(tree.state_folder)
+            state.rewind(0, 0)
+            state.cut(0, 0)
+            sources = FolderSources(os.fsencode(tree.source), tree.state_folder)
+            packer = Packer(
+                Plan(state.plan_path), state, sources, kernel, Silence(),
+                folder=os.fsencode(tree.out), lanes=lanes,
+            )  # fmt: skip
+            pieces = list(packer.run())
+            for piece in pieces:
+                assert _commitment_of(Path(os.fsdecode(piece.path)), kernel) == piece.cid
+            made.add((packer.root, *(piece.cid for piece in pieces)))
+            state.close()
+    assert len(made) == 1
+
+
+def _commitment_of(path: Path, kernel: Kernel) -> bytes:
+    piece = commit(path.read_bytes(), kernel)
+    return write_v2(piece.root, piece.height, piece.padding)

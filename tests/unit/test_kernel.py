@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from array import array
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from holdfast.core.errors import IntegrityError, UsageError
 from holdfast.kernel import build, choose
 from holdfast.kernel.compiled import CompiledKernel, CompiledMd5Lanes, Library
 from holdfast.kernel.lanes import PlainMd5Lanes, hash_many
+from holdfast.kernel.many import md5_many, read_files
 from holdfast.kernel.pointers import address_of
 from holdfast.kernel.side_by_side import PART_SIZE, commit_file, commit_side_by_side
 from holdfast.testing.kernels import compiled_library, every_kernel
@@ -406,3 +408,31 @@ def test_the_library_of_a_wheel_is_used_as_it_is(
     assert build.library(tmp_path / "kernel") == packaged
     assert not (tmp_path / "kernel").exists()
     assert runs(quick_compiler) == 0
+
+
+def test_many_buffers_are_hashed_as_one_by_one(kernel: Kernel) -> None:
+    data = os.urandom(40_000)
+    sizes = array("Q", [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1000, 7001, 9])
+    places = array("Q", [17 * number for number in range(len(sizes))])
+    buffers = [data[at : at + size] for at, size in zip(places, sizes, strict=True)]
+    for count in range(len(sizes) + 1):
+        some = places[:count], sizes[:count]
+        expected = b"".join(hashlib.sha256(each).digest() for each in buffers[:count])
+        assert kernel.sha256_each(data, *some) == expected
+        expected = b"".join(hashlib.md5(each).digest() for each in buffers[:count])
+        assert md5_many(kernel, data, *some) == expected
+
+
+def test_files_that_are_not_as_they_should_be_are_told(kernel: Kernel, tmp_path: Path) -> None:
+    for name, size in (("right", 5000), ("empty", 0), ("short", 10), ("long", 300)):
+        (tmp_path / name).write_bytes(name.encode() * (size // len(name)))
+    (tmp_path / "link").symlink_to("right")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    names = ["right", "gone", "empty", "short", "long", "link", "folder", "pipe"]
+    sizes = array("Q", [5000, 7, 0, 11, 200, 5000, 0, 0])
+    places = array("Q", [6000 * number for number in range(len(names))])
+    base = bytearray(6000 * len(names))
+    wrong = read_files(kernel, [bytes(tmp_path / name) for name in names], base, places, sizes)
+    assert list(wrong) == [0, 1, 0, 1, 1, 1, 1, 1]
+    assert base[:5000] == (tmp_path / "right").read_bytes()

@@ -33,6 +33,9 @@ class Sources(Protocol):
     def path_of(self, record: FileRecord) -> bytes | None:
         """The file on this machine that has them; None when it is gone."""
 
+    def usual_path_of(self, record: FileRecord) -> bytes:
+        """Where that file is most probably, told without asking the disk."""
+
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """The bytes of what git has, and of links, in order and checked; None for what is gone."""
 
@@ -45,8 +48,8 @@ def is_blob(record: FileRecord) -> bool:
 class Content(Protocol):
     """The bytes of one file, in order."""
 
-    def read(self, view: memoryview) -> None:
-        """Fill the view.
+    def read(self, view: memoryview, offset: int) -> None:
+        """Fill the view with what is from an offset on; any thread may.
 
         Raises:
             SourceFault: There are not so many.
@@ -74,12 +77,10 @@ class Blob:
             size = None if data is None else len(data)
             raise SourceFault(record, "it is not the one that was planned", size)
         self.data = data
-        self._at = 0
 
-    def read(self, view: memoryview) -> None:
+    def read(self, view: memoryview, offset: int) -> None:
         """Fill the view."""
-        view[:] = self.data[self._at : self._at + len(view)]
-        self._at += len(view)
+        view[:] = self.data[offset : offset + len(view)]
 
     def take(self, view: memoryview, digest: bytes) -> None:
         """It was checked before."""
@@ -108,16 +109,18 @@ class File:
                 size = self._seen.st_size
                 raise SourceFault(record, f"it has {size} bytes, not {record.size}", size)
             self._check = _check_of(record, chunk_size)
+            if record.size > chunk_size and hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         except BaseException:
             self.close()
             raise
 
-    def read(self, view: memoryview) -> None:
+    def read(self, view: memoryview, offset: int) -> None:
         """Fill the view."""
         done = 0
         while done < len(view):
             try:
-                got = os.readv(self._file, [view[done:]])
+                got = os.preadv(self._file, [view[done:]], offset + done)
             except OSError as error:
                 raise SourceFault(self._record, str(error.strerror).lower(), None) from error
             if not got:
@@ -158,6 +161,31 @@ def _open(record: FileRecord, path: bytes | None) -> int:
 
 def _signature(seen: os.stat_result) -> tuple[int, int, int]:
     return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+
+
+def is_right(key: bytes | None, digest: bytes, md5: bytes) -> bool:
+    """Whether the hash of a file is that in its key, for certain: the usual keys, told quickly.
+
+    ``md5`` is there where `wants_md5`. Of other keys nothing is said; see `check_leaf`.
+    """
+    if key is None:
+        return True
+    if key.startswith((b"SHA256E-", b"SHA256-")):
+        wanted = digest.hex().encode()
+    elif md5:
+        wanted = md5.hex().encode()
+    else:
+        return False
+    start = key.index(b"--") + 2
+    end = start + len(wanted)
+    if key[start:end] != wanted:
+        return False
+    return len(key) == end or (key[end] == _DOT and key[: key.index(b"-")].endswith(b"E"))
+
+
+def wants_md5(key: bytes | None) -> bool:
+    """Whether it is a key by MD5."""
+    return key is not None and key.startswith((b"MD5E-", b"MD5-"))
 
 
 class _Check(Protocol):
@@ -240,4 +268,19 @@ def leaf_digest(view: memoryview) -> bytes:
     return sha256(view).digest()
 
 
+def check_leaf(record: FileRecord, view: memoryview) -> bytes:
+    """The digest of a file that is one leaf, and was read.
+
+    Raises:
+        SourceFault: It is not what its key says.
+    """
+    digest = leaf_digest(view)
+    check = _check_of(record, len(view))
+    check.feed(view, digest)
+    if why := check.fault():
+        raise SourceFault(record, why, None)
+    return digest
+
+
+_DOT = ord(".")
 _NO_CHECK = _NoCheck()

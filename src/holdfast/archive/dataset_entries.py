@@ -11,6 +11,7 @@ import marshal
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from ..core.key import Key
@@ -29,6 +30,7 @@ from .plan_records import FileRecord
 from .repeats import Entry, key_identity, object_identity
 
 _BLOCK = 4096
+_KINDS = tuple(RowKind)
 _END = b"\0\0"
 """After a path in tree order; no path has it, since no name is empty."""
 
@@ -67,7 +69,7 @@ def iter_version(
 
 def _read(path: bytes, raw: bytes) -> Entry:
     number, mode, size, key, source, about = marshal.loads(raw)
-    kind = RowKind(number)
+    kind = _KINDS[number]
     missing = None if about is None else MissingRow(*about)
     identity = identity_of(path, kind, key, source)
     return Entry(path, kind, mode, size, key, source, identity, missing)
@@ -114,12 +116,13 @@ class _Finder:
 
     def _size_of(self, key: Key) -> int | None:
         """The size of content that is here, or in an earlier piece; None when it is in neither."""
-        path = self._objects.content_path(key)
+        try:
+            return os.stat(self._objects.path_of(key)).st_size
+        except FileNotFoundError:
+            path = self._objects.content_path(key)
         if path is not None:
-            try:
+            with suppress(FileNotFoundError):
                 return os.stat(path).st_size
-            except FileNotFoundError:
-                pass
         row = self._known.find(key_identity(key))
         return None if row is None else row.size
 
@@ -170,6 +173,13 @@ class DatasetSources:
             return os.path.join(self._state_folder, os.fsencode(record.source[1:]))
         assert record.key is not None
         return self._objects.content_path(Key(record.key))
+
+    def usual_path_of(self, record: FileRecord) -> bytes:
+        """Where that file is, if all is as usual: the disk is not asked."""
+        if record.source.startswith(OF_STATE):
+            return os.path.join(self._state_folder, os.fsencode(record.source[1:]))
+        assert record.key is not None
+        return self._objects.path_of(Key(record.key))
 
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """What git has, held against the name it has it under."""

@@ -79,6 +79,10 @@ class FolderSources:
             return os.path.join(self._state_folder, os.fsencode(record.source[1:]))
         return os.path.join(self._folder, record.path[len(FILES) :])
 
+    def usual_path_of(self, record: FileRecord) -> bytes:
+        """The same: it is not looked for."""
+        return self.path_of(record)
+
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """What links say."""
         for record in records:

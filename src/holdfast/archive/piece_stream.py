@@ -1,9 +1,11 @@
 """One piece while it is made: bytes go in once, in order, and come out as a commitment and a file.
 
-Content is read straight to where it stands in the CAR; full segments go to a second thread, which
-writes them and computes roots. What is known of a piece so far is in two files, so that a run that
-was stopped goes on: ``roots`` (32 bytes for each group of 65,024) and ``first`` (the first group,
-whose root has to wait, since the header names the root of the archive).
+Content is read straight to where it stands in the CAR, by a few threads that also hash it, write
+full regions and compute their roots. Places are given out in order, and told to be filled in order;
+in between, several jobs are under way. What is known of a piece so far is in two files, so that a
+run that was stopped goes on: ``roots`` (32 bytes for each group of 65,024, never one before those
+ahead of it) and ``first`` (the first group, whose root has to wait, since the header names the root
+of the archive).
 """
 
 from __future__ import annotations
@@ -11,19 +13,24 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-from ..wire.car import BLOCK_MAX, HEADER_SIZE, encode_head, encode_header
-from ..wire.cid import RAW_SHA256, Cid
-from ..wire.file_layout import head_size
-from ..wire.piece import Kernel
+from ..wire.car import BLOCK_MAX, HEADER_SIZE, encode_header
+from ..wire.cid import Cid
+from ..wire.piece import PLAIN, Kernel
 from .commitment import GROUP, ROOT_SIZE, piece_cid
+from .leaf_jobs import LeafJob
 
-SEGMENT = GROUP * 64
-"""So much goes to the second thread at once."""
+REGION = GROUP * 16
+"""So much is committed to at once."""
+SEGMENT = REGION * 4
+"""So much is in one buffer, with room for what begins before its end."""
+ROOM = BLOCK_MAX + 64
+"""So much can be taken at once at most."""
 
-_SEGMENTS = 3
-_SLACK = BLOCK_MAX + 64
+_LANES_MAX = 6
 _SLICE = 1 << 20
 """Larger writes cost the system several times as much."""
 
@@ -78,8 +85,31 @@ def _reserve(file: int, size: int) -> None:
         os.ftruncate(file, size)
 
 
+class _Segment:
+    """A buffer with a part of the piece in it, from ``base`` on."""
+
+    __slots__ = ("base", "data", "left", "view")
+
+    def __init__(self) -> None:
+        self.data = bytearray(SEGMENT + ROOM)
+        self.view = memoryview(self.data)
+        self.base = self.left = 0
+
+
+class _Region(NamedTuple):
+    """Whole units that are filled: bytes of a segment from ``start`` to ``stop``."""
+
+    segment: _Segment
+    start: int
+    stop: int
+
+    @property
+    def offset(self) -> int:
+        return self.segment.base + self.start
+
+
 class PieceStream:
-    """Takes the sections of a piece in order."""
+    """Takes the sections of a piece in order; for one thread, which has others work for it."""
 
     def __init__(
         self,
@@ -89,69 +119,106 @@ class PieceStream:
         note: Callable[[], None],
         start: int = 0,
         offset: int = HEADER_SIZE,
+        lanes: int = 0,
     ) -> None:
-        """Begin; with ``start``, what is before it is known already and passed over.
+        """Begin; with ``start``, what is before it is known already and not committed to again.
 
         Sections come from ``offset`` on, which is not after it. ``stem`` begins the names of the
         files in which it is noted what is known; ``note`` is called before more becomes known.
+        ``lanes`` is how many threads work, 0 for one on each processor that this process may use; a
+        single one is the caller's own.
         """
-        self._note = note
+        assert offset <= start or offset == HEADER_SIZE, "more is passed over than is known"
         self._kernel = kernel
         self._stem = stem
         self._file = file
+        self._note = note
         self._start = start
         self._roots = os.open(stem + b".roots", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.ftruncate(self._roots, start // GROUP * ROOT_SIZE)
-        self._base = start
-        self._passed = 0
-        self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
-        for _ in range(_SEGMENTS):
-            self._free.put(bytearray(SEGMENT + _SLACK))
-        self._work: queue.Queue[tuple[bytearray, int, int] | None] = queue.Queue(1)
+        lanes = lanes or usual_lanes(kernel)
+        self._free = deque(_Segment() for _ in range(lanes + 2))
+        self._open: deque[_Segment] = deque()
+        self._regions: deque[_Region] = deque()
+        self._pending = 0
+        self._made: dict[int, bytes] = {}
+        self._next_root = start
+        self._changed = threading.Condition()
         self._error: BaseException | None = None
-        self._segment = self._free.get()
-        self._view = memoryview(self._segment)
-        self._at = 0
-        self._tail = b""
-        self._worker = threading.Thread(target=self._process, name="piece", daemon=True)
-        self._worker.start()
-        if start:
-            assert offset <= start, "more is passed over than is known"
-            self._passed = offset
-        else:
-            assert offset == HEADER_SIZE, "a piece begins with its header"
-            self._put(bytes(HEADER_SIZE))
+        self._jobs: queue.SimpleQueue[LeafJob | None] = queue.SimpleQueue()
+        self._begin(offset)
+        threads = lanes if lanes > 1 else 0  # one alone would only be waited for
+        self.in_flight_max = 2 * threads + 1 if threads else 0
+        """So many jobs keep all threads busy."""
+        self._lanes = [
+            threading.Thread(target=self._work, name="piece", daemon=True) for _ in range(threads)
+        ]
+        for lane in self._lanes:
+            lane.start()
+
+    def _begin(self, offset: int) -> None:
+        """Place the first segment; in its first group, what is before ``offset`` is known."""
+        base = 0 if not self._start else offset // GROUP * GROUP
+        self._place = self._filled = offset - base
+        self._published = 0
+        self._open_segment(base)
 
     @property
     def offset(self) -> int:
         """Where the next section will begin."""
-        return self._base + self._at if self._passed >= self._start else self._passed
+        return self._open[-1].base + self._place
 
-    def emit(self, cid: Cid, block: bytes) -> None:
-        """Take a block."""
-        self._put(encode_head(cid, len(block)))
-        self._put(block)
-        if self._at >= SEGMENT:
-            self._hand_over()
+    def has_room(self) -> bool:
+        """Whether `room` gives some without waiting for what was not filled yet."""
+        return self._place < SEGMENT or bool(self._free)
 
-    def leaf_view(self, size: int) -> memoryview:
-        """Where the bytes of the next leaf are to be read to; `take_leaf` has to follow."""
-        if self._passed < self._start:
-            return memoryview(bytearray(size))
-        start = self._at + head_size(size)
-        return self._view[start : start + size]
+    def room(self) -> tuple[bytearray, int]:
+        """A buffer, and where in it the next `ROOM` bytes of the piece stand; `take` some of them.
 
-    def take_leaf(self, view: memoryview, digest: bytes) -> None:
-        """Take the leaf that was read, whose sha2-256 that is."""
-        size = len(view)
-        head = encode_head(Cid(RAW_SHA256 + digest), size)
-        self._put(head)
-        if view.obj is self._segment:
-            self._at += size
+        Raises:
+            OSError: The piece could not be written.
+        """
+        if self._place >= SEGMENT:
+            self._place -= SEGMENT
+            self._open_segment(self._open[-1].base + SEGMENT)
+        return self._open[-1].data, self._place
+
+    def take(self, size: int) -> None:
+        """So many of these bytes are taken; later they have to be `fill`ed."""
+        assert size <= ROOM, "more than there is room for"
+        self._place += size
+
+    def start_job(self, job: LeafJob) -> None:
+        """Have leaves read and hashed."""
+        if self._lanes:
+            self._jobs.put(job)
         else:
-            self._put(view)
-        if self._at >= SEGMENT:
-            self._hand_over()
+            self._do(job)
+
+    def fill(self, size: int) -> None:
+        """The next so many bytes that were taken are there."""
+        segment = self._open[0]
+        self._filled += size
+        self._publish(segment, min(self._filled, SEGMENT) // REGION * REGION)
+        if self._filled < SEGMENT:
+            return
+        over = bytes(segment.view[SEGMENT : self._filled])
+        if len(self._open) == 1:
+            self._place -= SEGMENT
+            self._open_segment(segment.base + SEGMENT)
+        self._open.popleft()
+        self._filled -= SEGMENT
+        self._published = 0
+        self._open[0].view[: len(over)] = over
+        self._publish(self._open[0], self._filled // REGION * REGION)
+
+    def emit(self, parts: list[bytes]) -> None:
+        """Take bytes that are there already; all that was taken before has to be filled."""
+        for part in parts:
+            buffer, at = self.room()
+            buffer[at : at + len(part)] = part
+            self.take(len(part))
+            self.fill(len(part))
 
     def finish(self, root: Cid, size: int) -> bytes:
         """End the piece, its header naming that root; gives its PieceCID.
@@ -160,84 +227,113 @@ class PieceStream:
             OSError: It could not be written.
         """
         assert self.offset == size, "a piece has not the size that was planned"
-        if self._at:
-            self._submit(self._at)
-        self._join()
+        segment = self._open[0]
+        assert len(self._open) == 1 and self._filled == self._place, "something is not filled"
+        self._publish(segment, self._filled // GROUP * GROUP)
+        tail = bytes(segment.view[self._published : self._filled])
+        self._wait(lambda: not self._pending)
         header = encode_header([root])
         assert len(header) == HEADER_SIZE
+        if self._file is not None and tail:
+            self._file.write(memoryview(tail), size - len(tail))
         if size >= GROUP:
             first = header + self._read_first()[HEADER_SIZE:]
             os.pwrite(self._roots, self._kernel.roots(first), 0)
         else:
-            self._tail = header + self._tail[HEADER_SIZE:]
+            tail = header + tail[HEADER_SIZE:]
         if self._file is not None:
             self._file.write(memoryview(header), 0)
-        return piece_cid(self._iter_roots(size // GROUP), self._tail, size, self._kernel)
+        return piece_cid(self._iter_roots(size // GROUP), tail, size, self._kernel)
 
     def close(self) -> None:
-        """Stop; what was taken in stays known."""
-        if self._worker.is_alive():
-            self._work.put(None)
-            self._worker.join()
+        """Stop; what was committed to stays known."""
+        for _ in self._lanes:
+            self._jobs.put(None)
+        for lane in self._lanes:
+            lane.join()
         os.close(self._roots)
 
-    def _put(self, data: bytes | bytearray | memoryview) -> None:
-        if self._passed < self._start:
-            data = self._pass_over(data)
-        at, size = self._at, len(data)
-        self._view[at : at + size] = data
-        self._at = at + size
+    def _open_segment(self, base: int) -> None:
+        self._wait(lambda: bool(self._free))
+        segment = self._free.popleft()
+        segment.base, segment.left = base, SEGMENT // REGION
+        self._open.append(segment)
 
-    def _pass_over(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
-        """What of these bytes is not known yet."""
-        known = min(len(data), self._start - self._passed)
-        self._passed += known
-        return data[known:]
-
-    def _hand_over(self) -> None:
-        self._note()
-        over = bytes(self._view[SEGMENT : self._at])
-        self._submit(SEGMENT)
-        self._base += SEGMENT
-        self._segment = self._free.get()
-        self._view = memoryview(self._segment)
-        self._view[: len(over)] = over
-        self._at = len(over)
-
-    def _submit(self, size: int) -> None:
-        if self._error is not None:
-            raise self._error
-        self._work.put((self._segment, size, self._base))
-
-    def _join(self) -> None:
-        self._work.put(None)
-        self._worker.join()
+    def _wait(self, is_so: Callable[[], bool]) -> None:
+        """Wait for the other threads, which have nothing to do but what is filled."""
+        for _ in range(len(self._regions)):
+            self.start_job(LeafJob(bytearray()))
+        with self._changed:
+            self._changed.wait_for(lambda: is_so() or self._error is not None)
         if self._error is not None:
             raise self._error
 
-    def _process(self) -> None:
-        while (item := self._work.get()) is not None:
-            segment, size, base = item
-            try:
-                if self._error is None:
-                    self._commit(memoryview(segment)[:size], base)
-            except BaseException as error:  # told to the other thread
-                self._error = error
-            self._free.put(segment)
-
-    def _commit(self, view: memoryview, base: int) -> None:
-        if self._file is not None:
-            self._file.write(view, base)
-        whole = len(view) // GROUP * GROUP
-        self._tail = bytes(view[whole:])
-        if not whole:
+    def _publish(self, segment: _Segment, end: int) -> None:
+        """Let the other threads commit to what is filled up to there."""
+        start = self._published
+        if end <= start:
             return
-        if base:
-            roots = self._kernel.roots(view[:whole])
-        else:
+        self._note()
+        with self._changed:
+            while start < end:
+                stop = min(start + REGION, end)
+                known = max(start, min(stop, self._start - segment.base))
+                if known < stop:
+                    self._pending += 1
+                    self._regions.append(_Region(segment, known, stop))
+                else:
+                    self._release(segment)
+                start = stop
+        self._published = end
+
+    def _release(self, segment: _Segment) -> None:
+        segment.left -= 1
+        if not segment.left:
+            self._free.append(segment)
+
+    # in the other threads
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._do(job)
+
+    def _do(self, job: LeafJob) -> None:
+        """A job, and the oldest region that is filled, if there is one."""
+        try:
+            region = self._regions.popleft()
+        except IndexError:
+            job.run(self._kernel, b"")
+            return
+        try:
+            roots = self._commit(job, region)
+        except BaseException as error:  # told to the thread that waits
+            roots, self._error = b"", error
+        with self._changed:
+            if self._error is None:
+                self._note_roots(region.offset, roots)
+            self._pending -= 1
+            self._release(region.segment)
+            self._changed.notify_all()
+
+    def _commit(self, job: LeafJob, region: _Region) -> bytes:
+        """Write a region and give its roots, doing the job, too."""
+        view = region.segment.view[region.start : region.stop]
+        try:
+            if self._file is not None:
+                self._file.write(view, region.offset)
+            if region.offset:
+                return job.run(self._kernel, view)
             self._write_first(view[:GROUP])
-            roots = bytes(ROOT_SIZE) + self._kernel.roots(view[GROUP:whole])
-        os.pwrite(self._roots, roots, base // GROUP * ROOT_SIZE)
+            return bytes(ROOT_SIZE) + job.run(self._kernel, view[GROUP:])
+        except BaseException:
+            job.run(self._kernel, b"")
+            raise
+
+    def _note_roots(self, offset: int, roots: bytes) -> None:
+        self._made[offset] = roots
+        while (ready := self._made.pop(self._next_root, None)) is not None:
+            os.pwrite(self._roots, ready, self._next_root // GROUP * ROOT_SIZE)
+            self._next_root += len(ready) // ROOT_SIZE * GROUP
 
     def _write_first(self, view: memoryview) -> None:
         with open(self._stem + b".first.part", "wb") as file:
@@ -253,6 +349,17 @@ class PieceStream:
             block = os.pread(self._roots, min(1 << 16, count * ROOT_SIZE - at), at)
             for start in range(0, len(block), ROOT_SIZE):
                 yield block[start : start + ROOT_SIZE]
+
+
+def usual_lanes(kernel: Kernel) -> int:
+    """A thread for each processor that this process may use; one for hashlib's slow code."""
+    if kernel is PLAIN:
+        return 1
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:
+        count = os.cpu_count() or 1
+    return min(count, _LANES_MAX)
 
 
 def known_size(stem: bytes) -> int:

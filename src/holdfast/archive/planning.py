@@ -26,6 +26,7 @@ from ..wire.archive_rows import (
     PART_MAX,
     UNKNOWN_CID,
     PartKind,
+    Row,
     RowKind,
     encode_missing_row,
     part_size,
@@ -165,6 +166,9 @@ class _Planner:
             number, path, entry.kind, entry.mode, size, entry.key, entry.source, ref,
             self._at, 0, 0, size,
         )  # fmt: skip
+        if ref is None and entry.missing is None and length <= self._room() - _row_max(record):
+            yield self._put(record, length, 0, leaves)
+            return
         about = b"" if entry.missing is None else encode_missing_row(entry.missing)
         extra = _row_max(record) + (len(about) + _part_max(path) if about else 0)
         if ref is None:
@@ -197,17 +201,21 @@ class _Planner:
 
     def _put(self, record: FileRecord, length: int, first: int, end: int) -> FileRecord:
         chunk = self._profile.chunk_size
-        start, stop = first * chunk, min(end * chunk, record.size)
-        if record.kind is RowKind.SYMLINK:
-            stop = record.size
-        placed = record._replace(offset=self._at, length=length, start=start, stop=stop)
-        self._at += length
-        row = placed.row()
-        self._tail.add(PartKind.ROWS, record.path, row_size(row))
-        if placed.is_end and record.path in self._bundles:
-            self._bundle_refs.append(bundle_ref(self._bundles[record.path], row))
-        self._first = self._first or record.path
-        self._last = record.path
+        number, path, kind, mode, size, key, source, ref = record[:8]
+        at, start, stop = self._at, first * chunk, min(end * chunk, size)
+        if kind is RowKind.SYMLINK:
+            stop = size
+        placed = FileRecord(
+            number, path, kind, mode, size, key, source, ref, at, length, start, stop
+        )  # fmt: skip
+        self._at = at + length
+        cid = UNKNOWN_CID if stop == size else None
+        row = Row(path, kind, mode, size, cid, key, at, length, start)
+        self._tail.add(PartKind.ROWS, path, row_size(row))
+        if self._bundles and stop == size and path in self._bundles:
+            self._bundle_refs.append(bundle_ref(self._bundles[path], row))
+        self._first = self._first or path
+        self._last = path
         return placed
 
     # pieces

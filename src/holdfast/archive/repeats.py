@@ -8,10 +8,12 @@ grow with their number.
 from __future__ import annotations
 
 import marshal
+import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import MissingRow, RowKind
@@ -20,6 +22,7 @@ from .plan_records import Ref
 
 IDENTITY_SIZE = 32
 _NUMBER = 8
+_BLOCK = 4096
 _KINDS = tuple(RowKind)
 
 
@@ -74,25 +77,64 @@ def iter_steps(
     tree order; ``known`` are identities with CIDs, sorted. What is too much for
     memory is spilled to ``folder``.
     """
-    with SortedSpill(folder) as steps, SortedSpill(folder) as names, SortedSpill(folder) as refs:
+    with _InOrder(folder) as steps, SortedSpill(folder) as names, SortedSpill(folder) as refs:
         number = 0
         for place, what in enumerate(_walk(entries)):
-            head = place.to_bytes(_NUMBER, "big") + number.to_bytes(_NUMBER, "big")
-            steps.add(head + marshal.dumps(_plain(what)))
+            steps.add(_plain(what))
             if what.identity:
+                head = place.to_bytes(_NUMBER, "big") + number.to_bytes(_NUMBER, "big")
                 names.add(what.identity + head)
             number += is_numbered(what)
         _find_repeats(names, known, refs)
         found = iter(refs)
         ref = next(found, None)
-        for item in steps:
-            number = int.from_bytes(item[_NUMBER : 2 * _NUMBER], "big")
-            values = marshal.loads(item[2 * _NUMBER :])
+        repeats_at = -1 if ref is None else int.from_bytes(ref[:_NUMBER], "big")
+        number = 0
+        for place, values in enumerate(steps):
             here: Ref = None
-            if ref is not None and ref[:_NUMBER] == item[:_NUMBER]:
+            if place == repeats_at and ref is not None:
                 here = _read_ref(ref[_NUMBER:])
                 ref = next(found, None)
-            yield Step(number, _read(values), here)
+                repeats_at = -1 if ref is None else int.from_bytes(ref[:_NUMBER], "big")
+            what = _read(values)
+            yield Step(number, what, here)
+            number += is_numbered(what)
+
+
+class _InOrder:
+    """Values that may be more than fit in memory, given back in the order they came in."""
+
+    def __init__(self, folder: bytes) -> None:
+        self._folder = folder
+        self._file: IO[bytes] | None = None
+        self._block: list[tuple[Any, ...]] = []
+
+    def add(self, values: tuple[Any, ...]) -> None:
+        """One more."""
+        self._block.append(values)
+        if len(self._block) == _BLOCK:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=os.fsdecode(self._folder))  # noqa: SIM115
+        raw = marshal.dumps(self._block)
+        self._file.write(len(raw).to_bytes(_NUMBER, "big") + raw)
+        self._block = []
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        if self._file is not None:
+            self._file.seek(0)
+            while length := self._file.read(_NUMBER):
+                yield from marshal.loads(self._file.read(int.from_bytes(length, "big")))
+        yield from self._block
+
+    def __enter__(self) -> _InOrder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def is_numbered(what: Entry | Closed) -> bool:

@@ -67,6 +67,10 @@ class SealedSources:
         """The file in the snapshot's folder that has the bytes."""
         return self._plain.path_of(record)
 
+    def usual_path_of(self, record: FileRecord) -> bytes:
+        """Where that file is, if all is as usual."""
+        return self._plain.usual_path_of(record)
+
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """There is nothing in the clear that git has."""
         return self._plain.iter_blobs(records)
@@ -141,19 +145,21 @@ class SealedContent:
         self._record = record
         self._plain = plain
         self._head = head
-        self._left = size
-        self._number = 0
+        self._size = self._left = size
+        self._given = self._number = 0
         self._last = count_chunks(size) - 1
         self._buffer = bytearray(min(_READ, max(1, size)))
         self._ready = memoryview(head.start)
         self._waiting = memoryview(b"")
 
-    def read(self, view: memoryview) -> None:
-        """Fill the view with the next bytes of the age file.
+    def read(self, view: memoryview, offset: int) -> None:
+        """Fill the view with the next bytes of the age file: ``offset`` is where they have to be.
 
         Raises:
             SourceFault: There are not so many.
         """
+        assert offset == self._given, "an age file is read from its start on"
+        self._given += len(view)
         done = 0
         while done < len(view):
             if not self._ready:
@@ -167,9 +173,9 @@ class SealedContent:
         assert self._number <= self._last, "more was read than there is"
         if not self._waiting and self._left:
             self._waiting = memoryview(self._buffer)[: min(_READ, self._left)]
-            self._left -= len(self._waiting)
             try:
-                self._plain.read(self._waiting)
+                self._plain.read(self._waiting, self._size - self._left)
+                self._left -= len(self._waiting)
                 self._plain.take(self._waiting, b"")
             except SourceFault as fault:
                 raise _of(self._record, fault) from None

@@ -21,6 +21,8 @@ from .commitment import GROUP, ROOT_SIZE
 from .piece_stream import known_size
 
 DIGEST_SIZE = 32
+_CIDS = 512
+"""So many are read at once: they are mostly asked for in order."""
 
 
 class DonePiece(NamedTuple):
@@ -49,6 +51,7 @@ class SnapshotState:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._cids = os.open(folder + b"/cids", flags, 0o644)
         self._digests = os.open(folder + b"/digests", flags, 0o644)
+        self._read_at, self._read_cids = 0, b""
         self._new_cids: list[bytes] = []
         self._new_digests: list[bytes] = []
         self._count = self.count
@@ -72,6 +75,7 @@ class SnapshotState:
         os.ftruncate(self._cids, numbers * SHA256_CID_SIZE)
         os.ftruncate(self._digests, leaves * DIGEST_SIZE)
         self._new_cids, self._new_digests, self._count = [], [], numbers
+        self._read_cids = b""
 
     @property
     def count(self) -> int:
@@ -92,7 +96,12 @@ class SnapshotState:
         flushed = self._count - len(self._new_cids)
         if number >= flushed:
             return Cid(self._new_cids[number - flushed])
-        return Cid(os.pread(self._cids, SHA256_CID_SIZE, number * SHA256_CID_SIZE))
+        first = number // _CIDS * _CIDS
+        if self._read_at != first or number >= first + len(self._read_cids) // SHA256_CID_SIZE:
+            self._read_at = first
+            self._read_cids = os.pread(self._cids, _CIDS * SHA256_CID_SIZE, first * SHA256_CID_SIZE)
+        at = (number - first) * SHA256_CID_SIZE
+        return Cid(self._read_cids[at : at + SHA256_CID_SIZE])
 
     def flush(self) -> None:
         """Hand over what is noted to the system, so that a kill does not lose it."""

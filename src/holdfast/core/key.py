@@ -199,23 +199,22 @@ def hash_dir_lower(key: Key) -> bytes:
 def hash_dir_mixed(key: Key) -> bytes:
     """The two directories, ``7P/x0``, of a repository with a work tree."""
     digest = _md5()(_whole(key)).digest()
-    word = int.from_bytes(digest[:4], "little")
-    return bytes(
-        (
-            _MIXED[(word >> 6) & 31],
-            _MIXED[word & 31],
-            0x2F,
-            _MIXED[(word >> 18) & 31],
-            _MIXED[(word >> 12) & 31],
-        )
-    )
+    word = digest[0] | digest[1] << 8 | digest[2] << 16
+    names = _mixed_names()
+    return names[word & 0x7FF] + b"/" + names[word >> 12 & 0x7FF]
+
+
+@cache
+def _mixed_names() -> list[bytes]:
+    """The name of a directory by eleven bits of the hash, of which the sixth does not count."""
+    return [bytes((_MIXED[bits >> 6], _MIXED[bits & 31])) for bits in range(1 << 11)]
 
 
 @lru_cache(maxsize=RECENT)
 def object_path(key: Key) -> bytes:
     """Where content lies below ``annex/objects`` of a repository with a work tree."""
     name = encode_file_name(key)
-    return b"%b/%b/%b" % (hash_dir_mixed(key), name, name)
+    return b"/".join((hash_dir_mixed(key), name, name))
 
 
 @lru_cache(maxsize=RECENT)

@@ -8,6 +8,7 @@ over, and `Choice.passed` says why.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -70,6 +71,15 @@ def best() -> Kernel:
     return chosen().kernel
 
 
+def compiled(kernel: Kernel) -> CompiledKernel | None:
+    """The kernel, if it is the one in C, which can do more than others."""
+    if not kernel.name.startswith("C "):
+        return None
+    from .compiled import CompiledKernel
+
+    return kernel if isinstance(kernel, CompiledKernel) else None
+
+
 def check(kernel: Kernel) -> None:
     """Try a kernel on known bytes.
 
@@ -81,6 +91,7 @@ def check(kernel: Kernel) -> None:
         kernel.roots(sample) == _SAMPLE_ROOTS
         and _is_right_beside(kernel, sample, before=0)
         and _is_right_beside(kernel, sample, before=7)
+        and _is_right_each(kernel)
         and kernel.nodes(_SAMPLE[: 64 * 13]) == PLAIN.nodes(_SAMPLE[: 64 * 13])
         and kernel.roots(sample[:254], 2) == PLAIN.roots(sample[:254], 2)
     )
@@ -96,6 +107,12 @@ def _is_right_beside(kernel: Kernel, sample: memoryview, before: int) -> bool:
     found = kernel.roots_beside(sample, block, whole)
     right = found == (_SAMPLE_ROOTS, sha256(block).digest())
     return right and whole.digest() == expected.digest()
+
+
+def _is_right_each(kernel: Kernel) -> bool:
+    places, sizes = array("Q", range(0, 7700, 700)), array("Q", range(0, 110, 10))
+    right = [sha256(_SAMPLE[at : at + n]).digest() for at, n in zip(places, sizes, strict=True)]
+    return kernel.sha256_each(_SAMPLE, places, sizes) == b"".join(right)
 
 
 @cache
@@ -136,6 +153,10 @@ def _check_lanes(kernel: CompiledKernel) -> None:
     lanes.update(parts)
     expected = [md5(bytes(part) * 2, usedforsecurity=False).digest() for part in parts]
     if lanes.finish(list(range(MD5_LANES))) != expected:
+        raise ValueError(f"{kernel.name} makes wrong MD5 here")
+    every = array("Q", range(0, 680, 68))
+    found = kernel.md5_many(_SAMPLE, every, every)
+    if found != b"".join(md5(_SAMPLE[at : 2 * at], usedforsecurity=False).digest() for at in every):
         raise ValueError(f"{kernel.name} makes wrong MD5 here")
     some = parts[-SHA256_LANES:]
     if kernel.sha256_many(some) != [sha256(part).digest() for part in some]:

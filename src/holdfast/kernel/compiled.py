@@ -15,11 +15,11 @@ from typing import Any
 
 from ..wire.fr32 import PADDED_GROUP, PAYLOAD_GROUP, Buffer
 from ..wire.merkle import NODE_SIZE
-from ..wire.piece import UNIT_GROUPS, Running
+from ..wire.piece import UNIT_GROUPS, Numbers, Running, sha256_each
 from . import MD5_LANES, SHA256_LANES
 from .pointers import address_of
 
-VERSION = 1
+VERSION = 2
 """Of the library's interface; `hold_version` has to say the same."""
 
 PORTABLE, AVX2, HARDWARE = range(3)
@@ -37,6 +37,8 @@ _SIGNATURES: _Signatures = {
     "hold_md5_begin": ([c_void_p], None),
     "hold_md5_update": ([c_int, c_void_p, c_void_p, c_void_p], None),
     "hold_md5_end": ([c_int, c_void_p, c_uint, c_void_p], None),
+    "hold_md5_many": ([c_int, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
+    "hold_read_files": ([c_char_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
 }
 _HARDWARE_SIGNATURES: _Signatures = {
     "hold_roots_beside": (
@@ -46,6 +48,7 @@ _HARDWARE_SIGNATURES: _Signatures = {
         ],
         None,
     ),
+    "hold_sha256_each": ([c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
     "hold_running_size": ([], c_size_t),
     "hold_sha256_begin": ([c_void_p], None),
     "hold_sha256_update": ([c_void_p, c_void_p, c_size_t], None),
@@ -131,6 +134,39 @@ class CompiledKernel:
                 beside, len(block), digest, None if whole is None else whole.state,
             )  # fmt: skip
         return made.raw, digest.raw
+
+    def sha256_each(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
+        """See `Kernel`."""
+        if self.kind != HARDWARE:
+            return sha256_each(base, places, sizes)
+        digests = ctypes.create_string_buffer(32 * len(places))
+        with address_of(base) as start:
+            self._code.hold_sha256_each(
+                start, places.buffer_info()[0], sizes.buffer_info()[0], len(places), digests
+            )
+        return digests.raw
+
+    def md5_many(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
+        """The MD5 of each of the buffers at places in ``base``, one after the other."""
+        digests = ctypes.create_string_buffer(16 * len(places))
+        kind = min(self.kind, max(kind for kind in self.library.kinds if kind != HARDWARE))
+        with address_of(base) as start:
+            self._code.hold_md5_many(
+                kind, start, places.buffer_info()[0], sizes.buffer_info()[0], len(places), digests
+            )
+        return digests.raw
+
+    def read_files(
+        self, paths: list[bytes], base: Buffer, places: Numbers, sizes: Numbers
+    ) -> bytes:
+        """See `holdfast.kernel.many.read_files`; a byte for each file, 1 for one that is wrong."""
+        wrong = ctypes.create_string_buffer(len(paths))
+        with address_of(base) as start:
+            self._code.hold_read_files(
+                b"\0".join(paths) + b"\0", start, places.buffer_info()[0],
+                sizes.buffer_info()[0], len(paths), wrong,
+            )  # fmt: skip
+        return wrong.raw
 
     def running(self) -> Running:
         """See `Kernel`."""

@@ -15,7 +15,7 @@ from llvmlite import binding
 
 from ..wire.fr32 import PADDED_GROUP, PAYLOAD_GROUP, Buffer
 from ..wire.merkle import NODE_SIZE
-from ..wire.piece import UNIT_GROUPS, Running
+from ..wire.piece import UNIT_GROUPS, Numbers, Running, sha256_each
 from .llvm_code import VECTOR_LANES, write_module
 from .pointers import address_of
 
@@ -76,6 +76,10 @@ class LlvmKernel:
         if whole is not None:
             whole.update(block)
         return self.roots(data), hashlib.sha256(block).digest()
+
+    def sha256_each(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
+        """See `Kernel`."""
+        return sha256_each(base, places, sizes)
 
     def running(self) -> Running:
         """See `Kernel`."""

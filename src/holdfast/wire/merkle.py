@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 from .fr32 import Buffer
@@ -16,6 +17,8 @@ NODE_SIZE = 32
 HEIGHT_MAX = 50
 
 _PAIR = struct.Struct("64s")
+_ROW_MAX = 1 << 16
+"""A row that is no longer is taken apart at once, which is quicker."""
 _TRUNCATED = bytes(byte & 0x3F for byte in range(256))
 
 Nodes = Callable[[Buffer], bytes]
@@ -30,9 +33,18 @@ def node(left: bytes, right: bytes) -> bytes:
 
 def nodes(row: Buffer) -> bytes:
     """The row above a row, whose nodes are even in number."""
-    above = bytearray(b"".join([sha256(pair).digest() for (pair,) in _PAIR.iter_unpack(row)]))
+    if len(row) <= _ROW_MAX:
+        made = [sha256(pair).digest() for pair in _pairs_of(len(row)).unpack(row)]
+    else:
+        made = [sha256(pair).digest() for (pair,) in _PAIR.iter_unpack(row)]
+    above = bytearray(b"".join(made))
     above[31::32] = above[31::32].translate(_TRUNCATED)
     return bytes(above)
+
+
+@lru_cache(maxsize=64)
+def _pairs_of(size: int) -> struct.Struct:
+    return struct.Struct("64s" * (size // (2 * NODE_SIZE)))
 
 
 def _zeros() -> tuple[bytes, ...]:

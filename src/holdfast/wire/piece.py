@@ -9,9 +9,10 @@ Format: docs/formats/piece.md.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from ..core import faults
 from . import fr32, merkle, piece_cid
@@ -27,6 +28,9 @@ UNIT_HEIGHT = 11
 SIZE_MAX = PAYLOAD_GROUP << (HEIGHT_MAX - HEIGHT_MIN)
 
 _ROW_MAX = NODE_SIZE * 1024
+
+Numbers: TypeAlias = "array[int]"
+"""Of 64 bits each, typecode ``Q``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,9 @@ class Kernel(Protocol):
         The block may be the same bytes, or others.
         """
 
+    def sha256_each(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
+        """The SHA-256 of each of the buffers at places in ``base``, one after the other."""
+
     def running(self) -> Running:
         """A SHA-256 to give as ``whole``."""
 
@@ -175,9 +182,21 @@ class PlainKernel:
             whole.update(block)
         return self.roots(data), sha256(block).digest()
 
+    def sha256_each(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
+        """See `Kernel`."""
+        return sha256_each(base, places, sizes)
+
     def running(self) -> Running:
         """See `Kernel`."""
         return sha256()
+
+
+def sha256_each(base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
+    """`Kernel.sha256_each` by hashlib."""
+    view = memoryview(base)
+    return b"".join(
+        [sha256(view[at : at + size]).digest() for at, size in zip(places, sizes, strict=True)]
+    )
 
 
 PLAIN = PlainKernel()

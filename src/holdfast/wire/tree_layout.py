@@ -15,7 +15,7 @@ from ..core.errors import LocalProtocolError
 from .car import HEADER_SIZE
 from .cid import Cid
 from .file_layout import Block, plan_file, section_size
-from .folder_layout import Entry, FolderPlan, build_folder, plan_folder
+from .folder_layout import Entry, FolderBlocks, FolderPlan, build_folder, plan_folder
 from .folder_names import in_order_of_links
 from .unixfs import FOLDERS_DEEP_MAX, PROFILE, Kind, Profile, symlink_block_size
 
@@ -110,6 +110,16 @@ def plan_links(names: list[bytes], tsizes: list[int], profile: Profile = PROFILE
     return plan_folder([name for name, _ in links], [tsizes[at] for _, at in links], profile)
 
 
+def build_links(
+    names: list[bytes], cids: list[Cid], tsizes: list[int], profile: Profile = PROFILE
+) -> FolderBlocks:
+    """As `build_folder`, of names that need not be UTF-8, in the order of their bytes."""
+    entries = list(map(Entry, names, cids, tsizes))
+    if (links := in_order_of_links(names)) is not None:
+        entries = [entries[at]._replace(name=name) for name, at in links]
+    return build_folder(entries, profile)
+
+
 def _split(path: bytes) -> tuple[bytes, bytes]:
     folder, slash, name = path.rpartition(b"/")
     if slash and not folder:
@@ -161,10 +171,7 @@ class TreeBuilder:
     def _close(self, folder: bytes | None) -> list[Block]:
         blocks: list[Block] = []
         for closed in self._walk.leave(folder):
-            entries = list(map(Entry, closed.names, closed.cids, closed.tsizes))
-            if (links := in_order_of_links(closed.names)) is not None:
-                entries = [entries[at]._replace(name=name) for name, at in links]
-            built = build_folder(entries, self._profile)
+            built = build_links(closed.names, closed.cids, closed.tsizes, self._profile)
             blocks += built.blocks
             cid = built.blocks[-1].cid
             self._root = Entry(closed.name, cid, built.tsize)

@@ -1,8 +1,13 @@
 /* Hashing for Holdfast: piece commitments (fr32 and a tree of SHA-256), plain SHA-256 beside them,
- * and MD5 of eight streams at once. No Python, no allocation, no global state: any thread may call
- * anything at any time. What the formats mean: docs/formats/piece.md.
+ * and MD5 of eight streams at once; and the reading of many small files to be hashed. No Python, no
+ * allocation, no global state: any thread may call anything at any time. What the formats mean:
+ * docs/formats/piece.md.
  */
 #include "common.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define LANES_TARGET
 #define LANES_NAME nodes8_portable
@@ -63,7 +68,7 @@ static int hw_there(void) { return 0; }
 static int avx2_there(void) { return 0; }
 #endif
 
-HOLD_API int hold_version(void) { return 1; }
+HOLD_API int hold_version(void) { return 2; }
 HOLD_API const char *hold_hardware(void) { return HW_NAME; }
 
 /* Which kinds of code this machine can run, a bit for each. */
@@ -235,6 +240,20 @@ HW_TARGET HOLD_API void hold_sha256_many(const uint8_t *const in[4], const size_
     hw_finish_blocks(go, count);
     for (int j = 0; j < count; j++) hw_end(go + j, in[j] + size[j] - size[j] % 64, size[j], digests + 32 * j);
 }
+
+/* The SHA-256 of each of n buffers at places after `base`, 32 bytes each to `digests`. Two at a time.
+ * Only for KIND_HARDWARE. */
+HW_TARGET HOLD_API void hold_sha256_each(const uint8_t *base, const uint64_t *places,
+                                         const uint64_t *sizes, size_t n, uint8_t *digests)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        const uint8_t *in[4] = {base + places[i]};
+        size_t size[4] = {(size_t)sizes[i]};
+        int some = n - i < 2 ? 1 : 2;
+        if (some == 2) in[1] = base + places[i + 1], size[1] = (size_t)sizes[i + 1];
+        hold_sha256_many(in, size, some, digests + 32 * i);
+    }
+}
 #endif
 
 /* ---- MD5 in eight lanes ---- */
@@ -337,4 +356,69 @@ HOLD_API void hold_md5_end(int kind, md5_lanes *run, unsigned lanes, uint8_t dig
         for (int i = 0; i < 4; i++) store32(digests[lane] + 4 * i, run->state[i][lane]);
         md5_begin_lane(run, lane);
     }
+}
+
+/* The MD5 of each of n buffers at places after `base`, 16 bytes each to `digests`. */
+HOLD_API void hold_md5_many(int kind, const uint8_t *base, const uint64_t *places,
+                            const uint64_t *sizes, size_t n, uint8_t *digests)
+{
+    for (size_t first = 0; first < n; first += 8) {
+        size_t some = n - first < 8 ? n - first : 8, size[8] = {0};
+        const uint8_t *in[8];
+        uint8_t made[8][16];
+        md5_lanes run;
+        for (size_t j = 0; j < 8; j++) in[j] = base;
+        for (size_t j = 0; j < some; j++) {
+            in[j] = base + places[first + j];
+            size[j] = (size_t)sizes[first + j];
+        }
+        hold_md5_begin(&run);
+        hold_md5_update(kind, &run, in, size);
+        hold_md5_end(kind, &run, (1u << some) - 1, made);
+        memcpy(digests + 16 * first, made, 16 * some);
+    }
+}
+
+/* ---- files ---- */
+
+#ifdef __APPLE__
+#define CHANGED_AT(s) (s).st_mtimespec, (s).st_ctimespec
+#else
+#define CHANGED_AT(s) (s).st_mtim, (s).st_ctim
+#endif
+
+static int same_times(const struct stat *one, const struct stat *other)
+{
+    const struct timespec a[2] = {CHANGED_AT(*one)}, b[2] = {CHANGED_AT(*other)};
+    for (int i = 0; i < 2; i++)
+        if (a[i].tv_sec != b[i].tv_sec || a[i].tv_nsec != b[i].tv_nsec) return 0;
+    return one->st_size == other->st_size;
+}
+
+/* Read all of a file that has exactly that size, does not change meanwhile, and is none of the kinds
+ * that make one wait. Whether it was so. */
+static int read_file(const char *path, uint8_t *to, uint64_t size)
+{
+    struct stat before, after;
+    uint64_t done = 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file < 0) return 0;
+    int right = !fstat(file, &before) && S_ISREG(before.st_mode) && (uint64_t)before.st_size == size;
+    while (right && done < size) {
+        ssize_t got = read(file, to + done, (size_t)(size - done));
+        if (got > 0) done += (uint64_t)got;
+        else right = 0;
+    }
+    right = right && !fstat(file, &after) && same_times(&before, &after);
+    close(file);
+    return right;
+}
+
+/* Read n files, whose paths follow each other with a zero after each, to places after `base`. Those
+ * that are not as `sizes` says get a 1 in `wrong`; what is at their places is anything then. */
+HOLD_API void hold_read_files(const char *paths, uint8_t *base, const uint64_t *places,
+                              const uint64_t *sizes, size_t n, uint8_t *wrong)
+{
+    for (size_t i = 0; i < n; i++, paths += strlen(paths) + 1)
+        wrong[i] = !read_file(paths, base + places[i], sizes[i]);
 }
