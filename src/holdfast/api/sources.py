@@ -16,7 +16,6 @@ from ..dataset.config import append_settings
 from ..dataset.objects import objects_of
 from ..dataset.publishing import GIT_IN_A_PLACE
 from ..dataset.repository import Repository
-from ..wire.p2phttp import read_address
 from .datasets import Dataset
 
 
@@ -142,6 +141,7 @@ def _open_remote(
 def _open_http(dataset: Dataset, name: str, place: Place, url: str, cost: float | None) -> Readable:
     """A repository on a web server: by the protocol that its configuration offers, or as files."""
     from ..stores.annex_http import AnnexHttp
+    from ..wire.p2phttp import read_address
 
     plain = _identified(dataset, name, AnnexHttp(place, url, cost=cost or 200.0))
     assert isinstance(plain, AnnexHttp)
@@ -168,6 +168,7 @@ def _open_p2p_http(
 
     from ..dataset.credentials import GitLogins
     from ..stores.p2p_http import P2pHttp
+    from ..wire.p2phttp import read_address
 
     address = read_address(urls[0])
     if address is None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..core import faults, secure_hashes
-from ..core.expressions import Dialect, parse
 from ..wire import branch_paths, logs
 from .config import Config
 from .ledger import Ledger
@@ -161,6 +160,8 @@ def _check_value(name: str, value: str) -> None:
                 command="config",
             )
     if name in _RULES and not (name == "annex.addunlocked" and value in ("true", "false")):
+        from ..core.expressions import Dialect, parse  # late: only for who sets a rule
+
         where = f"what you type, as in: hold config {name}='{_RULES[name]}'"
         strange = parse(value, Dialect.LARGEFILES, where).strange
         if strange:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..core import faults
 from ..core.abilities import LocalFiles
@@ -26,6 +24,9 @@ from ..core.system_errors import as_fault
 from .hands import Hands, are_many, are_small, open_hands
 from .side_by_side import Copied, Copy, End, SideBySide, are_worth_it, can_be
 from .throttle import Throttle
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _CHUNK = 1 << 20
 BATCH_FILES = 1024
@@ -92,13 +93,12 @@ def iter_bring(
     """
     items = iter(wanted)
     os.makedirs(scratch, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix=b"get", dir=scratch)
+    folder = scratch + b"/get" + os.urandom(8).hex().encode()
+    os.mkdir(folder, 0o700)
     carrier = _Carrier(source, target, folder, source_name, throttle)
     try:
         with ExitStack() as stack:
             sharing = _Sharing(carrier, stack, jobs)
-            # The first to be called when all ends: threads that wait are waited for.
-            stack.callback(carrier.stop)
             while batch := _take(items):
                 yield from _bring_batch(sharing, carrier, folder, batch, sync, jobs)
     finally:
@@ -146,7 +146,7 @@ class _Sharing:
         self._carrier = carrier
         self._stack = stack
         self._jobs = jobs
-        self._pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        self._pool: ThreadPoolExecutor | None = None
         self._hands: Hands[Any, Any] | None = None
 
     def choose(self, sizes: Sequence[int | None]) -> Spread:
@@ -157,6 +157,14 @@ class _Sharing:
                 self._hands = self._stack.enter_context(open_hands(self._carrier.do, self._jobs))
             if self._hands is not None:
                 return self._by_hands
+        if len(sizes) == 1 and self._carrier.throttle is None:
+            return map
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # late: it costs start-up time
+
+            self._pool = self._stack.enter_context(ThreadPoolExecutor(self._jobs))
+            # Called before threads are waited for: those that wait themselves shall end.
+            self._stack.callback(self._carrier.stop)
         return self._pool.map
 
     def _by_hands(self, work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
