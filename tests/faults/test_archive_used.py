@@ -156,3 +156,26 @@ def test_python_packs_with_all_that_the_command_has(main: Path) -> None:
 def test_packing_at_once_and_telling_of_each_piece_take_the_same() -> None:
     one, all_ = (set(signature(f).parameters) for f in (hf.iter_archive_pack, hf.archive_pack))
     assert one - all_ == {"progress"} and all_ < one
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_glob_that_matches_nothing_is_told_and_the_others_are_restored(
+    main: Path, plain: bool
+) -> None:
+    source = main
+    (main / "own.txt").write_text("git's own\n")
+    must(main, "git", "add", "own.txt")
+    must(main, "git", "-c", "annex.largefiles=nothing", "commit", "-q", "-m", "own")
+    if plain:
+        source = main.parent / "plain"
+        source.mkdir()
+        for name in ("one.dat", "own.txt"):
+            (source / name).write_bytes((main / name).read_bytes())
+    where = [] if not plain else ["--folder", os.fspath(source), "--state", "../state"]
+    must(main, HOLD, "archive", "pack", "-q", "--write", "../pieces", *where)
+    words = ("--only", "one.*", "--only", "own.txt", "--only", "nothing/*")
+    ran = hold(main, "archive", "restore", "../pieces", "--to", "../again", *words)
+    assert ran.code == 1
+    assert "no file matches --only nothing/*" in ran.err
+    assert "own.txt" not in ran.err
+    assert (main.parent / "again/one.dat").stat().st_size == 50_000

@@ -78,6 +78,9 @@ def iter_archive_restore(
             with open_dataset(target, plan.settings) as dataset:
                 outcomes = iter_content(dataset, found, snapshot, chosen, plan.jobs, listener)
                 yield from _with_missing(outcomes, found, snapshot, plan)
+                if chosen.unmatched:  # perhaps a file that is git's own, and here with the history
+                    for path in dataset.repository.git.iter_fields("ls-files", "-z"):
+                        chosen.has(path)
         elif snapshot.number in found.unlocked.sealed:
             outcomes = iter_restore_sealed(found, snapshot, target, chosen, listener)
             yield from _with_missing(outcomes, found, snapshot, plan)
@@ -86,6 +89,10 @@ def iter_archive_restore(
 
             outcomes = iter_restore_folder(found.finding, snapshot, target, chosen, listener)
             yield from _with_missing(outcomes, found, snapshot, plan)
+        for glob in chosen.unmatched:
+            name = os.fsdecode(glob)
+            error = faults.ARCHIVE_NO_MATCH(glob=name)
+            yield Outcome(RESTORE, Status.ERROR, name, error=error, note=error.why)
 
 
 def archive_restore(

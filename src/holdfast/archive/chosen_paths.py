@@ -24,15 +24,21 @@ class ChosenPaths:
             self._matches = [compile_glob(glob) for glob in globs]
         except ValueError as error:
             raise faults.BAD_USAGE(what=f"--only: {error}", command="archive") from None
+        self._globs = tuple(globs)
         self._folders = [glob.rstrip(b"/") + b"/" for glob in globs]
         self._starts = [_SPECIAL.split(glob, maxsplit=1)[0].rstrip(b"/") for glob in globs]
         self.are_all = not globs
+        self.unmatched = dict.fromkeys(globs)
+        """The globs that no path matched yet of which `has` was asked, in their order."""
 
     def has(self, path: bytes) -> bool:
         """Whether a file is wanted."""
-        if self.are_all or any(path.startswith(folder) for folder in self._folders):
-            return True
-        return any(matches(path) for matches in self._matches)
+        found = self.are_all
+        for glob, folder, matches in zip(self._globs, self._folders, self._matches, strict=True):
+            if path.startswith(folder) or matches(path):
+                self.unmatched.pop(glob, None)
+                found = True
+        return found
 
     def may_be_below(self, folder: bytes) -> bool:
         """Whether a folder may hold something that is wanted; "" is the top."""

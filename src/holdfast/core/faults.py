@@ -1227,6 +1227,13 @@ ARCHIVE_NOTHING = Fault(
     NOTHING_CHANGED,
     "hold archive pack",
 )  # fmt: skip
+ARCHIVE_NO_MATCH = Fault(
+    "H910", errors.NotFoundError,
+    "no file matches --only {glob}",
+    "what is restored, or known to be missing, has no such path in this version",
+    "all else that was asked for was done",
+    "hold archive restore PIECES --list    (other versions: --at)",
+)  # fmt: skip
 
 PIECE_UNREADABLE = Fault(
     "H920", errors.IntegrityError,
