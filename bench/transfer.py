@@ -1,7 +1,7 @@
 """Content to and from other places, timed side by side: hold, git-annex, DataLad, and the floor.
 
     python bench/transfer.py --scale small           a trial
-    python bench/transfer.py --only path,ssh         some of the places
+    python bench/transfer.py --only path,ssh-large   some of the places, or one size of files
     python bench/transfer.py --json figures.json     every round, for programs
 
 The places: a clone at a path, one behind a real sshd on a loopback port, an S3 bucket in memory
@@ -21,8 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import dataset as shared
@@ -33,6 +34,7 @@ from loopback import HOST, NoServerError, loopback_ssh
 from machine import Run, RunError
 from table import AtMostMemory, Row, TimesFaster, Within, count_bars, render
 
+SMALL, LARGE = SIZES = ("small", "large")
 MEMORY_MAX = 200_000_000
 LARGE_TIMES = 1.25
 """At least 0.8 of the floor's rate."""
@@ -71,10 +73,11 @@ class Lab:
     """How many times git-annex's rate is asked for."""
 
 
-def bench_place(lab: Lab) -> Iterator[Row]:
+def bench_place(lab: Lab, sizes: Sequence[str]) -> Iterator[Row]:
     """Small and large files there and back."""
     bench, scale = lab.bench, lab.bench.scale
-    for count, size in ((scale.files, FILE_SIZE), (scale.large_files, LARGE_SIZE)):
+    wanted = {SMALL: (scale.files, FILE_SIZE), LARGE: (scale.large_files, LARGE_SIZE)}
+    for count, size in (wanted[name] for name in sizes):
         yield from _there_and_back(
             lab, bench.tree(count, size), bench.dataset(count, size), count, size
         )
@@ -150,7 +153,7 @@ def _rounds(bench: Bench, who: Contender) -> int:
 # ---------------------------------------------------------------- the places
 
 
-def path_lab(bench: Bench) -> Iterator[Row]:
+def path_lab(bench: Bench, sizes: Sequence[str] = SIZES) -> Iterator[Row]:
     """A clone at a path."""
     place = bench.folder / "place"
 
@@ -163,11 +166,11 @@ def path_lab(bench: Bench) -> Iterator[Row]:
     def floor(tree: Path) -> float:
         return shared._copy_floor(bench, tree)
 
-    yield from bench_place(Lab("a path", bench, make, "`cp -r`, sync", floor, floor, 20, 20))
+    yield from bench_place(Lab("a path", bench, make, "`cp -r`, sync", floor, floor, 20, 20), sizes)
     machine.remove_tree(place)
 
 
-def ssh_lab(bench: Bench) -> Iterator[Row]:
+def ssh_lab(bench: Bench, sizes: Sequence[str] = SIZES) -> Iterator[Row]:
     """A clone behind a real sshd."""
     place = bench.folder / "place"
     usual = bench.environment
@@ -195,7 +198,7 @@ def ssh_lab(bench: Bench) -> Iterator[Row]:
                 ]
                 return shared.command_floor(bench, [command], bench.folder)
 
-            yield from bench_place(Lab("ssh", bench, make, "`scp -r`", scp, scp, 10, 10))
+            yield from bench_place(Lab("ssh", bench, make, "`scp -r`", scp, scp, 10, 10), sizes)
     except NoServerError as error:
         yield Row("ssh", 0, notes=[f"skipped: {error}"])
     finally:
@@ -203,7 +206,7 @@ def ssh_lab(bench: Bench) -> Iterator[Row]:
         machine.remove_tree(place)
 
 
-def s3_lab(bench: Bench) -> Iterator[Row]:
+def s3_lab(bench: Bench, sizes: Sequence[str] = SIZES) -> Iterator[Row]:
     """A bucket in memory: real servers refuse git-annex, or are the limit themselves."""
     rclone = shutil.which("rclone", path=bench.environment["PATH"])
     if rclone is None:
@@ -249,7 +252,9 @@ def s3_lab(bench: Bench) -> Iterator[Row]:
                 assert brought == sent, "rclone did not bring all"
                 return seconds
 
-            yield from bench_place(Lab("S3", bench, make, "`rclone copy`", send, fetch, 10, 10))
+            yield from bench_place(
+                Lab("S3", bench, make, "`rclone copy`", send, fetch, 10, 10), sizes
+            )
     finally:
         bench.environment = usual
 
@@ -335,20 +340,29 @@ LABS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "s3": s3_lab,
     "push": push_lab,
 }
+HALVES = {
+    f"{name}-{size}": partial(lab, sizes=(size,))
+    for name, lab in (("path", path_lab), ("ssh", ssh_lab), ("s3", s3_lab))
+    for size in SIZES
+}
+"""One size of files alone."""
 
 
 def main() -> int:
     """Measure what was asked for and print the table; 1 when --check and a bar is missed."""
+    labs = LABS | HALVES
     shared.CASES.clear()
-    shared.CASES.update(LABS)
+    shared.CASES.update(labs)
     options = shared.read_options()
+    if not options.only:
+        options.cases = list(LABS)
     folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-", dir=options.folder)).resolve()
     try:
         bench = shared.make_bench(options, folder)
         print(shared.heading(bench, options), flush=True)
         rows = []
         for case in options.cases:
-            for row in LABS[case](bench):
+            for row in labs[case](bench):
                 print(f"  {row.name} done", file=sys.stderr, flush=True)
                 rows.append(row)
     finally:
