@@ -177,6 +177,7 @@ def test_a_folder_is_restored_after_a_kill_before_any_change(scene: Path, tmp_pa
     ],
 )  # fmt: skip
 def test_words_that_do_nothing_are_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "p").mkdir()
     done = run(tmp_path, HOLD, "archive", *words)
     assert done.code == 2 and "H103" in done.err, done.text
 
