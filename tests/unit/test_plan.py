@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId, Trust
-from holdfast.transfer.plan import SourceFacts, group_by_source, iter_plan, plan_attempts
+from holdfast.transfer.plan import Attempts, Planner, SourceFacts
 
 NEAR, FAR, GUESS, GONE = (PlaceId(name) for name in ("near", "far", "guess", "gone"))
 KEY = Key(b"SHA256-s1--a")
+
+
+def plan_attempts(
+    key: Key, holders: Collection[PlaceId], sources: Sequence[SourceFacts]
+) -> Attempts:
+    return Planner(sources).attempts(key, holders)
 
 
 def facts(place: PlaceId, cost: float, **more: bool) -> SourceFacts:
@@ -48,15 +56,14 @@ def test_of_equal_places_the_untrusted_comes_last() -> None:
 
 
 def test_equal_places_share_the_work() -> None:
-    keys = [Key(b"SHA256-s1--%d" % n) for n in range(200)]
-    sources = [facts(NEAR, 100), facts(FAR, 100)]
-    plan = iter_plan(keys, {key: {NEAR, FAR} for key in keys}, sources)
-    groups = group_by_source(plan)
-    assert all(len(groups[place]) > 50 for place in (NEAR, FAR))
+    planner = Planner([facts(NEAR, 100), facts(FAR, 100)])
+    orders = [planner.attempts(Key(b"SHA256-s1--%d" % n), {NEAR, FAR}).order for n in range(200)]
+    assert all(sum(order[0] == place for order in orders) > 50 for place in (NEAR, FAR))
+    assert all(sorted(order) == [FAR, NEAR] for order in orders)
 
 
-def test_keys_with_no_place_to_try_are_a_group_of_their_own() -> None:
-    assert list(group_by_source(iter_plan([KEY], {}, [facts(NEAR, 1)]))) == [None]
+def test_keys_with_no_place_to_try_have_no_order() -> None:
+    assert plan_attempts(KEY, (), [facts(NEAR, 1)]).order == ()
 
 
 PLACES = st.sampled_from([PlaceId(c) for c in "abcdef"])

@@ -10,6 +10,7 @@ from typing import Protocol
 from ..core.backends import backend_of, checker, is_verifiable, key_digest
 from ..core.errors import IntegrityError
 from ..core.key import Key
+from ..kernel.many import signature
 from ..wire.archive_rows import RowKind
 from .plan_records import FileRecord
 
@@ -134,7 +135,7 @@ class File:
     def finish(self) -> None:
         """All was read."""
         now = os.fstat(self._file)
-        if _signature(now) != _signature(self._seen):
+        if signature(now) != signature(self._seen):
             raise self._changed()
         why = self._check.fault()
         if why:
@@ -157,10 +158,6 @@ def _open(record: FileRecord, path: bytes | None) -> int:
         return os.open(path, flags)
     except OSError as error:
         raise SourceFault(record, str(error.strerror).lower(), None) from error
-
-
-def _signature(seen: os.stat_result) -> tuple[int, int, int]:
-    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
 
 
 def is_right(key: bytes | None, digest: bytes, md5: bytes) -> bool:

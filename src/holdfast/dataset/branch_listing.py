@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import NamedTuple, TypeVar
 
 from ..wire.gitobjects import Oid
@@ -40,36 +40,24 @@ def iter_joined(
     listing: Iterable[Listed], changes: Iterable[tuple[bytes, Change]]
 ) -> Iterator[tuple[bytes, Listed | None, Sequence[Change]]]:
     """Every path with what is listed of it and what changes it; both come sorted by path."""
-    rest = iter(changes)
+    rest = (
+        (path, [change for _, change in same])
+        for path, same in groupby(changes, key=lambda change: change[0])
+    )
     next_one = next(rest, None)
     for file in listing:
-        path = file[0]
-        while next_one is not None and next_one[0] < path:
-            new = next_one[0]
-            same, next_one = _take_same(next_one, rest)
-            yield new, None, same
-        if next_one is None or next_one[0] != path:
-            yield path, file, ()
+        while next_one is not None and next_one[0] < file.path:
+            yield next_one[0], None, next_one[1]
+            next_one = next(rest, None)
+        if next_one is not None and next_one[0] == file.path:
+            yield file.path, file, next_one[1]
+            next_one = next(rest, None)
         else:
-            same, next_one = _take_same(next_one, rest)
-            yield path, file, same
-    while next_one is not None:
-        new = next_one[0]
-        same, next_one = _take_same(next_one, rest)
-        yield new, None, same
-
-
-def _take_same(
-    first: tuple[bytes, Change], rest: Iterator[tuple[bytes, Change]]
-) -> tuple[list[Change], tuple[bytes, Change] | None]:
-    """All changes of the path of the first, and what comes next."""
-    path, change = first
-    found = [change]
-    for next_one in rest:
-        if next_one[0] != path:
-            return found, next_one
-        found.append(next_one[1])
-    return found, None
+            yield file.path, file, ()
+    if next_one is not None:
+        yield next_one[0], None, next_one[1]
+    for path, same in rest:
+        yield path, None, same
 
 
 def is_bulk(count: int, estimate: Callable[[], int]) -> bool:

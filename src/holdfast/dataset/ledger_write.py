@@ -110,7 +110,7 @@ class LedgerWriter:
 
     def _edit(self, edits: Iterable[tuple[bytes, Edit]]) -> Oid | None:
         """Change the tree where the edits are."""
-        editor = self._editor(self._root)
+        editor = self._editor()
         for path, old, new in self._iter_changed(edits):
             if new != old or path in self._journal:
                 editor.set(path, FILE_MODE, self._blob(new))
@@ -136,12 +136,12 @@ class LedgerWriter:
                 builder.set(path, FILE_MODE, self._blob(content))
         return builder.finish()
 
-    def _editor(self, base: Oid | None) -> TreeEditor:
+    def _editor(self) -> TreeEditor:
         return TreeEditor(
             self._finder.read if self._finder else _no_tree,
             lambda data: self._writer.add(TREE, data),
             self._repository.object_format,
-            base,
+            self._root,
             counted=False,
         )
 

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol
 
 from ..wire.fr32 import Buffer
 from . import MD5_LANES, SHA256_LANES
-from .choose import COMPILED, Choice, chosen
-
-if TYPE_CHECKING:
-    from .compiled import CompiledKernel
+from .choose import Choice, chosen, compiled
 
 
 class Lanes(Protocol):
@@ -52,7 +49,7 @@ class PlainMd5Lanes:
 
 def md5_lanes(choice: Choice | None = None) -> Lanes:
     """Eight MD5 side by side, by the best code here."""
-    kernel = _compiled(choice)
+    kernel = compiled((choice or chosen()).kernel)
     return PlainMd5Lanes() if kernel is None else kernel.md5_lanes()
 
 
@@ -63,7 +60,7 @@ def hash_many(
 
     MD5 goes eight at a time and SHA-256 in pairs where the machine can; others one by one.
     """
-    kernel = _compiled(choice)
+    kernel = compiled((choice or chosen()).kernel)
     if kernel is None or algorithm not in ("md5", "sha256"):
         return [hashlib.new(algorithm, data, usedforsecurity=False).digest() for data in buffers]
     digests = []
@@ -76,11 +73,6 @@ def hash_many(
         lanes.update(some)
         digests += lanes.finish(list(range(len(some))))
     return digests
-
-
-def _compiled(choice: Choice | None) -> CompiledKernel | None:
-    found = choice or chosen()
-    return cast("CompiledKernel", found.kernel) if found.level == COMPILED else None
 
 
 def _batches(buffers: Sequence[Buffer], size: int) -> list[list[Buffer]]:

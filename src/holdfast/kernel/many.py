@@ -44,6 +44,11 @@ def md5_many(kernel: Kernel, base: Buffer, places: Numbers, sizes: Numbers) -> b
     )
 
 
+def signature(seen: os.stat_result) -> tuple[int, int, int]:
+    """What is another one as soon as a file was written to."""
+    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+
+
 def _read_file(path: bytes, view: memoryview) -> bool:
     try:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -60,12 +65,8 @@ def _read_file(path: bytes, view: memoryview) -> bool:
             if not got:
                 return False
             done += got
-        return _times(os.fstat(file)) == _times(before)
+        return signature(os.fstat(file)) == signature(before)
     except OSError:
         return False
     finally:
         os.close(file)
-
-
-def _times(seen: os.stat_result) -> tuple[int, int, int]:
-    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns

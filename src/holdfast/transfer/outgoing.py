@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import weakref
 from collections.abc import Iterator
 
@@ -94,6 +93,8 @@ class MemoryContent:
     def path(self) -> bytes:
         """A file with it, as long as this is kept."""
         if not self._path:
+            import tempfile  # late: it costs start-up time, and few places want a file
+
             descriptor, name = tempfile.mkstemp(prefix="hold-content-")
             self._path = os.fsencode(name)
             weakref.finalize(self, os.unlink, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -10,6 +10,9 @@ from zlib import crc32
 
 from ..core.key import Key
 from ..core.place import Place, PlaceId, Trust
+
+_KINDS_MAX = 1024
+"""Places have keys in few combinations; with more of them some are thought of again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,6 @@ class Skipped:
 
     place: PlaceId
     why: str
-
-
-_KINDS_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,31 +99,6 @@ def _kind(holders: Collection[PlaceId], sources: Sequence[SourceFacts]) -> _Kind
         if place not in live
     )
     return _Kind(groups, tuple(group[0] for group in groups) if alone else None, skipped)
-
-
-def plan_attempts(
-    key: Key, holders: Collection[PlaceId], sources: Sequence[SourceFacts]
-) -> Attempts:
-    """What a `Planner` for these sources says of one key."""
-    return Planner(sources).attempts(key, holders)
-
-
-def iter_plan(
-    keys: Iterable[Key],
-    holders_of: Mapping[Key, Collection[PlaceId]],
-    sources: Sequence[SourceFacts],
-) -> Iterator[Attempts]:
-    """The attempts for each key, in order; one that no place is said to have gets guesses."""
-    planner = Planner(sources)
-    return (planner.attempts(key, holders_of.get(key, ())) for key in keys)
-
-
-def group_by_source(plan: Iterable[Attempts]) -> dict[PlaceId | None, list[Attempts]]:
-    """The attempts by the place that is tried first; None has those with no place to try."""
-    groups: dict[PlaceId | None, list[Attempts]] = {}
-    for attempts in plan:
-        groups.setdefault(attempts.order[0] if attempts.order else None, []).append(attempts)
-    return groups
 
 
 def _by_cost(sources: Iterable[SourceFacts]) -> Iterator[list[PlaceId]]:
