@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Sequence
@@ -13,9 +14,10 @@ import pytest
 from holdfast.core.errors import HoldError, IntegrityError
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId
-from holdfast.kernel.lanes import Lanes, PlainMd5Lanes, md5_lanes
+from holdfast.kernel import choose
+from holdfast.kernel.lanes import LANES, CopyLanes
 from holdfast.transfer.local import Brought, Wanted, iter_bring
-from holdfast.transfer.side_by_side import LANES, Copied, Copy, SideBySide, are_worth_it, can_be
+from holdfast.transfer.side_by_side import Copied, Copy, SideBySide, are_worth_it, can_be
 
 MANY = 3 * LANES + 1
 
@@ -33,7 +35,7 @@ def make_file(folder: Path, number: int, size: int) -> Item:
     return Item(key, os.fsencode(path))
 
 
-def copier(folder: Path, lanes: Lanes) -> SideBySide[Item]:
+def copier(folder: Path, lanes: CopyLanes) -> SideBySide[Item]:
     numbers = iter(range(10_000))
 
     def begin(item: Item) -> Copy:
@@ -42,12 +44,17 @@ def copier(folder: Path, lanes: Lanes) -> SideBySide[Item]:
     return SideBySide(lanes, begin, "there")
 
 
-@pytest.fixture(params=["kernel", "plain"])
-def lanes(request: pytest.FixtureRequest) -> Lanes:
-    return md5_lanes() if request.param == "kernel" else PlainMd5Lanes()
+@pytest.fixture
+def lanes() -> CopyLanes:
+    kernel = choose.compiled(choose.best())
+    if kernel is None:
+        pytest.skip("no kernel in C could be built here")
+    return CopyLanes(kernel.library)
 
 
-def test_files_of_all_sizes_arrive_as_they_are_and_protected(tmp_path: Path, lanes: Lanes) -> None:
+def test_files_of_all_sizes_arrive_as_they_are_and_protected(
+    tmp_path: Path, lanes: CopyLanes
+) -> None:
     sizes = [0, 1, 63, 64, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 1 << 20, 3_000_001]
     items = [make_file(tmp_path, n, sizes[n % len(sizes)]) for n in range(MANY)]
     ends = copier(tmp_path, lanes).copy(items)
@@ -78,7 +85,7 @@ def spoil(item: Item, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["flipped", "short", "long", "gone"])
 def test_a_file_that_is_wrong_is_refused_and_no_other_one(
-    tmp_path: Path, lanes: Lanes, how: str
+    tmp_path: Path, lanes: CopyLanes, how: str
 ) -> None:
     items = [make_file(tmp_path, n, 700_000 + n) for n in range(MANY)]
     wrong = set(items[2::5])
@@ -92,18 +99,48 @@ def test_a_file_that_is_wrong_is_refused_and_no_other_one(
     assert {str(path) for path in tmp_path.glob("copy-*")} == kept, "nothing unfinished stays"
 
 
-class Breaking(PlainMd5Lanes):
-    def update(self, parts: list[bytes]) -> None:  # type: ignore[override]
+def test_what_breaks_in_the_middle_leaves_nothing_behind(
+    tmp_path: Path, lanes: CopyLanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
         raise MemoryError
 
-
-def test_what_breaks_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
+    monkeypatch.setattr(lanes, "taken", fail)
     items = [make_file(tmp_path, n, 1 << 20) for n in range(MANY)]
     before = len(os.listdir("/dev/fd"))
     with pytest.raises(MemoryError):
-        copier(tmp_path, Breaking()).copy(items)
+        copier(tmp_path, lanes).copy(items)
     assert not list(tmp_path.glob("copy-*"))
     assert len(os.listdir("/dev/fd")) == before, "every file is closed"
+
+
+def test_a_full_disk_and_a_source_that_cannot_be_read_are_told_apart(
+    tmp_path: Path, lanes: CopyLanes
+) -> None:
+    right, full, broken = (make_file(tmp_path, n, 300_000) for n in range(3))
+
+    def begin(item: Item) -> Copy:
+        copy = Copy(item.key, item.source, item.source + b".copy")
+        if item is full:
+            device = os.open("/dev/full", os.O_WRONLY)
+            os.dup2(device, copy._writer)
+            os.close(device)
+        elif item is broken:
+            folder = os.open(tmp_path, os.O_RDONLY)
+            os.dup2(folder, copy.reader)
+            os.close(folder)
+        return copy
+
+    ends = SideBySide(lanes, begin, "there").copy([right, full, broken])
+    assert isinstance(ends[right], Copied)
+    for item, number, name in (
+        (full, errno.ENOSPC, full.source + b".copy"),
+        (broken, errno.EISDIR, broken.source),
+    ):
+        end = ends[item]
+        assert isinstance(end, OSError)
+        assert (end.errno, end.filename) == (number, name)
+    assert len(list(tmp_path.glob("*.copy"))) == 1
 
 
 def test_only_large_content_with_an_md5_is_worth_the_kernel() -> None:
@@ -172,7 +209,7 @@ def copy_in_the_kernel(source: int, target: int) -> bool:
 
 
 def test_a_copy_that_shares_blocks_is_hashed_itself_and_not_its_original(
-    tmp_path: Path, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, lanes: CopyLanes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = [make_file(tmp_path, n, (1 << 20) + n) for n in range(MANY)]
 

@@ -18,8 +18,8 @@ import pytest
 
 from holdfast.core.errors import IntegrityError, UsageError
 from holdfast.kernel import build, choose
-from holdfast.kernel.compiled import CompiledKernel, CompiledMd5Lanes, Library
-from holdfast.kernel.lanes import PlainMd5Lanes, hash_many
+from holdfast.kernel.compiled import HARDWARE, CompiledKernel, Library
+from holdfast.kernel.lanes import CopyLanes
 from holdfast.kernel.many import md5_many, read_files
 from holdfast.kernel.pointers import address_of
 from holdfast.kernel.side_by_side import PART_SIZE, commit_file, commit_side_by_side
@@ -159,36 +159,43 @@ def test_a_file_that_became_shorter_is_told_of() -> None:
 # MD5 in lanes
 
 
-def lane_makers() -> list[object]:
+def md5_kinds() -> list[tuple[Library, int]]:
     library = compiled_library()
-    made: list[object] = [PlainMd5Lanes]
-    if library is not None:
-        made += [lambda k=kind: CompiledMd5Lanes(library, k) for kind in library.kinds if kind < 2]
-    return made
+    return [] if library is None else [(library, kind) for kind in library.kinds if kind < HARDWARE]
 
 
-@pytest.mark.parametrize("number", range(len(lane_makers())))
-def test_lanes_end_and_begin_one_by_one(number: int) -> None:
-    lanes = lane_makers()[number]()  # type: ignore[operator]
-    data = os.urandom(1000)
-    lanes.update([data[: n * 31] for n in range(8)])
-    assert lanes.finish([3]) == [hashlib.md5(data[:93]).digest()]
-    lanes.update([b"", data, b"", data[:5]])
-    assert lanes.finish([1, 3, 7]) == [
-        hashlib.md5(data[:31] + data).digest(),
-        hashlib.md5(data[:5]).digest(),
-        hashlib.md5(data[:217]).digest(),
-    ]
-    assert lanes.finish([3]) == [hashlib.md5().digest()]
-
-
-@pytest.mark.parametrize("algorithm", ["md5", "sha256", "sha1", "blake2b"])
-@pytest.mark.parametrize("count", [0, 1, 3, 8, 21])
-def test_many_buffers_at_once(algorithm: str, count: int) -> None:
-    buffers = [os.urandom(1000 * n % 7001) for n in range(count)]
-    wanted = [hashlib.new(algorithm, buffer).digest() for buffer in buffers]
-    assert hash_many(buffers, algorithm) == wanted
-    assert hash_many(buffers, algorithm, choose.Choice(PLAIN, "plain")) == wanted
+@pytest.mark.parametrize("number", range(len(md5_kinds())))
+def test_lanes_end_and_begin_one_by_one(number: int, tmp_path: Path) -> None:
+    lanes = CopyLanes(*md5_kinds()[number])
+    sizes = [0, 1, 55, 56, 63, 64, 65, 32_767, 32_768, 32_769, 262_144, 700_001] * 4
+    waiting = list(enumerate(sizes))
+    running: dict[int, tuple[int, int, int | None]] = {}
+    seen: dict[int, int] = {}
+    while waiting or running:
+        for lane in set(range(len(lanes))) - set(running):
+            if waiting:
+                name, size = waiting.pop()
+                path, target = tmp_path / f"{name}", tmp_path / f"{name}.copy"
+                path.write_bytes(os.urandom(size))
+                source = os.open(path, os.O_RDONLY)
+                to = os.open(target, os.O_WRONLY | os.O_CREAT) if name % 3 else None
+                lanes.begin(lane, source, to)
+                running[lane] = name, source, to
+        lanes.step()
+        for lane, (name, *files) in list(running.items()):
+            taken = lanes.taken(lane)
+            assert (taken.failed_read, taken.failed_write) == (None, None)
+            seen[name] = seen.get(name, 0) + taken.size
+            if taken.is_end:
+                data = (tmp_path / f"{name}").read_bytes()
+                assert seen[name] == len(data)
+                assert lanes.end(lane) == hashlib.md5(data).digest()
+                if name % 3:
+                    assert (tmp_path / f"{name}.copy").read_bytes() == data
+                del running[lane]
+                for file in files:
+                    if file is not None:
+                        os.close(file)
 
 
 # choosing
@@ -330,9 +337,10 @@ def test_something_that_is_no_library_is_not_used(tmp_path: Path, quick_compiler
 def test_a_python_without_ctypes_hashes_all_the_same() -> None:
     program = (
         "import sys; sys.modules['ctypes'] = None\n"
-        "from holdfast.kernel.lanes import hash_many, md5_lanes\n"
+        "from array import array\n"
+        "from holdfast.kernel.many import md5_many\n"
         "from holdfast.kernel.choose import chosen\n"
-        "md5_lanes().update([b'a']); assert len(hash_many([b'a'], 'md5')[0]) == 16\n"
+        "one = array('Q', [1]); assert len(md5_many(chosen().kernel, b'ab', one, one)) == 16\n"
         "print(chosen().level, *chosen().passed.values())"
     )
     command = [sys.executable, "-c", program]
@@ -412,10 +420,10 @@ def test_the_library_of_a_wheel_is_used_as_it_is(
 
 def test_many_buffers_are_hashed_as_one_by_one(kernel: Kernel) -> None:
     data = os.urandom(40_000)
-    sizes = array("Q", [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1000, 7001, 9])
+    sizes = array("Q", [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1000, 7001, 9, *range(2000, 2023)])
     places = array("Q", [17 * number for number in range(len(sizes))])
     buffers = [data[at : at + size] for at, size in zip(places, sizes, strict=True)]
-    for count in range(len(sizes) + 1):
+    for count in [*range(20), len(sizes)]:
         some = places[:count], sizes[:count]
         expected = b"".join(hashlib.sha256(each).digest() for each in buffers[:count])
         assert kernel.sha256_each(data, *some) == expected

@@ -8,24 +8,20 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import threading
-from contextlib import ExitStack
-from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint, c_void_p
+from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
 from ..wire.fr32 import PADDED_GROUP, PAYLOAD_GROUP, Buffer
 from ..wire.merkle import NODE_SIZE
 from ..wire.piece import UNIT_GROUPS, Numbers, Running, sha256_each
-from . import MD5_LANES, SHA256_LANES
 from .pointers import address_of
 
-VERSION = 2
+VERSION = 3
 """Of the library's interface; `hold_version` has to say the same."""
 
 PORTABLE, AVX2, HARDWARE = range(3)
 
-_PointerArray = c_void_p * MD5_LANES
-_SizeArray = c_size_t * MD5_LANES
 _Signatures = dict[str, tuple[list[Any], Any]]
 _SIGNATURES: _Signatures = {
     "hold_version": ([], c_int),
@@ -35,7 +31,7 @@ _SIGNATURES: _Signatures = {
     "hold_roots": ([c_int, c_void_p, c_size_t, c_size_t, c_void_p, c_void_p], None),
     "hold_md5_size": ([], c_size_t),
     "hold_md5_begin": ([c_void_p], None),
-    "hold_md5_update": ([c_int, c_void_p, c_void_p, c_void_p], None),
+    "hold_md5_copy": ([c_int, c_void_p, c_void_p, c_uint64, c_void_p, c_size_t], None),
     "hold_md5_end": ([c_int, c_void_p, c_uint, c_void_p], None),
     "hold_md5_many": ([c_int, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
     "hold_read_files": ([c_char_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
@@ -53,7 +49,6 @@ _HARDWARE_SIGNATURES: _Signatures = {
     "hold_sha256_begin": ([c_void_p], None),
     "hold_sha256_update": ([c_void_p, c_void_p, c_size_t], None),
     "hold_sha256_digest": ([c_void_p, c_void_p], None),
-    "hold_sha256_many": ([POINTER(c_void_p), POINTER(c_size_t), c_int, c_void_p], None),
 }  # fmt: skip
 
 
@@ -86,6 +81,11 @@ class Library:
         if kind == HARDWARE:
             return str(self.code.hold_hardware().decode())
         return ("portable", "avx2")[kind]
+
+    @property
+    def md5_kind(self) -> int:
+        """The best kind that has MD5, for which no machine has instructions."""
+        return max(kind for kind in self.kinds if kind != HARDWARE)
 
 
 class CompiledKernel:
@@ -149,7 +149,7 @@ class CompiledKernel:
     def md5_many(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
         """The MD5 of each of the buffers at places in ``base``, one after the other."""
         digests = ctypes.create_string_buffer(16 * len(places))
-        kind = min(self.kind, max(kind for kind in self.library.kinds if kind != HARDWARE))
+        kind = min(self.kind, self.library.md5_kind)
         with address_of(base) as start:
             self._code.hold_md5_many(
                 kind, start, places.buffer_info()[0], sizes.buffer_info()[0], len(places), digests
@@ -171,22 +171,6 @@ class CompiledKernel:
     def running(self) -> Running:
         """See `Kernel`."""
         return _Sha256(self._code) if self.kind == HARDWARE else hashlib.sha256()
-
-    def sha256_many(self, buffers: list[Buffer]) -> list[bytes]:
-        """The SHA-256 of each of up to SHA256_LANES buffers, some of them at once."""
-        if self.kind != HARDWARE:
-            return [hashlib.sha256(data).digest() for data in buffers]
-        made = ctypes.create_string_buffer(32 * len(buffers))
-        sizes = (c_size_t * SHA256_LANES)(*map(len, buffers))
-        with ExitStack() as held:
-            places = [held.enter_context(address_of(data)) for data in buffers]
-            sources = (c_void_p * SHA256_LANES)(*places)
-            self._code.hold_sha256_many(sources, sizes, len(buffers), made)
-        return [made.raw[at : at + 32] for at in range(0, len(made), 32)]
-
-    def md5_lanes(self) -> CompiledMd5Lanes:
-        """Eight MD5 side by side, fresh."""
-        return CompiledMd5Lanes(self.library)
 
     def _scratch(self) -> object:
         """Room for a unit's leaves, one for each thread."""
@@ -219,29 +203,3 @@ class _Sha256:
     def hexdigest(self) -> str:
         """The same in hex."""
         return self.digest().hex()
-
-
-class CompiledMd5Lanes:
-    """See `holdfast.kernel.lanes.Lanes`. Not for several threads at once."""
-
-    def __init__(self, library: Library, kind: int | None = None) -> None:
-        kinds = [each for each in library.kinds if each != HARDWARE]
-        self._kind = max(kinds) if kind is None else kind
-        self._code = library.code
-        self._state = ctypes.create_string_buffer(self._code.hold_md5_size())
-        self._code.hold_md5_begin(self._state)
-
-    def update(self, parts: list[Buffer]) -> None:
-        """See `Lanes`."""
-        assert len(parts) <= MD5_LANES, "there are eight lanes"
-        with ExitStack() as held:
-            places = _PointerArray(*[held.enter_context(address_of(part)) for part in parts])
-            sizes = _SizeArray(*map(len, parts))
-            self._code.hold_md5_update(self._kind, self._state, places, sizes)
-
-    def finish(self, lanes: list[int]) -> list[bytes]:
-        """See `Lanes`."""
-        made = ctypes.create_string_buffer(16 * MD5_LANES)
-        chosen = sum({1 << lane for lane in lanes})
-        self._code.hold_md5_end(self._kind, self._state, chosen, made)
-        return [made.raw[16 * lane : 16 * (lane + 1)] for lane in lanes]

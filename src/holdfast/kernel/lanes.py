@@ -1,79 +1,92 @@
-"""Several streams hashed side by side, for algorithms that go one step at a time.
+"""Files copied side by side, their MD5 made on the way.
 
-One MD5 leaves most of a processor idle; eight at once take little longer than one.
+One MD5 leaves most of a processor idle; sixteen at once take little longer than one. Reading,
+hashing and writing go on in small parts that stay near the processor, and Python's other threads
+run meanwhile.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from typing import Protocol
+import ctypes
+import os
+from ctypes import c_int32, c_uint64
+from typing import NamedTuple
 
-from ..wire.fr32 import Buffer
-from . import MD5_LANES, SHA256_LANES
-from .choose import Choice, chosen, compiled
+from ..core.buffers import aligned_buffer
+from .compiled import Library
+from .pointers import address_of
 
+LANES = 16
+"""So many files at a time, as the library has it."""
 
-class Lanes(Protocol):
-    """Up to MD5_LANES running hashes. Whoever has one uses it from one thread at a time."""
-
-    def update(self, parts: list[Buffer]) -> None:
-        """The next bytes of each lane, from the first on; any number, none for those that rest.
-
-        It is quickest when all get the same number.
-        """
-
-    def finish(self, lanes: list[int]) -> list[bytes]:
-        """The digests of some lanes, which begin anew; others go on."""
+_STEP = 256 << 10
+_PART = 32 << 10
+"""Bytes of each file in one call, and in one turn of it."""
 
 
-class PlainMd5Lanes:
-    """The same by hashlib, one lane after the other."""
+class _File(ctypes.Structure):
+    """md5_file of the library."""
 
-    def __init__(self) -> None:
-        self._hashes = [hashlib.md5(usedforsecurity=False) for _ in range(MD5_LANES)]
-
-    def update(self, parts: list[Buffer]) -> None:
-        """See `Lanes`."""
-        assert len(parts) <= MD5_LANES, "there are eight lanes"
-        for made, part in zip(self._hashes, parts, strict=False):
-            made.update(part)
-
-    def finish(self, lanes: list[int]) -> list[bytes]:
-        """See `Lanes`."""
-        digests = [self._hashes[lane].digest() for lane in lanes]
-        for lane in lanes:
-            self._hashes[lane] = hashlib.md5(usedforsecurity=False)
-        return digests
+    _fields_ = (
+        ("source", c_int32),
+        ("target", c_int32),
+        ("taken", c_uint64),
+        ("is_end", c_int32),
+        ("failed_read", c_int32),
+        ("failed_write", c_int32),
+    )
 
 
-def md5_lanes(choice: Choice | None = None) -> Lanes:
-    """Eight MD5 side by side, by the best code here."""
-    kernel = compiled((choice or chosen()).kernel)
-    return PlainMd5Lanes() if kernel is None else kernel.md5_lanes()
+class Taken(NamedTuple):
+    """What became of a file in one step."""
+
+    size: int
+    is_end: bool
+    failed_read: OSError | None
+    failed_write: OSError | None
 
 
-def hash_many(
-    buffers: Sequence[Buffer], algorithm: str, choice: Choice | None = None
-) -> list[bytes]:
-    """The digest of each buffer, as ``hashlib.new(algorithm, buffer)`` makes it.
+class CopyLanes:
+    """Sixteen lanes, each for one file at a time. For one thread at a time; they keep 512 KiB."""
 
-    MD5 goes eight at a time and SHA-256 in pairs where the machine can; others one by one.
-    """
-    kernel = compiled((choice or chosen()).kernel)
-    if kernel is None or algorithm not in ("md5", "sha256"):
-        return [hashlib.new(algorithm, data, usedforsecurity=False).digest() for data in buffers]
-    digests = []
-    if algorithm == "sha256":
-        for some in _batches(buffers, SHA256_LANES):
-            digests += kernel.sha256_many(some)
-        return digests
-    lanes = kernel.md5_lanes()
-    for some in _batches(buffers, MD5_LANES):
-        lanes.update(some)
-        digests += lanes.finish(list(range(len(some))))
-    return digests
+    def __init__(self, library: Library, kind: int | None = None) -> None:
+        self._kind = library.md5_kind if kind is None else kind
+        self._code = library.code
+        self._state = ctypes.create_string_buffer(self._code.hold_md5_size())
+        self._code.hold_md5_begin(self._state)
+        self._files = (_File * LANES)()
+        self._room = aligned_buffer(LANES * _PART)
+        for lane in range(LANES):
+            self._files[lane] = _File(-1, -1)
+
+    def __len__(self) -> int:
+        return LANES
+
+    def begin(self, lane: int, source: int, target: int | None) -> None:
+        """Put a file on a free lane: descriptors to read it from, and to write it to, if at all."""
+        self._files[lane] = _File(source, -1 if target is None else target)
+
+    def step(self) -> None:
+        """Go on with every file, by 256 KiB at most."""
+        for file in self._files:
+            file.taken = 0
+        with address_of(self._room) as room:
+            self._code.hold_md5_copy(self._kind, self._state, self._files, _STEP, room, _PART)
+
+    def taken(self, lane: int) -> Taken:
+        """What the last step did for a lane's file."""
+        file = self._files[lane]
+        return Taken(
+            file.taken, bool(file.is_end), _error(file.failed_read), _error(file.failed_write)
+        )
+
+    def end(self, lane: int) -> bytes:
+        """Free a lane; gives the MD5 of all that it took in."""
+        self._files[lane] = _File(-1, -1)
+        made = ctypes.create_string_buffer(16 * LANES)
+        self._code.hold_md5_end(self._kind, self._state, 1 << lane, made)
+        return made.raw[16 * lane : 16 * (lane + 1)]
 
 
-def _batches(buffers: Sequence[Buffer], size: int) -> list[list[Buffer]]:
-    return [list(buffers[at : at + size]) for at in range(0, len(buffers), size)]
+def _error(number: int) -> OSError | None:
+    return OSError(number, os.strerror(number)) if number else None

@@ -241,12 +241,14 @@ class _Carrier:
         items = [item for item in batch if can_be(item.key) and item.key not in self._taken]
         if len(items) < 2:
             return {}
-        from ..kernel.choose import is_ready  # late: most calls have no use for the kernel
-        from ..kernel.lanes import md5_lanes
+        from ..kernel.choose import best, compiled, is_ready  # late: most calls use no kernel
 
-        if not is_ready():
+        kernel = compiled(best()) if is_ready() else None
+        if kernel is None:
             return {}
-        ends = SideBySide(md5_lanes(), self._begin, self._name).copy(items)
+        from ..kernel.lanes import CopyLanes
+
+        ends = SideBySide(CopyLanes(kernel.library), self._begin, self._name).copy(items)
         self._taken.update(item.key for item in items)
         return {item.key: end for item, end in ends.items()}
 

@@ -1,7 +1,7 @@
 """Large files copied several at a time, their MD5 made side by side.
 
-One MD5 after the other is slower than copying, and leaves most of a core idle; the kernel makes
-eight at once in little more time, where it was built (by `hold doctor`, say).
+One MD5 after the other is slower than copying, and leaves most of a core idle; the kernel in C
+makes sixteen at once, of files that it copies, where it was built (by `hold doctor`, say).
 """
 
 from __future__ import annotations
@@ -12,23 +12,19 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from ..core.backends import backend_of, check_hashed
-from ..core.buffers import aligned_buffer
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..dataset.reflink import clone
 from ..dataset.writeback import begin_writeback
 
 if TYPE_CHECKING:
-    from ..kernel.lanes import Lanes
+    from ..kernel.lanes import CopyLanes, Taken
 
 LARGE = 1 << 20
 """Smaller files cost more to open than to hash, and are not written back one by one."""
 
 WORTH_IT = 256 << 20
 """For fewer bytes the kernel is not loaded."""
-
-LANES = 8
-_CHUNK = 256 << 10
 
 
 class Copied(NamedTuple):
@@ -70,6 +66,7 @@ class Copy:
         self.key = key
         self.size = 0
         self.temporary = temporary
+        self._source = source
         self.reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._mode = 0o444 | os.fstat(self.reader).st_mode & 0o111
@@ -82,6 +79,24 @@ class Copy:
         if self.is_clone:
             os.close(self.reader)
             self.reader = self._writer
+
+    @property
+    def writer(self) -> int | None:
+        """Where what is read is to be written, if it is."""
+        return None if self.is_clone else self._writer
+
+    def check(self, taken: Taken) -> None:
+        """Look at what a lane did for it.
+
+        Raises:
+            OSError: It could not be read or written; its filename says which.
+        """
+        for error, name in (
+            (taken.failed_read, self.temporary if self.is_clone else self._source),
+            (taken.failed_write, self.temporary),
+        ):
+            if error is not None:
+                raise OSError(error.errno, error.strerror, name)
 
     def write(self, chunk: memoryview) -> None:
         """Take the next bytes."""
@@ -108,86 +123,70 @@ class Copy:
 
 
 class SideBySide(Generic[Item]):
-    """Copies many files over eight lanes; a lane that ends one takes up the next.
+    """Copies many files over lanes; a lane that ends one takes up the next.
 
     ``begin`` opens what an item names, ``source_name`` is who to name when bytes are wrong.
-    For one thread; it keeps 2 MiB.
+    For one thread.
     """
 
-    def __init__(self, lanes: Lanes, begin: Callable[[Item], Copy], source_name: str) -> None:
+    def __init__(self, lanes: CopyLanes, begin: Callable[[Item], Copy], source_name: str) -> None:
         self._lanes = lanes
         self._begin = begin
         self._name = source_name
-        memory = aligned_buffer(LANES * _CHUNK)
-        self._rooms = [memory[lane * _CHUNK : (lane + 1) * _CHUNK] for lane in range(LANES)]
-        self._copies: list[tuple[Item, Copy] | None] = [None] * LANES
+        self._running: dict[int, tuple[Item, Copy]] = {}
 
     def copy(self, items: Iterable[Item]) -> dict[Item, End]:
         """Copy them all; what became of each."""
         waiting = deque(items)
         ends: dict[Item, End] = {}
+        free = list(range(len(self._lanes)))
         try:
-            while self._fill(waiting, ends):
-                parts = [self._read(lane, ends) for lane in range(LANES)]
-                self._lanes.update(list(parts))
-                for lane, part in enumerate(parts):
-                    self._write(lane, part, ends)
+            while self._fill(free, waiting, ends):
+                self._lanes.step()
+                for lane, (item, copy) in list(self._running.items()):
+                    end = self._look(lane, copy)
+                    if end is not None:
+                        ends[item] = end
+                        free.append(lane)
         finally:
-            for lane in range(LANES):
-                self._drop(lane)
+            for lane in list(self._running):
+                self._leave(lane)
         return ends
 
-    def _fill(self, waiting: deque[Item], ends: dict[Item, End]) -> bool:
+    def _fill(self, free: list[int], waiting: deque[Item], ends: dict[Item, End]) -> bool:
         """Put files on lanes that are free; whether any lane has one."""
-        for lane in range(LANES):
-            while self._copies[lane] is None and waiting:
-                item = waiting.popleft()
-                try:
-                    self._copies[lane] = item, self._begin(item)
-                except (HoldError, OSError) as error:
-                    ends[item] = error
-        return any(self._copies)
+        while free and waiting:
+            item = waiting.popleft()
+            try:
+                copy = self._begin(item)
+            except (HoldError, OSError) as error:
+                ends[item] = error
+                continue
+            lane = free.pop()
+            self._running[lane] = item, copy
+            self._lanes.begin(lane, copy.reader, copy.writer)
+        return bool(self._running)
 
-    def _read(self, lane: int, ends: dict[Item, End]) -> memoryview:
-        """The next bytes of a lane's file; none at its end, which is judged here."""
-        running = self._copies[lane]
-        room = self._rooms[lane]
-        if running is None:
-            return room[:0]
-        item, copy = running
+    def _look(self, lane: int, copy: Copy) -> End | None:
+        """What the last step made of a lane's file, if that was its end."""
+        taken = self._lanes.taken(lane)
+        copy.size += taken.size
         try:
-            part = room[: os.readv(copy.reader, [room])]
-            if not part:
-                ends[item] = self._judged(lane, copy)
-        except (HoldError, OSError) as error:
-            ends[item] = error
-            self._drop(lane)
-            return room[:0]
-        return part
-
-    def _judged(self, lane: int, copy: Copy) -> Copied:
-        hexdigest = self._lanes.finish([lane])[0].hex()
-        check_hashed(copy.key, copy.size, hexdigest, self._name)
-        copied = copy.finish()
-        self._copies[lane] = None
-        return copied
-
-    def _write(self, lane: int, part: memoryview, ends: dict[Item, End]) -> None:
-        running = self._copies[lane]
-        if running is None or not part:
-            return
-        item, copy = running
-        try:
-            copy.write(part)
+            copy.check(taken)
             if copy.key.size is not None and copy.size > copy.key.size:
                 check_hashed(copy.key, copy.size, "", self._name)
+            if not taken.is_end:
+                return None
+            check_hashed(copy.key, copy.size, self._lanes.end(lane).hex(), self._name)
+            copied = copy.finish()
         except (HoldError, OSError) as error:
-            ends[item] = error
-            self._drop(lane)
+            self._leave(lane)
+            return error
+        del self._running[lane]
+        return copied
 
-    def _drop(self, lane: int) -> None:
+    def _leave(self, lane: int) -> None:
         """Leave a lane's file unfinished."""
-        running, self._copies[lane] = self._copies[lane], None
-        if running is not None:
-            running[1].abandon()
-            self._lanes.finish([lane])
+        _, copy = self._running.pop(lane)
+        self._lanes.end(lane)
+        copy.abandon()

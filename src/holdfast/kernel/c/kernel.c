@@ -1,10 +1,11 @@
 /* Hashing for Holdfast: piece commitments (fr32 and a tree of SHA-256), plain SHA-256 beside them,
- * and MD5 of eight streams at once; and the reading of many small files to be hashed. No Python, no
+ * and MD5 of sixteen streams at once; and the reading of many small files to be hashed. No Python, no
  * allocation, no global state: any thread may call anything at any time. What the formats mean:
  * docs/formats/piece.md.
  */
 #include "common.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #define MD5_TARGET
 #define MD5_NAME md5_portable
+#define MD5_VECTORS 1
 #define MD5_LOAD(w, in, at) \
     for (int j = 0; j < 8; j++) \
         for (int i = 0; i < 16; i++) w[i][j] = load32(in[j] + (at) + 4 * i)
@@ -50,6 +52,13 @@ __attribute__((target("avx2"))) ALWAYS void turn8(v8 *w, const uint8_t *const in
 
 #define MD5_TARGET __attribute__((target("avx2")))
 #define MD5_NAME md5_avx2
+#define MD5_VECTORS 1
+#define MD5_LOAD(w, in, at) turn8(w, in, at), turn8(w + 8, in, (at) + 32)
+#include "md5_lanes.h"
+
+#define MD5_TARGET __attribute__((target("avx2")))
+#define MD5_NAME md5_avx2_pair
+#define MD5_VECTORS 2
 #define MD5_LOAD(w, in, at) turn8(w, in, at), turn8(w + 8, in, (at) + 32)
 #include "md5_lanes.h"
 #endif
@@ -68,7 +77,7 @@ static int hw_there(void) { return 0; }
 static int avx2_there(void) { return 0; }
 #endif
 
-HOLD_API int hold_version(void) { return 2; }
+HOLD_API int hold_version(void) { return 3; }
 HOLD_API const char *hold_hardware(void) { return HW_NAME; }
 
 /* Which kinds of code this machine can run, a bit for each. */
@@ -232,8 +241,8 @@ HW_TARGET HOLD_API void hold_roots_beside(const uint8_t *data, size_t groups, si
 }
 
 /* The SHA-256 of up to four buffers. Only for KIND_HARDWARE. */
-HW_TARGET HOLD_API void hold_sha256_many(const uint8_t *const in[4], const size_t size[4],
-                                         int count, uint8_t *digests)
+HW_TARGET static void sha256_many(const uint8_t *const in[4], const size_t size[4], int count,
+                                  uint8_t *digests)
 {
     stream go[4];
     for (int j = 0; j < count; j++) hw_begin(go + j, in[j], size[j]);
@@ -251,55 +260,74 @@ HW_TARGET HOLD_API void hold_sha256_each(const uint8_t *base, const uint64_t *pl
         size_t size[4] = {(size_t)sizes[i]};
         int some = n - i < 2 ? 1 : 2;
         if (some == 2) in[1] = base + places[i + 1], size[1] = (size_t)sizes[i + 1];
-        hold_sha256_many(in, size, some, digests + 32 * i);
+        sha256_many(in, size, some, digests + 32 * i);
     }
 }
 #endif
 
-/* ---- MD5 in eight lanes ---- */
+/* ---- MD5 in sixteen lanes ---- */
+
+enum { MD5_LANES = 16, MD5_SOME = 8 };
 
 typedef struct {
-    uint32_t state[4][8];
-    uint64_t total[8];
-    uint8_t rest[8][64];
+    uint32_t state[MD5_LANES][4];
+    uint64_t total[MD5_LANES];
+    uint8_t rest[MD5_LANES][64];
 } md5_lanes;
 
 HOLD_API size_t hold_md5_size(void) { return sizeof(md5_lanes); }
 
 static void md5_begin_lane(md5_lanes *run, int lane)
 {
-    run->state[0][lane] = 0x67452301, run->state[1][lane] = 0xefcdab89;
-    run->state[2][lane] = 0x98badcfe, run->state[3][lane] = 0x10325476;
+    static const uint32_t begin[4] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
+    memcpy(run->state[lane], begin, sizeof begin);
     run->total[lane] = 0;
 }
 
 HOLD_API void hold_md5_begin(md5_lanes *run)
 {
-    for (int lane = 0; lane < 8; lane++) md5_begin_lane(run, lane);
+    for (int lane = 0; lane < MD5_LANES; lane++) md5_begin_lane(run, lane);
+}
+
+/* `blocks` blocks for each of up to sixteen lanes, by their state's words. */
+static void md5_step(int kind, v8 state[8], const uint8_t *const from[], int lanes, size_t blocks)
+{
+#ifdef HOLD_X86
+    if (kind == KIND_AVX2) {
+        if (lanes > MD5_SOME) md5_avx2_pair(state, from, blocks);
+        else md5_avx2(state, from, blocks);
+        return;
+    }
+#endif
+    (void)kind;
+    md5_portable(state, from, blocks);
+    if (lanes > MD5_SOME) md5_portable(state + 4, from + MD5_SOME, blocks);
 }
 
 /* Whole blocks for each lane, as many at a time as all lanes that still have some do have. */
-static void md5_blocks(int kind, md5_lanes *run, const uint8_t *at[8], size_t left[8])
+static void md5_blocks(int kind, md5_lanes *run, const uint8_t *at[], size_t left[])
 {
-    /* Lanes that have nothing go along on bytes that somebody else has; what they get is not kept. */
     for (;;) {
+        int lanes = 0, which[MD5_LANES];
+        const uint8_t *from[MD5_LANES];
         size_t some = 0;
-        const uint8_t *any = 0, *from[8];
-        for (int lane = 0; lane < 8; lane++)
-            if (left[lane] && (!some || left[lane] < some)) some = left[lane], any = at[lane];
-        if (!some) return;
-        v8 state[4];
-        memcpy(state, run->state, sizeof state);
-        for (int lane = 0; lane < 8; lane++) from[lane] = left[lane] ? at[lane] : any;
-#ifdef HOLD_X86
-        if (kind == KIND_AVX2) md5_avx2(state, from, some);
-        else
-#endif
-            md5_portable(state, from, some);
-        (void)kind;
-        for (int lane = 0; lane < 8; lane++) {
+        v8 state[8] = {{0}};
+        for (int lane = 0; lane < MD5_LANES; lane++) {
             if (!left[lane]) continue;
-            for (int i = 0; i < 4; i++) run->state[i][lane] = state[i][lane];
+            if (!some || left[lane] < some) some = left[lane];
+            for (int i = 0; i < 4; i++)
+                state[4 * (lanes / MD5_SOME) + i][lanes % MD5_SOME] = run->state[lane][i];
+            from[lanes] = at[lane];
+            which[lanes++] = lane;
+        }
+        if (!some) return;
+        /* Those that are too many go along on bytes that another has; what they get is not kept. */
+        for (int j = lanes; j < MD5_LANES; j++) from[j] = from[0];
+        md5_step(kind, state, from, lanes, some);
+        for (int j = 0; j < lanes; j++) {
+            int lane = which[j];
+            for (int i = 0; i < 4; i++)
+                run->state[lane][i] = state[4 * (j / MD5_SOME) + i][j % MD5_SOME];
             at[lane] += 64 * some;
             left[lane] -= some;
         }
@@ -307,12 +335,11 @@ static void md5_blocks(int kind, md5_lanes *run, const uint8_t *at[8], size_t le
 }
 
 /* Any number of bytes, also none, for each lane. */
-HOLD_API void hold_md5_update(int kind, md5_lanes *run, const uint8_t *const in[8],
-                              const size_t size[8])
+static void md5_update(int kind, md5_lanes *run, const uint8_t *const in[], const size_t size[])
 {
-    const uint8_t *at[8];
-    size_t left[8], taken[8];
-    for (int lane = 0; lane < 8; lane++) {
+    const uint8_t *at[MD5_LANES];
+    size_t left[MD5_LANES], taken[MD5_LANES];
+    for (int lane = 0; lane < MD5_LANES; lane++) {
         size_t have = (size_t)(run->total[lane] % 64);
         taken[lane] = left[lane] = 0;
         at[lane] = run->rest[lane];
@@ -323,25 +350,25 @@ HOLD_API void hold_md5_update(int kind, md5_lanes *run, const uint8_t *const in[
         left[lane] = have + taken[lane] == 64;
     }
     md5_blocks(kind, run, at, left);
-    for (int lane = 0; lane < 8; lane++) {
+    for (int lane = 0; lane < MD5_LANES; lane++) {
         at[lane] = in[lane] + taken[lane];
         left[lane] = (size[lane] - taken[lane]) / 64;
     }
     md5_blocks(kind, run, at, left);
-    for (int lane = 0; lane < 8; lane++) {
+    for (int lane = 0; lane < MD5_LANES; lane++) {
         size_t rest = (size[lane] - taken[lane]) % 64;
         if (rest) memcpy(run->rest[lane], in[lane] + size[lane] - rest, rest);
     }
 }
 
 /* The digest of the lanes whose bit is set, each at its place; they begin anew. */
-HOLD_API void hold_md5_end(int kind, md5_lanes *run, unsigned lanes, uint8_t digests[8][16])
+HOLD_API void hold_md5_end(int kind, md5_lanes *run, unsigned lanes, uint8_t digests[][16])
 {
-    uint8_t last[8][128];
-    const uint8_t *at[8];
-    size_t left[8];
+    uint8_t last[MD5_LANES][128];
+    const uint8_t *at[MD5_LANES];
+    size_t left[MD5_LANES];
     memset(last, 0, sizeof last);
-    for (int lane = 0; lane < 8; lane++) {
+    for (int lane = 0; lane < MD5_LANES; lane++) {
         size_t rest = (size_t)(run->total[lane] % 64);
         at[lane] = last[lane];
         left[lane] = lanes >> lane & 1 ? (rest < 56 ? 1 : 2) : 0;
@@ -351,9 +378,9 @@ HOLD_API void hold_md5_end(int kind, md5_lanes *run, unsigned lanes, uint8_t dig
         store64(last[lane] + 64 * left[lane] - 8, run->total[lane] << 3);
     }
     md5_blocks(kind, run, at, left);
-    for (int lane = 0; lane < 8; lane++) {
+    for (int lane = 0; lane < MD5_LANES; lane++) {
         if (!(lanes >> lane & 1)) continue;
-        for (int i = 0; i < 4; i++) store32(digests[lane] + 4 * i, run->state[i][lane]);
+        for (int i = 0; i < 4; i++) store32(digests[lane] + 4 * i, run->state[lane][i]);
         md5_begin_lane(run, lane);
     }
 }
@@ -362,21 +389,75 @@ HOLD_API void hold_md5_end(int kind, md5_lanes *run, unsigned lanes, uint8_t dig
 HOLD_API void hold_md5_many(int kind, const uint8_t *base, const uint64_t *places,
                             const uint64_t *sizes, size_t n, uint8_t *digests)
 {
-    for (size_t first = 0; first < n; first += 8) {
-        size_t some = n - first < 8 ? n - first : 8, size[8] = {0};
-        const uint8_t *in[8];
-        uint8_t made[8][16];
+    for (size_t first = 0; first < n; first += MD5_LANES) {
+        size_t some = n - first < MD5_LANES ? n - first : MD5_LANES, size[MD5_LANES] = {0};
+        const uint8_t *in[MD5_LANES];
+        uint8_t made[MD5_LANES][16];
         md5_lanes run;
-        for (size_t j = 0; j < 8; j++) in[j] = base;
+        for (size_t j = 0; j < MD5_LANES; j++) in[j] = base;
         for (size_t j = 0; j < some; j++) {
             in[j] = base + places[first + j];
             size[j] = (size_t)sizes[first + j];
         }
         hold_md5_begin(&run);
-        hold_md5_update(kind, &run, in, size);
+        md5_update(kind, &run, in, size);
         hold_md5_end(kind, &run, (1u << some) - 1, made);
         memcpy(digests + 16 * first, made, 16 * some);
     }
+}
+
+/* ---- files copied while they are hashed ---- */
+
+/* One file of hold_md5_copy: where it is read (-1: there is none), where it is written (-1: nowhere);
+ * then how many bytes were taken in, whether that was its end, and what failed, or 0. */
+typedef struct {
+    int32_t from, to;
+    uint64_t taken;
+    int32_t is_end, failed_read, failed_write;
+} md5_file;
+
+/* The next bytes of a file to `room`: how many were read, and written. */
+static size_t copy_part(md5_file *file, uint8_t *room, size_t size)
+{
+    ssize_t got, put;
+    do got = read(file->from, room, size);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) file->failed_read = errno;
+    if (!got) file->is_end = 1;
+    if (got <= 0) return 0;
+    for (ssize_t done = 0; file->to >= 0 && done < got; done += put) {
+        do put = write(file->to, room + done, (size_t)(got - done));
+        while (put < 0 && errno == EINTR);
+        if (put < 0) file->failed_write = errno;
+        if (put < 0) return 0;
+    }
+    file->taken += (uint64_t)got;
+    return (size_t)got;
+}
+
+/* Up to `most` bytes of the file in each lane, read, written and hashed in small parts that stay near to
+ * the processor; `room` has `part` bytes for each lane. Each file stops at its end, or where it failed:
+ * what was hashed of that one is of no use. */
+HOLD_API void hold_md5_copy(int kind, md5_lanes *run, md5_file files[], uint64_t most, uint8_t *room,
+                            size_t part)
+{
+    const uint8_t *in[MD5_LANES];
+    size_t size[MD5_LANES], sum;
+    do {
+        sum = 0;
+        for (int lane = 0; lane < MD5_LANES; lane++) {
+            md5_file *file = files + lane;
+            int goes = file->from >= 0 && !file->is_end && !file->failed_read && !file->failed_write;
+            in[lane] = room + part * (size_t)lane;
+            size[lane] = 0;
+            if (goes && file->taken < most) {
+                uint64_t rest = most - file->taken;
+                size[lane] = copy_part(file, room + part * (size_t)lane, rest < part ? rest : part);
+            }
+            sum += size[lane];
+        }
+        md5_update(kind, run, in, size);
+    } while (sum);
 }
 
 /* ---- files ---- */

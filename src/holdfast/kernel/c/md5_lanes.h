@@ -1,19 +1,34 @@
-/* MD5 of eight streams side by side, one in each lane. Included once for each target: MD5_TARGET is
- * an attribute, MD5_NAME the function's name. Each of `in` has `blocks` blocks of 64 bytes. */
+/* MD5 of eight or sixteen streams side by side, one in each lane of a vector. Two vectors in turns keep
+ * the processor busier than one, whose every step waits for the one before. Included once for each
+ * target and number of vectors: MD5_TARGET is an attribute, MD5_NAME the function's name, MD5_VECTORS
+ * 1 or 2. `state` has four words of the first vector, then those of the second; each of `in` has
+ * `blocks` blocks of 64 bytes. */
 
 #define ROTL(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
 #define F1(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))
 #define F2(b, c, d) ((c) ^ ((d) & ((b) ^ (c))))
 #define F3(b, c, d) ((b) ^ (c) ^ (d))
 #define F4(b, c, d) ((c) ^ ((b) | ~(d)))
-#define STEP(f, a, b, c, d, k, n, t) (a = (b) + ROTL((a) + f(b, c, d) + w[k] + (uint32_t)(t), n))
+#define ONE(v, f, a, b, c, d, k, n, t) \
+    (a##v = (b##v) + ROTL((a##v) + f(b##v, c##v, d##v) + w##v[k] + (uint32_t)(t), n))
+#if MD5_VECTORS == 2
+#define STEP(f, a, b, c, d, k, n, t) \
+    (ONE(0, f, a, b, c, d, k, n, t), ONE(1, f, a, b, c, d, k, n, t))
+#else
+#define STEP(f, a, b, c, d, k, n, t) ONE(0, f, a, b, c, d, k, n, t)
+#endif
 
-MD5_TARGET static void MD5_NAME(v8 state[4], const uint8_t *const in[8], size_t blocks)
+MD5_TARGET static void MD5_NAME(v8 *state, const uint8_t *const *in, size_t blocks)
 {
-    v8 s0 = state[0], s1 = state[1], s2 = state[2], s3 = state[3];
+    v8 a0 = state[0], b0 = state[1], c0 = state[2], d0 = state[3], w0[16];
+#if MD5_VECTORS == 2
+    v8 a1 = state[4], b1 = state[5], c1 = state[6], d1 = state[7], w1[16];
+#endif
     for (size_t block = 0; block < blocks; block++) {
-        v8 a = s0, b = s1, c = s2, d = s3, w[16];
-        MD5_LOAD(w, in, 64 * block);
+        MD5_LOAD(w0, in, 64 * block);
+#if MD5_VECTORS == 2
+        MD5_LOAD(w1, (in + 8), 64 * block);
+#endif
         STEP(F1, a, b, c, d, 0, 7, 0xd76aa478); STEP(F1, d, a, b, c, 1, 12, 0xe8c7b756);
         STEP(F1, c, d, a, b, 2, 17, 0x242070db); STEP(F1, b, c, d, a, 3, 22, 0xc1bdceee);
         STEP(F1, a, b, c, d, 4, 7, 0xf57c0faf); STEP(F1, d, a, b, c, 5, 12, 0x4787c62a);
@@ -46,9 +61,13 @@ MD5_TARGET static void MD5_NAME(v8 state[4], const uint8_t *const in[8], size_t 
         STEP(F4, c, d, a, b, 6, 15, 0xa3014314); STEP(F4, b, c, d, a, 13, 21, 0x4e0811a1);
         STEP(F4, a, b, c, d, 4, 6, 0xf7537e82); STEP(F4, d, a, b, c, 11, 10, 0xbd3af235);
         STEP(F4, c, d, a, b, 2, 15, 0x2ad7d2bb); STEP(F4, b, c, d, a, 9, 21, 0xeb86d391);
-        s0 += a, s1 += b, s2 += c, s3 += d;
+        state[0] = a0 += state[0], state[1] = b0 += state[1];
+        state[2] = c0 += state[2], state[3] = d0 += state[3];
+#if MD5_VECTORS == 2
+        state[4] = a1 += state[4], state[5] = b1 += state[5];
+        state[6] = c1 += state[6], state[7] = d1 += state[7];
+#endif
     }
-    state[0] = s0, state[1] = s1, state[2] = s2, state[3] = s3;
 }
 
 #undef ROTL
@@ -56,7 +75,9 @@ MD5_TARGET static void MD5_NAME(v8 state[4], const uint8_t *const in[8], size_t 
 #undef F2
 #undef F3
 #undef F4
+#undef ONE
 #undef STEP
 #undef MD5_TARGET
 #undef MD5_NAME
+#undef MD5_VECTORS
 #undef MD5_LOAD
