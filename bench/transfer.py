@@ -28,8 +28,8 @@ from pathlib import Path
 
 import dataset as shared
 import machine
-from contenders import ANNEX, DATALAD, HOLD, Contender
-from dataset import FILE_SIZE, LARGE_SIZE, MANY_SIZE, SEED, Bench, measure_floor
+from contenders import ANNEX, DATALAD, FLOOR, HOLD, Contender
+from dataset import FILE_SIZE, LARGE_SIZE, MANY_SIZE, SEED, Bench, Rounds, measure_floor
 from loopback import HOST, NoServerError, loopback_ssh
 from machine import Run, RunError
 from table import AtMostMemory, Row, TimesFaster, Within, count_bars, render
@@ -99,9 +99,7 @@ def _there_and_back(lab: Lab, tree: Path, source: Path, count: int, size: int) -
         machine.settle(folder)
         return machine.run_commands([SEND[who.name]], folder, bench.environment)
 
-    for who in _contenders(bench):
-        shared.measure_one(sending, who, _rounds(bench, who), send)
-    measure_floor(bench, sending, lambda: lab.send_floor(tree))
+    _measure(bench, sending, send, lambda: lab.send_floor(tree))
     if lab.name == "S3" and small:
         sending.bars = (*sending.bars, Within(1.0))
     yield sending
@@ -128,26 +126,27 @@ def _back(lab: Lab, tree: Path, source: Path, what: str, count: int, *, small: b
             machine.settle(folder)
             return machine.run_commands([FETCH[who.name]], folder, bench.environment)
 
-        for who in _contenders(bench):
-            shared.measure_one(row, who, _rounds(bench, who), fetch)
+        _measure(bench, row, fetch, lambda: lab.fetch_floor(tree))
     except RunError as error:
         row.faults[HOLD] = str(error)
     finally:
         machine.remove_tree(full)
-    measure_floor(bench, row, lambda: lab.fetch_floor(tree))
     return row
+
+
+def _measure(bench: Bench, row: Row, once: Rounds, floor: Callable[[], float]) -> None:
+    """The rounds of all; the floor's are between ours, as a machine may be slow for a while."""
+    for who in bench.contenders:
+        if who.name == HOLD:
+            for number in range(bench.rounds):
+                shared.measure_one(row, who, 1, lambda who, _, n=number: once(who, n))
+                row.add(FLOOR, Run(floor(), 0.0, 0))
+        elif who.name in SEND:
+            shared.measure_one(row, who, bench.peer_rounds, once)
 
 
 def _bar(lab: Lab, times: float, *, small: bool) -> TimesFaster | Within:
     return TimesFaster(ANNEX, times) if small else Within(LARGE_TIMES)
-
-
-def _contenders(bench: Bench) -> list[Contender]:
-    return [who for who in bench.contenders if who.name in SEND]
-
-
-def _rounds(bench: Bench, who: Contender) -> int:
-    return bench.rounds if who.name == HOLD else bench.peer_rounds
 
 
 # ---------------------------------------------------------------- the places
