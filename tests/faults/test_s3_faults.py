@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -40,6 +42,9 @@ class Server:
     port: int = 0
     objects: dict[str, bytes] = field(default_factory=dict)
     parts: dict[int, bytes] = field(default_factory=dict)
+    begun: str = ""
+    """The object of which an upload in parts was begun."""
+
     asked: list[str] = field(default_factory=list)
     trouble: list[Callable[[http.server.BaseHTTPRequestHandler], bool]] = field(
         default_factory=list
@@ -47,6 +52,18 @@ class Server:
     ignores_ranges: bool = False
     part_with_200: bool = False
     cut_at: int | None = None
+
+
+LISTED = b"</ListPartsResult>"
+
+
+def etag_of(data: bytes) -> str:
+    return f'"{hashlib.md5(data).hexdigest()}"'
+
+
+def part_entry(part: tuple[int, bytes]) -> bytes:
+    words = part[0], len(part[1]), etag_of(part[1]).encode().replace(b'"', b"&quot;")
+    return b"<Part><PartNumber>%d</PartNumber><Size>%d</Size><ETag>%b</ETag></Part>" % words
 
 
 def handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
@@ -76,6 +93,15 @@ def handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815
 
         def on_get(self, path: str, query: str, data: bytes) -> None:
+            if "uploads=" in query:
+                name = server.begun.rpartition("/")[2].encode()
+                entry = b"<Upload><Key>%b</Key><UploadId>up</UploadId></Upload>" % name
+                found = entry if server.begun else b""
+                self.reply(200, b"<L>%b</ListMultipartUploadsResult>" % found)
+                return
+            if "uploadId" in query:
+                self.reply(200, b"".join(map(part_entry, server.parts.items())) + LISTED)
+                return
             content = server.objects.get(path)
             if content is None:
                 self.reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
@@ -106,22 +132,25 @@ def handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
             if "partNumber" in query:
                 number = int(query.partition("partNumber=")[2].partition("&")[0])
                 server.parts[number] = data
-                self.reply(200, ETag=f'"{number}"')
+                self.reply(200, ETag=etag_of(data))
                 return
             server.objects[path] = data
             self.reply(200)
 
         def on_post(self, path: str, query: str, data: bytes) -> None:
             if query.startswith("uploads"):
+                server.begun = path
                 self.reply(200, b"<X><UploadId>up</UploadId></X>")
                 return
             server.objects[path] = b"".join(part for _, part in sorted(server.parts.items()))
             server.parts.clear()
+            server.begun = ""
             self.reply(200, b"<Done/>")
 
         def on_delete(self, path: str, query: str, data: bytes) -> None:
             if "uploadId" in query:
                 server.parts.clear()
+                server.begun = ""
             else:
                 server.objects.pop(path, None)
             self.reply(204)
@@ -164,17 +193,21 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def store(server: Server, waits: list[float]) -> Iterator[S3]:
+    made = store_at(server)
+    yield made
+    made.close()
+
+
+def store_at(server: Server) -> S3:
     config = {
         "host": "127.0.0.1", "port": str(server.port), "protocol": "http", "bucket": "bucket",
         "partsize": "5MiB",
     }  # fmt: skip
-    made = S3(
+    return S3(
         SpecialRemote(
             PLACE, config, {}, b"", NoNotes(), lambda: CREDENTIALS, allowed_addresses="127.0.0.1"
         )
     )
-    yield made
-    made.close()
 
 
 def busy(status: int, **headers: str) -> Callable[[http.server.BaseHTTPRequestHandler], bool]:
@@ -270,6 +303,79 @@ def test_a_part_that_cannot_be_sent_ends_the_upload(server: Server, store: S3) -
     with pytest.raises(PlaceUnavailableError):
         store.send(key, content_of(key, LARGE), ignore)
     assert server.objects == {}
+
+
+def refuse_part(number: int) -> Callable[[http.server.BaseHTTPRequestHandler], bool]:
+    """Refuses one part for ever, and nothing else."""
+
+    def act(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        return f"partNumber={number}&" in handler.path and busy(503)(handler)
+
+    return act
+
+
+def parts_sent(server: Server) -> set[str]:
+    return set(re.findall(r"PUT .*partNumber=([0-9])", "\n".join(server.asked)))
+
+
+@pytest.fixture
+def another(server: Server, waits: list[float]) -> Iterator[S3]:
+    made = store_at(server)
+    yield made
+    made.close()
+
+
+def test_sending_goes_on_with_the_parts_that_are_there(
+    server: Server, store: S3, another: S3
+) -> None:
+    key, sent = key_of(LARGE), 0
+
+    def count(size: int) -> None:
+        nonlocal sent
+        sent += size
+
+    server.trouble = [refuse_part(3)] * 40
+    with pytest.raises(PlaceUnavailableError):
+        store.send(key, content_of(key, LARGE), ignore)
+    assert set(server.parts) == {1, 2}
+    server.trouble.clear()
+    server.asked.clear()
+    another.send(key, content_of(key, LARGE), count)
+    assert server.objects == {name_of(key): LARGE}
+    assert (parts_sent(server), sent) == ({"3"}, len(LARGE))
+
+
+def test_a_part_that_is_there_with_other_bytes_is_sent_again(server: Server, store: S3) -> None:
+    key = key_of(LARGE)
+    server.begun = name_of(key)
+    server.parts = {1: LARGE[: 5 << 20], 2: bytes(5 << 20), 4: b"of a longer one"}
+    store.send(key, content_of(key, LARGE), ignore)
+    assert parts_sent(server) == {"2", "3"}
+
+
+def test_an_upload_that_somebody_else_ended_is_begun_anew(server: Server, store: S3) -> None:
+    def gone(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        if "uploads=" in handler.path:
+            server.trouble.insert(0, gone)
+            return False
+        return busy(404)(handler)
+
+    key = key_of(LARGE)
+    server.begun, server.trouble = name_of(key), [gone]
+    store.send(key, content_of(key, LARGE), ignore)
+    assert server.objects == {name_of(key): LARGE}
+
+
+def test_a_bucket_that_does_not_say_what_was_begun_is_sent_all(server: Server, store: S3) -> None:
+    def refuse(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        return "uploads=" in handler.path and busy(403)(handler)
+
+    key = key_of(LARGE)
+    server.begun, server.parts = name_of(key), {1: LARGE[: 5 << 20]}
+    server.trouble = [refuse]
+    store.send(key, content_of(key, LARGE), ignore)
+    assert parts_sent(server) == {"1", "2", "3"}
+    assert server.objects == {name_of(key): LARGE}
 
 
 @pytest.mark.parametrize("offset", [1, 5000, len(DATA) - 1, len(DATA)])

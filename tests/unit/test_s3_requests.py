@@ -104,3 +104,28 @@ def test_what_a_server_says_is_one_of_our_faults(
 ) -> None:
     with pytest.raises(kind):
         check(Reply(status, {}, body), Where("place", "b", "h", 1.0))
+
+
+def test_lists_of_uploads_are_read_quoted_or_not_and_go_on_at_their_markers() -> None:
+    entry = "<Upload><Key>{}</Key><UploadId>{}</UploadId></Upload>"
+    begin, end = "<ListMultipartUploadsResult>", "</ListMultipartUploadsResult>"
+    quoted = begin + entry.format("a%20b+c", "1") + entry.format("&amp;%FF", "2")
+    quoted += "<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
+    quoted += "<NextKeyMarker>%26%C3%A9</NextKeyMarker>"
+    quoted += f"<NextUploadIdMarker>2</NextUploadIdMarker>{end}"
+    assert s3.read_uploads(quoted.encode()) == (
+        [(b"a b c", "1"), (b"&\xff", "2")],
+        {"key-marker": "&é", "upload-id-marker": "2"},
+    )
+    raw = f"{begin}{entry.format('a%20b+c', '1')}<IsTruncated>false</IsTruncated>{end}"
+    assert s3.read_uploads(raw.encode()) == ([(b"a%20b+c", "1")], {})
+    assert s3.read_uploads(quoted.encode()[:-1]) is None
+
+
+def test_lists_of_parts_are_read_and_what_is_none_is_not() -> None:
+    entry = "<Part><PartNumber>{}</PartNumber><ETag>&quot;ab&quot;</ETag><Size>{}</Size></Part>"
+    more = "<IsTruncated>true</IsTruncated><NextPartNumberMarker>7</NextPartNumberMarker>"
+    body = f"<ListPartsResult>{entry.format(7, 12)}{more}</ListPartsResult>"
+    assert s3.read_parts(body.encode()) == ([(7, 12, '"ab"')], {"part-number-marker": "7"})
+    assert s3.read_parts(body.replace(">12<", ">-1<").encode()) is None
+    assert s3.read_parts(b"<html>") is None

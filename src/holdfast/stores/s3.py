@@ -108,7 +108,7 @@ class S3:
     def _parts(self) -> PartSender:
         with self._lock:
             if self._sender is None:
-                self._sender = PartSender(self._opened, self._buffers)
+                self._sender = PartSender(self._opened, self._buffers, self._prefix)
             return self._sender
 
     def close(self) -> None:
@@ -130,10 +130,10 @@ class S3:
             client.create_bucket(s3.region_of(config), acl)
         # What was exported is somebody's tree: no file of ours belongs in it.
         if not self._holds_tree:
-            found = client.read(mark)
-            if found is None:
-                client.put(with_data("PUT", mark, {}, self.place.id.encode(), {}))
-            elif found.strip() != self.place.id.encode():
+            found, ours = client.read(mark), self.place.id.encode()
+            if found is None and not client.put_new(with_data("PUT", mark, {}, ours, {})):
+                found = client.read(mark)  # somebody was quicker
+            if found is not None and found.strip() != ours:
                 raise faults.WRONG_OWNER(
                     where=f"bucket {config['bucket']}",
                     uuid=found[:60].decode("utf-8", "replace").strip(), wanted=self.place.id,

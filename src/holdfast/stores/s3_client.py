@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from ..core import faults
@@ -38,7 +39,13 @@ ANSWER_MAX = 1 << 20
 
 _USER_AGENT = f"holdfast/{__version__}"
 _IDLE_MAX = 64
+_PAGES_MAX = 10
+"""Of a list of uploads or of parts, 1,000 each: there are no more parts."""
+
 _RANGE = re.compile(r"bytes (?:([0-9]+)-([0-9]+)|\*)/([0-9]+|\*)")
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,19 @@ class S3Client:
         check(reply, self._where)
         return reply.body
 
+    def put_new(self, call: Call) -> bool:
+        """Store an object unless there is one of that name; whether it was stored.
+
+        Servers that do not know of this condition store it all the same.
+        """
+        reply = self._request(replace(call, headers={**call.headers, "if-none-match": "*"}))
+        if reply.status in (409, 412):
+            return False
+        if reply.status == 501 or reply.code == "NotImplemented":
+            reply = self._request(call)
+        check(reply, self._where)
+        return True
+
     def put(self, call: Call) -> str:
         """Store an object; gives its version, empty where the bucket keeps none."""
         reply = self._request(call)
@@ -154,6 +174,34 @@ class S3Client:
         reply = self._request(Call("POST", name, {"uploads": ""}, b"", headers))
         check(reply, self._where)
         return s3.word_of(reply.body, "UploadId")
+
+    def uploads(self, prefix: bytes) -> dict[bytes, str]:
+        """Objects that begin so and whose upload was begun and not ended: the last one of each."""
+        query = {"uploads": "", "prefix": _text(prefix), "encoding-type": "url"}
+        return dict(self._listed(b"", query, s3.read_uploads))
+
+    def parts(self, name: bytes, upload: str) -> dict[int, tuple[int, str]]:
+        """Parts of an upload that are there: size and ETag of each."""
+        found = self._listed(name, {"uploadId": upload}, s3.read_parts)
+        return {number: (size, etag) for number, size, etag in found}
+
+    def _listed(
+        self, name: bytes, query: dict[str, str], read: Callable[[bytes], s3.Page[Item] | None]
+    ) -> list[Item]:
+        """All of a list, up to a bound."""
+        found: list[Item] = []
+        markers: dict[str, str] = {}
+        for _ in range(_PAGES_MAX):
+            reply = self._request(Call("GET", name, query | markers))
+            check(reply, self._where)
+            page = read(reply.body)
+            if page is None:
+                raise faults.BAD_ANSWER(place=self._place, detail="its list of uploads is none")
+            found += page.items
+            markers = page.markers
+            if not markers:
+                break
+        return found
 
     def put_part(self, name: bytes, upload: str, number: int, data: Data) -> str:
         """Store one part; gives what names it when the object is completed."""
@@ -215,7 +263,7 @@ class S3Client:
         Raises:
             RemoteProtocolError: The answer is no such list.
         """
-        query = {"list-type": "2", "prefix": prefix.decode("utf-8", "surrogateescape")}
+        query = {"list-type": "2", "prefix": _text(prefix)}
         query |= {"encoding-type": "url"} | ({"continuation-token": after} if after else {})
         reply = self._request(Call("GET", b"", query))
         check(reply, self._where)
@@ -449,6 +497,10 @@ def _sent(
         response.close()
         raise
     return response
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 @lru_cache(1)

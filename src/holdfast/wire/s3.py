@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from html import escape, unescape
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
+Item = TypeVar("Item")
 _REQUEST, _SERVICE, _ALGORITHM = "aws4_request", "s3", "AWS4-HMAC-SHA256"
 
 
@@ -113,12 +114,73 @@ def read_page(body: bytes) -> ObjectPage | None:
     objects = []
     for entry in re.findall(rb"<Contents>(.*?)</Contents>", body, re.DOTALL):
         size = word_of(entry, "Size")
-        if not re.fullmatch(r"[0-9]{1,18}", size):
+        if not _is_number(size):
             return None
-        name = unquote_to_bytes(word_of(entry, "Key").replace("+", "%20"))
-        objects.append((name, int(size), word_of(entry, "ETag")))
+        objects.append((_name_of(word_of(entry, "Key")), int(size), word_of(entry, "ETag")))
     has_more = word_of(body, "IsTruncated") == "true"
     return ObjectPage(objects, word_of(body, "NextContinuationToken") if has_more else "")
+
+
+class Page(NamedTuple, Generic[Item]):
+    """A part of a longer list; ``markers`` lead to more, as words of a query, if there is more."""
+
+    items: list[Item]
+    markers: dict[str, str]
+
+
+def read_uploads(body: bytes) -> Page[tuple[bytes, str]] | None:
+    """Uploads in parts that were begun: object and id, the latest of an object last.
+
+    From the answer to a request for quoted names, which not every server heeds; None when it is no
+    such list.
+    """
+    if b"</ListMultipartUploadsResult>" not in body:
+        return None
+    named = _name_of if word_of(body, "EncodingType") == "url" else _raw_name
+    items = [
+        (named(word_of(entry, "Key")), word_of(entry, "UploadId"))
+        for entry in re.findall(rb"<Upload>(.*?)</Upload>", body, re.DOTALL)
+    ]
+    markers = _markers(
+        body, {"key-marker": "NextKeyMarker", "upload-id-marker": "NextUploadIdMarker"}
+    )
+    if markers:
+        after = named(markers["key-marker"])
+        markers["key-marker"] = after.decode("utf-8", "surrogateescape")
+    return Page(items, markers)
+
+
+def read_parts(body: bytes) -> Page[tuple[int, int, str]] | None:
+    """Parts of an upload that are there: number, size, ETag; None when it is no such list."""
+    if not re.search(
+        rb"</ListParts(Result|Response)>", body
+    ):  # the second is what some servers say
+        return None
+    items = []
+    for entry in re.findall(rb"<Part>(.*?)</Part>", body, re.DOTALL):
+        number, size = word_of(entry, "PartNumber"), word_of(entry, "Size")
+        if not (_is_number(number) and _is_number(size)):
+            return None
+        items.append((int(number), int(size), word_of(entry, "ETag")))
+    return Page(items, _markers(body, {"part-number-marker": "NextPartNumberMarker"}))
+
+
+def _markers(body: bytes, names: Mapping[str, str]) -> dict[str, str]:
+    if word_of(body, "IsTruncated") != "true":
+        return {}
+    return {word: word_of(body, tag) for word, tag in names.items()}
+
+
+def _name_of(quoted: str) -> bytes:
+    return unquote_to_bytes(quoted.replace("+", "%20"))
+
+
+def _raw_name(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,18}", text) is not None
 
 
 def parts_document(etags: Sequence[str]) -> bytes:
