@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,10 +29,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from holdfast.kernel.compiled import HARDWARE, CompiledMd5Lanes
-from holdfast.kernel.lanes import PlainMd5Lanes
+from holdfast.kernel.many import md5_many
 from holdfast.kernel.side_by_side import commit_side_by_side
-from holdfast.testing.kernels import compiled_library, every_kernel
+from holdfast.testing.kernels import every_kernel
 from holdfast.wire.piece import Kernel, PieceHasher
 
 MIB = 1 << 20
@@ -127,11 +127,9 @@ def piece_by_threads(kernel: Kernel, data: Data, threads: int) -> None:
     commit_side_by_side(data.read, data.size, threads, kernel).digest()
 
 
-def md5_of_eight(lanes: CompiledMd5Lanes | PlainMd5Lanes, data: Data) -> None:
-    parts = data.slices()
-    for at in range(0, len(parts), 8):
-        lanes.update(list(parts[at : at + 8]))
-    lanes.finish(list(range(8)))
+def md5_side_by_side(kernel: Kernel, data: Data) -> None:
+    places = array("Q", (at % POOL_SIZE for at in range(0, data.size, MIB)))
+    md5_many(kernel, data.read(0, 2 * POOL_SIZE), places, array("Q", [MIB]) * len(places))
 
 
 def contenders(mebibytes: int) -> list[Contender]:
@@ -155,14 +153,9 @@ def contenders(mebibytes: int) -> list[Contender]:
 
 
 def md5_contenders(data: Data) -> list[Contender]:
-    every: dict[str, CompiledMd5Lanes | PlainMd5Lanes] = {"hashlib": PlainMd5Lanes()}
-    library = compiled_library()
-    if library is not None:
-        kinds = [kind for kind in library.kinds if kind != HARDWARE]
-        every |= {f"C {library.name_of(kind)}": CompiledMd5Lanes(library, kind) for kind in kinds}
     return [
-        Contender(f"md5 of 8, {name}", data.size, partial(md5_of_eight, lanes, data))
-        for name, lanes in every.items()
+        Contender(f"md5 of many, {name}", data.size, partial(md5_side_by_side, kernel, data))
+        for name, kernel in every_kernel().items()
     ]
 
 

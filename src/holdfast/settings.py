@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from .core import faults
 
@@ -36,8 +37,7 @@ def config_home(environ: Mapping[str, str]) -> str:
     return given if os.path.isabs(given) else os.path.expanduser("~/.config")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the person, the terminal and the environment ask for.
 
     ``values`` overrides git's configuration for this one call, under git's own names.
@@ -48,7 +48,7 @@ class Settings:
     width: int = WIDTH_DEFAULT
     debug: bool = False
     dataset: str | None = None
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = MappingProxyType({})
 
     @property
     def jobs(self) -> int | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import tracemalloc
 from collections.abc import Callable
+from contextlib import ExitStack
+from tempfile import TemporaryFile
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.core.errors import IntegrityError, ProtocolError
-from holdfast.kernel.compiled import CompiledMd5Lanes
+from holdfast.kernel.lanes import CopyLanes
 from holdfast.testing.kernels import compiled_library, every_kernel
 from holdfast.wire import aggregate, fr32, piece_cid
 from holdfast.wire.piece import PieceHasher, commit, read_piece
@@ -73,29 +75,31 @@ def test_kernels_agree_on_any_size_in_any_parts(
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.lists(st.integers(0, 300), max_size=8), st.sets(st.integers(0, 7))),
-        max_size=6,
-    ),
-    st.integers(0, 1),
-)
-def test_md5_in_lanes_is_md5(steps: list[tuple[list[int], set[int]]], kind: int) -> None:
+@given(st.lists(SIZES, max_size=40), st.integers(1, 16), st.integers(0, 1))
+def test_md5_of_files_copied_side_by_side_is_md5(sizes: list[int], lanes: int, kind: int) -> None:
     library = compiled_library()
     if library is None or kind not in library.kinds:
         return
-    lanes = CompiledMd5Lanes(library, kind)
-    plain = [b""] * 8
-    for sizes, ending in steps:
-        parts = [POOL[lane * 1000 :][:size] for lane, size in enumerate(sizes)]
-        lanes.update(list(parts))
-        for lane, part in enumerate(parts):
-            plain[lane] += part
-        chosen = sorted(ending)
-        assert lanes.finish(chosen) == [hashlib.md5(plain[lane]).digest() for lane in chosen]
-        for lane in chosen:
-            plain[lane] = b""
-    assert lanes.finish(list(range(8))) == [hashlib.md5(data).digest() for data in plain]
+    copier = CopyLanes(library, kind)
+    with ExitStack() as open_files:
+        waiting, running = list(enumerate(sizes)), {}
+        while waiting or running:
+            for lane in sorted(set(range(lanes)) - set(running)):
+                if waiting:
+                    number, size = waiting.pop(0)
+                    data = POOL[number * 1000 :][:size]
+                    source, target = (open_files.enter_context(TemporaryFile()) for _ in "12")
+                    source.write(data)
+                    source.seek(0)
+                    copier.begin(lane, source.fileno(), target.fileno())
+                    running[lane] = data, target
+            copier.step()
+            for lane, (data, target) in list(running.items()):
+                if copier.taken(lane).is_end:
+                    assert copier.end(lane) == hashlib.md5(data).digest()
+                    target.seek(0)
+                    assert target.read() == data
+                    del running[lane]
 
 
 @given(st.integers(0, 200_000))

@@ -10,8 +10,9 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum
+from typing import NamedTuple
 
 from ..core import faults
 from ..core.errors import HoldError
@@ -30,8 +31,7 @@ class Order(Enum):
     BOTTOM_UP = "bottom up"
 
 
-@dataclass(frozen=True)
-class Nested:
+class Nested(NamedTuple):
     """One data set on the way, opened; it is closed when the walk goes on past it.
 
     ``prefix`` leads to it from the top, with a slash at its end; empty for the top itself.
@@ -58,8 +58,7 @@ Work = Callable[[Dataset, Sequence[bytes]], Iterator[Outcome]]
 """A verb, on one data set and paths in it; no paths for all of it."""
 
 
-@dataclass(frozen=True)
-class Walk:
+class Walk(NamedTuple):
     """How to go through a data set and those inside it.
 
     ``levels`` is how many levels to go down from what was named, None for all; a path that lies
@@ -74,12 +73,12 @@ class Walk:
     enter: bool = True
     changed_only: bool = False
     follow: bool = True
-    install: Install | None = field(default=None, repr=False)
+    install: Install | None = None
 
     @property
     def deeper(self) -> Walk:
         """The same, one level further down."""
-        return self if self.levels is None else replace(self, levels=self.levels - 1)
+        return self if self.levels is None else self._replace(levels=self.levels - 1)
 
 
 def iter_nested(
@@ -175,7 +174,7 @@ def _iter_walk(nested: Nested, walk: Walk) -> Iterator[Nested | Outcome]:
     led_in = {path for way in ways for path in way.taken}
     entered = [way.one.path for way in ways if way.taken]
     left = [path for path in nested.paths if path not in led_in]
-    here = replace(nested, paths=left, entered=entered)
+    here = nested._replace(paths=left, entered=entered)
     if walk.order is Order.TOP_DOWN:
         yield here
     for way in ways:
@@ -184,8 +183,7 @@ def _iter_walk(nested: Nested, walk: Walk) -> Iterator[Nested | Outcome]:
         yield here
 
 
-@dataclass(frozen=True)
-class _Way:
+class _Way(NamedTuple):
     """A data set to go into: what of it is meant, and by which of the given paths."""
 
     one: Submodule

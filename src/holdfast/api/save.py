@@ -47,7 +47,7 @@ def iter_save(
         if isinstance(nested, Outcome):
             yield nested
             continue
-        whole = replace(nested, paths=[*nested.paths, *nested.entered])
+        whole = nested._replace(paths=[*nested.paths, *nested.entered])
         if nested.prefix and not ready(nested.dataset):
             yield from _iter_without_annex(nested)
         elif whole.concerned:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..core import faults
 from ..core.abilities import Readable
@@ -19,8 +19,7 @@ from ..dataset.repository import Repository
 from .datasets import Dataset
 
 
-@dataclass(frozen=True)
-class Unreached:
+class Unreached(NamedTuple):
     """A place that we know of but cannot ask, and why."""
 
     place: Place

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ..core import faults
@@ -128,7 +128,7 @@ def gpg_of(place: Place, local: Mapping[str, str]) -> Gpg:
 def _as_far_as_trusted(place: Place, config: Mapping[str, str]) -> Place:
     """The place; one that holds a tree whose files anybody may overwrite is no copy to count on."""
     counts = config.get("exporttree") != "yes" or config.get("versioning") == "yes"
-    return place if counts or place.trust is Trust.DEAD else replace(place, trust=Trust.UNTRUSTED)
+    return place if counts or place.trust is Trust.DEAD else place._replace(trust=Trust.UNTRUSTED)
 
 
 def _paths_of(dataset: Dataset, place: Place, config: Mapping[str, str]) -> PathsOf | None:

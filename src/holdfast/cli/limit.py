@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ..core import faults
 from ..core.rates import parse_rate
@@ -32,7 +31,7 @@ def heed_limit(call: Call) -> None:
         return
     check_rate(given, "--limit-rate", call.command)
     values: Mapping[str, str] = {**call.settings.values, LIMIT_RATE: given}
-    call.settings = replace(call.settings, values=values)
+    call.settings = call.settings._replace(values=values)
 
 
 def check_rate(given: str, option: str, command: str) -> None:

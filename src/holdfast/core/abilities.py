@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from .errors import HoldError
 from .key import Key
@@ -13,8 +13,7 @@ from .place import Place, Presence
 from .policy import DropProof, Waiver
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a place says of one key: is it there, and a remark for people when it is not sure."""
 
     presence: Presence
@@ -232,8 +231,7 @@ class RemarkedStream(Stream):
     remark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BulkLimits:
+class BulkLimits(NamedTuple):
     """How a place likes many contents: in so many lanes at most, up to so many bytes each.
 
     None leaves it to who asks.

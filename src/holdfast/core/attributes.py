@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
+from typing import NamedTuple
 
 from .wildmatch import has_wildcard, literal_prefix, translate
 
@@ -36,8 +36,7 @@ Attributes = Mapping[bytes, State]
 """The attributes of a path by name; one that is unspecified is not in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line: the paths it is for, relative to its file's directory, and what it says of them."""
 
     pattern: bytes

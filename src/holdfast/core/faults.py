@@ -8,7 +8,7 @@ where the fault is raised.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import errors
 from .errors import HoldError
@@ -16,8 +16,7 @@ from .errors import HoldError
 NOTHING_CHANGED = "nothing was changed"
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """One way to fail; call it with its facts to get the error to raise."""
 
     code: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 PlaceId = NewType("PlaceId", str)
 """The UUID of a place, as git-annex knows repositories and special remotes."""
@@ -30,8 +29,7 @@ class Presence(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Somewhere that holds copies: its UUID, what people call it, how far it is trusted."""
 
     id: PlaceId

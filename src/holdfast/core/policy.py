@@ -8,8 +8,8 @@ place being dropped from never counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from . import faults
 from .key import Key
@@ -25,8 +25,7 @@ class Hold(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class CopyRules:
+class CopyRules(NamedTuple):
     """How many copies must stay: numcopies in all, mincopies of them locked or trusted."""
 
     numcopies: int = 1
@@ -46,8 +45,7 @@ def strictest(usual: CopyRules, asked: Iterable[tuple[int | None, int | None]]) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(NamedTuple):
     """What one place answered when asked for a copy, just now."""
 
     key: Key
@@ -70,8 +68,7 @@ class Witness:
         return f"{self.place.label}: {said}" + (f" ({self.remark})" if self.remark else "")
 
 
-@dataclass(frozen=True, slots=True)
-class DropProof:
+class DropProof(NamedTuple):
     """Leave to remove one copy of one key from one place, and why."""
 
     key: Key
@@ -86,8 +83,7 @@ class DropProof:
         return min(ends, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(NamedTuple):
     """Leave to remove without proof: who forced it, and why."""
 
     key: Key

@@ -11,7 +11,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -267,7 +266,7 @@ class Chunked:
         _need(self._inner, "remove")
         for way in self._ways([key])[key]:
             for name in _names(key, way):
-                self._inner.remove(name, replace(leave, key=name))
+                self._inner.remove(name, leave._replace(key=name))
             if way is not None:
                 self._note(key, Chunking(way.size, 0))
 

@@ -11,7 +11,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 
 from ..core import faults
@@ -154,7 +153,7 @@ class Encrypted:
         """Remove what is there under the secret name."""
         self._need("remove")
         name = self._name(key)
-        self._inner.remove(name, replace(leave, key=name))
+        self._inner.remove(name, leave._replace(key=name))
 
     def _need(self, ability: str) -> None:
         if not hasattr(self._inner, ability):

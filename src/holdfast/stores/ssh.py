@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from itertools import chain, islice
 
 from ..core import faults
@@ -168,7 +167,7 @@ class SshAnnex:
             connection.send(connection.session.ask(p2p.LockContent(key)))
             reply = connection.next()
             assert isinstance(reply, p2p.Reply)
-            answer = replace(_presence(reply), until=until)
+            answer = _presence(reply)._replace(until=until)
         except HoldError as error:
             answer = Answer(Presence.UNKNOWN, error.what)
         try:

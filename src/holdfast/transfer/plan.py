@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 from zlib import crc32
@@ -15,8 +14,7 @@ _KINDS_MAX = 1024
 """Places have keys in few combinations; with more of them some are thought of again."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFacts:
+class SourceFacts(NamedTuple):
     """What a plan has to know of a place that can be read from.
 
     ``speculative`` places are tried for keys that they are not said to have, after all others
@@ -29,16 +27,14 @@ class SourceFacts:
     speculative: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A place that is said to have a key and will not be asked, and why."""
 
     place: PlaceId
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attempts:
+class Attempts(NamedTuple):
     """The places to try for one key, best first."""
 
     key: Key

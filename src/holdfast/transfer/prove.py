@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import cast
 
 from ..core.abilities import Answer, Askable, Lockable
@@ -98,9 +97,9 @@ def promised(
 
 def _promise(witness: Witness, answer: Answer) -> Witness:
     if answer.presence is Presence.PRESENT:
-        return replace(witness, hold=Hold.LOCKED, until=answer.until)
+        return witness._replace(hold=Hold.LOCKED, until=answer.until)
     remark = answer.remark or "it will not promise to keep it, so it may be removing it"
-    return replace(witness, answer=Presence.UNKNOWN, hold=Hold.NONE, remark=remark)
+    return witness._replace(answer=Presence.UNKNOWN, hold=Hold.NONE, remark=remark)
 
 
 class AskedToPromise:

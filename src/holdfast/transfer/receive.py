@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..core import faults
 from ..core.abilities import ManyWays, Readable, RemarkedStream, Stream, Writable
@@ -32,8 +32,7 @@ OnFailure = Callable[[Place, HoldError], None]
 """Told of each source that failed, while the next is tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """What came over: how many bytes, from where, and whether it was needed at all."""
 
     size: int

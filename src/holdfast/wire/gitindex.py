@@ -73,8 +73,7 @@ Row = tuple[bytes, int, Oid, StatTuple, int]
 """Path, mode, object, facts of lstat, and the flags as git has them, extended ones 16 bits up."""
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(NamedTuple):
     """All that the index says of one path at one stage."""
 
     path: bytes

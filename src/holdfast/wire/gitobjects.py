@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from struct import Struct
-from typing import NewType, Protocol
+from typing import NamedTuple, NewType, Protocol
 
 from ..core.errors import LocalProtocolError, ProtocolError
 
@@ -149,8 +149,7 @@ def iter_tree(data: bytes, fmt: ObjectFormat) -> Iterator[tuple[bytes, bytes, Oi
 # Commits
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """One commit. People are as git writes them: ``Name <mail> seconds zone``."""
 
     tree: Oid

@@ -11,7 +11,6 @@ import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..core.clock import Moment, advance, format_moment, parse_moment
@@ -25,8 +24,7 @@ _FITS = re.compile(r"[^ \r\n+-][^ \r\n]*")
 _NEEDS_BASE64 = re.compile(rb"[ \r\n]|^!")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One value set (``added``) or unset in one field."""
 
     field: str
