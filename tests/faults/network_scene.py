@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.api.datasets import open_dataset
+from holdfast.cli.errors import EXIT_STOPPED
 from holdfast.cli.main import run
 from holdfast.core import faults
 from holdfast.core.key import Key
@@ -74,6 +75,8 @@ class Scene:
         os.chdir(started)
         out, err = self.capsys.readouterr()
         self.text += out + err
+        if code == EXIT_STOPPED:
+            raise KeyboardInterrupt  # of who runs the tests, which a command ends by
         assert "Traceback" not in err or "--debug" in words, err
         assert exits is None or code == exits, f"{words}: exit {code}\n{out}\n{err}"
         records = [json.loads(line) for line in out.splitlines()] if "--json" in words else []

@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from depth import times
 from piece_forger import Forger
 from scenes import HOLD, environment, must, run
 
+from holdfast.archive import plain_tree
 from holdfast.archive.chosen_paths import ChosenPaths
 from holdfast.archive.finding import find
 from holdfast.archive.pieces import FilePiece
@@ -131,11 +133,14 @@ def test_another_block_than_the_tree_names_is_not_taken(tmp_path: Path) -> None:
     assert not (tmp_path / "in/out/a").exists()
 
 
-def test_a_few_blocks_that_name_very_many_files_end_soon(tmp_path: Path) -> None:
+def test_a_few_blocks_that_name_very_many_files_end_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain_tree, "_ENTRIES", times(10_000, plain_tree._ENTRIES))
     forger = Forger()
     cid = forger.folder([])
-    for _ in range(200):
-        cid = forger.folder([(b"%03d" % number, cid) for number in range(2)])
+    for _ in range(16):
+        cid = forger.folder([(b"%03d" % number, cid) for number in range(10)])
     path = tmp_path / "piece"
     forger.write(path, _tree_of(forger, cid))
     finding = find([(FilePiece(os.fsencode(path)), True)], os.fsencode(tmp_path))

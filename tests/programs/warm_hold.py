@@ -1,5 +1,8 @@
 """Runs `hold` in a process forked from one that has imported all of it: a fifth of what a start takes.
 
+DataLad and scripts are run so too, from what they import of others; of DataLad itself nothing is
+imported before, as it reads its settings meanwhile.
+
     done = run_program([HOLD, "get", "."], folder, environment)
 
 What runs is what ``hold`` runs, in a process of its own, with the folder, environment and open
@@ -34,7 +37,12 @@ from depth import DEEP
 
 Word = str | bytes | os.PathLike[str]
 _HERE = os.path.abspath(__file__)
-_HOLD = os.path.join(os.path.dirname(sys.executable), "hold")
+_HOLD, _DATALAD = (os.path.join(os.path.dirname(sys.executable), n) for n in ("hold", "datalad"))
+_OF_DATALAD = (
+    "annexremote", "fasteners", "giturlparse", "iso8601", "logging.handlers", "looseversion",
+    "multiprocessing.dummy", "platformdirs", "platformdirs.unix",
+)  # fmt: skip
+"""What DataLad imports that reads no settings."""
 _REQUEST_MAX = 100_000
 
 
@@ -87,7 +95,7 @@ def _server() -> _Server:
 def run_program(
     command: Sequence[Word], folder: Path, environment: Mapping[str, str], timeout_s: float = 120
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program to its end, without input: `hold` and our own scripts warm, others as ever."""
+    """Run a program to its end, without input: `hold`, DataLad and scripts warm, others as ever."""
     warm = _warm_words([os.fsdecode(word) for word in command])
     request = json.dumps([warm, os.fspath(folder), dict(environment)]).encode()
     if warm and _is_warm(environment) and len(request) <= _REQUEST_MAX:
@@ -99,8 +107,8 @@ def run_program(
 
 
 def _warm_words(words: list[str]) -> list[str]:
-    """What a warm process is told to be: `hold`, or a script of ours. Nothing for other programs."""
-    if words[0] == _HOLD:
+    """What a warm process is told to be: `hold` or a script. Nothing for other programs."""
+    if words[0] in (_HOLD, _DATALAD):
         return words
     if words[0] != sys.executable:
         return []
@@ -161,6 +169,9 @@ def _import_all() -> None:
             importlib.import_module(module.name)
         except ImportError:
             continue  # it needs what is not installed, which a command then says itself
+    for name in _OF_DATALAD:
+        with suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _serve(calls: socket.socket) -> NoReturn:
@@ -233,7 +244,7 @@ def _call(request: tuple[list[str], str, dict[str, str]], files: Sequence[int]) 
 
 
 def _carry_out(program: str) -> int:
-    if program.endswith(".py"):
+    if program != _HOLD:
         runpy.run_path(program, run_name="__main__")
         return 0
     from holdfast.cli.main import run
