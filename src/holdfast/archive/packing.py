@@ -305,7 +305,8 @@ class Packer:
             return Blob(record, next(blobs))
         if is_sealed(record):
             return open_sealed(self._sources, record)
-        return File(record, self._sources.path_of(record), self._profile.chunk_size)
+        path = self._sources.path_of(record)
+        return File(record, path, self._profile.chunk_size, self._kernel)
 
     def _take(self, offset: int, length: int) -> int:
         """Where in the buffer of the batch, or of a new one, the next so many bytes stand."""

@@ -5,6 +5,9 @@
  */
 #include "common.h"
 
+#include "fr32.h"
+#include "md5_serial.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,12 +66,11 @@ static int avx2_there(void) { return 0; }
 #include "sha256_hardware.h"
 #else /* any other machine: eight lanes as the compiler makes them */
 #define HW_NAME ""
-typedef int stream;
 static int hw_there(void) { return 0; }
 static int avx2_there(void) { return 0; }
 #endif
 
-HOLD_API int hold_version(void) { return 2; }
+HOLD_API int hold_version(void) { return 3; }
 HOLD_API const char *hold_hardware(void) { return HW_NAME; }
 
 /* Which kinds of code this machine can run, a bit for each. */
@@ -88,12 +90,12 @@ static void nodes8(int kind, const uint8_t *in, uint8_t *out)
     nodes8_portable(in, out);
 }
 
-static void nodes(int kind, const uint8_t *in, uint8_t *out, size_t n, stream *go)
+/* n nodes of 64 bytes each; `out` may be `in`. */
+HOLD_API void hold_nodes(int kind, const uint8_t *in, uint8_t *out, size_t n)
 {
 #if defined(HOLD_X86) || defined(HOLD_ARM)
-    if (kind == KIND_HARDWARE) { hw_nodes(in, out, n, go); return; }
+    if (kind == KIND_HARDWARE) { hw_nodes(in, out, n); return; }
 #endif
-    (void)go;
     size_t i = 0;
     for (; i + 8 <= n; i += 8) nodes8(kind, in + 64 * i, out + 32 * i);
     if (i < n) {
@@ -104,45 +106,14 @@ static void nodes(int kind, const uint8_t *in, uint8_t *out, size_t n, stream *g
     }
 }
 
-/* n nodes of 64 bytes each; `out` may be `in`. */
-HOLD_API void hold_nodes(int kind, const uint8_t *in, uint8_t *out, size_t n)
+static void root(int kind, const uint8_t *data, size_t groups, uint8_t *scratch, uint8_t *out)
 {
-    stream none = {0};
-    nodes(kind, in, out, n, &none);
-}
-
-/* 127 bytes become 128 by two zero bits after every 254; n times. */
-#define LANE(n) \
-    do { \
-        store64(out + 32 * n, x[4 * n - 1] >> (64 - 2 * n) | x[4 * n] << 2 * n); \
-        store64(out + 32 * n + 8, x[4 * n] >> (64 - 2 * n) | x[4 * n + 1] << 2 * n); \
-        store64(out + 32 * n + 16, x[4 * n + 1] >> (64 - 2 * n) | x[4 * n + 2] << 2 * n); \
-        store64(out + 32 * n + 24, (x[4 * n + 2] >> (64 - 2 * n) | x[4 * n + 3] << 2 * n) & top); \
-    } while (0)
-
-static void fr32(const uint8_t *in, uint8_t *out, size_t n)
-{
-    const uint64_t top = 0x3fffffffffffffffULL;
-    for (; n; n--, in += 127, out += 128) {
-        uint64_t x[16];
-        for (int i = 0; i < 15; i++) x[i] = load64(in + 8 * i);
-        x[15] = load64(in + 119) >> 8;
-        for (int i = 0; i < 3; i++) store64(out + 8 * i, x[i]);
-        store64(out + 24, x[3] & top);
-        LANE(1);
-        LANE(2);
-        LANE(3);
-    }
-}
-
-static void roots(int kind, const uint8_t *data, size_t groups, size_t count, uint8_t *scratch,
-                  uint8_t *out, stream *go)
-{
-    for (size_t i = 0; i < count; i++) {
-        fr32(data + 127 * groups * i, scratch, groups);
-        for (size_t n = 2 * groups; n; n /= 2) nodes(kind, scratch, scratch, n, go);
-        memcpy(out + 32 * i, scratch, 32);
-    }
+#if defined(HOLD_X86) || defined(HOLD_ARM)
+    if (kind == KIND_HARDWARE) { hw_root(data, groups, scratch, out, 0); return; }
+#endif
+    fr32(data, scratch, groups);
+    for (size_t n = 2 * groups; n; n /= 2) hold_nodes(kind, scratch, scratch, n);
+    memcpy(out, scratch, 32);
 }
 
 /* The roots of `count` subtrees of `groups` groups (a power of two) of 127 bytes each.
@@ -150,8 +121,47 @@ static void roots(int kind, const uint8_t *data, size_t groups, size_t count, ui
 HOLD_API void hold_roots(int kind, const uint8_t *data, size_t groups, size_t count,
                          uint8_t *scratch, uint8_t *out)
 {
-    stream none = {0};
-    roots(kind, data, groups, count, scratch, out, &none);
+    for (size_t i = 0; i < count; i++)
+        root(kind, data + 127 * groups * i, groups, scratch, out + 32 * i);
+}
+
+/* ---- one MD5 ---- */
+
+HOLD_API size_t hold_md5_serial_size(void) { return sizeof(md5_serial); }
+
+HOLD_API void hold_md5_serial_begin(md5_serial *run)
+{
+    memcpy(run->state, MD5_IV, sizeof run->state);
+    run->total = 0;
+}
+
+HOLD_API void hold_md5_serial_update(md5_serial *run, const uint8_t *data, size_t n)
+{
+    size_t have = (size_t)(run->total % 64);
+    run->total += n;
+    if (have) {
+        size_t part = 64 - have < n ? 64 - have : n;
+        if (part) memcpy(run->rest + have, data, part);
+        data += part, n -= part;
+        if (have + part < 64) return;
+        md5_serial_blocks(run->state, run->rest, 1);
+    }
+    md5_serial_blocks(run->state, data, n / 64);
+    if (n % 64) memcpy(run->rest, data + n - n % 64, n % 64);
+}
+
+/* The digest of all so far; it may go on after that. */
+HOLD_API void hold_md5_serial_digest(const md5_serial *run, uint8_t *digest)
+{
+    uint32_t state[4];
+    uint8_t last[128] = {0};
+    size_t have = (size_t)(run->total % 64), blocks = have < 56 ? 1 : 2;
+    memcpy(state, run->state, sizeof state);
+    if (have) memcpy(last, run->rest, have);
+    last[have] = 0x80;
+    store64(last + 64 * blocks - 8, run->total << 3);
+    md5_serial_blocks(state, last, blocks);
+    for (int i = 0; i < 4; i++) store32(digest + 4 * i, state[i]);
 }
 
 /* ---- plain SHA-256, only where the machine has instructions for it ---- */
@@ -179,7 +189,7 @@ HW_TARGET static void pause_at(running *run, const stream *go)
     memcpy(run->state + 16, &go->s1, 16);
 }
 
-HOLD_API size_t hold_running_size(void) { return sizeof(running); }
+HOLD_API size_t hold_sha256_size(void) { return sizeof(running); }
 
 HW_TARGET HOLD_API void hold_sha256_begin(running *run)
 {
@@ -217,18 +227,40 @@ HW_TARGET HOLD_API void hold_sha256_digest(const running *run, uint8_t *digest)
     hw_end(&go, run->rest, run->total, digest);
 }
 
-/* hold_roots, and beside it the SHA-256 of the n bytes at `block`, and the same bytes fed to `run`
- * unless that is null. Only for KIND_HARDWARE. */
+/* hold_roots, and beside it the SHA-256 of the n bytes at `block`. The same bytes are fed to `whole`
+ * and to `md5` unless these are null: one of them is, and that costs little as long as what it took
+ * before ends with a block of 64 bytes. Only for KIND_HARDWARE. */
 HW_TARGET HOLD_API void hold_roots_beside(const uint8_t *data, size_t groups, size_t count,
                                           uint8_t *scratch, uint8_t *out, const uint8_t *block,
-                                          size_t n, uint8_t *digest, running *run)
+                                          size_t n, uint8_t *digest, running *whole,
+                                          md5_serial *md5)
 {
-    stream go;
-    hw_begin(&go, block, n);
-    roots(KIND_HARDWARE, data, groups, count, scratch, out, &go);
-    hw_blocks(&go);
-    hw_end(&go, block + n - n % 64, n, digest);
-    if (run) hold_sha256_update(run, block, n);
+    beside go = {.kind = ITSELF};
+    stream along;
+    hw_begin(&go.data, block, n);
+    if (whole && whole->total % 64 == 0) {
+        go.kind = WITH_SHA256;
+        resume(&along, whole, block, 0);
+        go.whole0 = along.s0, go.whole1 = along.s1;
+    } else if (md5 && md5->total % 64 == 0) {
+        go.kind = WITH_MD5;
+        memcpy(go.md5, md5->state, sizeof go.md5);
+    }
+    for (size_t i = 0; i < count; i++)
+        hw_root(data + 127 * groups * i, groups, scratch, out + 32 * i, &go);
+    hw_rest(&go);
+    hw_end(&go.data, block + n - n % 64, n, digest);
+    if (go.kind == WITH_SHA256) {
+        along.s0 = go.whole0, along.s1 = go.whole1;
+        pause_at(whole, &along);
+        whole->total += n - n % 64;
+    } else if (go.kind == WITH_MD5) {
+        memcpy(md5->state, go.md5, sizeof go.md5);
+        md5->total += n - n % 64;
+    }
+    size_t done = go.kind == ITSELF ? 0 : n - n % 64;
+    if (whole) hold_sha256_update(whole, block + done, n - done);
+    if (md5) hold_md5_serial_update(md5, block + done, n - done);
 }
 
 /* The SHA-256 of up to four buffers. Only for KIND_HARDWARE. */
