@@ -88,20 +88,22 @@ HW_TARGET ALWAYS void hw_turn(const int F, const int L, const int kind, const ui
     for (int j = 0; j < F; j++) on->n0[j] = hw_add(a0[j], i0), on->n1[j] = hw_add(a1[j], i1);
 }
 
-HW_TARGET NEVER void hw_begins(const uint8_t *in, tree *on) { hw_turn(2, 0, ALONE, in, on); }
-HW_TARGET NEVER void hw_ends(tree *on) { hw_turn(0, 2, ALONE, 0, on); }
-HW_TARGET NEVER void hw_both(const uint8_t *in, tree *on) { hw_turn(2, 2, ALONE, in, on); }
-HW_TARGET NEVER void hw_both1(const uint8_t *in, tree *on) { hw_turn(2, 2, ITSELF, in, on); }
-HW_TARGET NEVER void hw_both2(const uint8_t *in, tree *on) { hw_turn(2, 2, WITH_SHA256, in, on); }
-HW_TARGET NEVER void hw_both3(const uint8_t *in, tree *on) { hw_turn(2, 2, WITH_MD5, in, on); }
-HW_TARGET NEVER void hw_data1(tree *on) { hw_turn(0, 0, ITSELF, 0, on); }
-HW_TARGET NEVER void hw_data2(tree *on) { hw_turn(0, 0, WITH_SHA256, 0, on); }
-HW_TARGET NEVER void hw_data3(tree *on) { hw_turn(0, 0, WITH_MD5, 0, on); }
+#define TURN(name, F, L, kind) \
+    HW_TARGET NEVER void name(const uint8_t *in, tree *on) { hw_turn(F, L, kind, in, on); }
+TURN(hw_begins, 2, 0, ALONE)
+TURN(hw_ends, 0, 2, ALONE)
+TURN(hw_both, 2, 2, ALONE)
+TURN(hw_both_itself, 2, 2, ITSELF)
+TURN(hw_both_sha256, 2, 2, WITH_SHA256)
+TURN(hw_both_md5, 2, 2, WITH_MD5)
+TURN(hw_data_itself, 0, 0, ITSELF)
+TURN(hw_data_sha256, 0, 0, WITH_SHA256)
+TURN(hw_data_md5, 0, 0, WITH_MD5)
 
 /* The nodes that were begun get to where they belong. */
 HW_TARGET static void hw_end_nodes(tree *on)
 {
-    if (on->to) hw_ends(on);
+    if (on->to) hw_ends(0, on);
     on->to = 0;
 }
 
@@ -111,9 +113,9 @@ HW_TARGET static void hw_two_nodes(const uint8_t *in, uint8_t *to, tree *on)
 {
     if (!on->to) hw_begins(in, on);
     else if (!on->go || !on->go->data.blocks) hw_both(in, on);
-    else if (on->go->kind == ITSELF) hw_both1(in, on);
-    else if (on->go->kind == WITH_SHA256) hw_both2(in, on);
-    else hw_both3(in, on);
+    else if (on->go->kind == ITSELF) hw_both_itself(in, on);
+    else if (on->go->kind == WITH_SHA256) hw_both_sha256(in, on);
+    else hw_both_md5(in, on);
     on->to = to;
 }
 
@@ -164,9 +166,9 @@ HW_TARGET static void hw_rest(beside *go)
 {
     tree on = {.to = 0, .go = go};
     while (go->data.blocks) {
-        if (go->kind == ITSELF) hw_data1(&on);
-        else if (go->kind == WITH_SHA256) hw_data2(&on);
-        else hw_data3(&on);
+        if (go->kind == ITSELF) hw_data_itself(0, &on);
+        else if (go->kind == WITH_SHA256) hw_data_sha256(0, &on);
+        else hw_data_md5(0, &on);
     }
 }
 
