@@ -15,8 +15,8 @@ from ..wire.piece import Kernel, Running
 class WholeHash:
     """What has all leaves of a file fed to it in order, beside the hashing of each of them.
 
-    A leaf waits for those before it. That is no loss: a hash cannot go on before them anyhow, and
-    while one thread is at it the others read, write and wait without working.
+    A leaf waits for those before it. With several threads that costs more on the clock than the
+    processor's time it saves, so the packer has it so where it works alone.
     """
 
     def __init__(self, key: Key, running: Running) -> None:
