@@ -32,11 +32,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from holdfast.kernel.many import md5_many
 from holdfast.kernel.side_by_side import commit_side_by_side
 from holdfast.testing.kernels import every_kernel
-from holdfast.wire.piece import Kernel, PieceHasher
+from holdfast.wire.piece import Kernel, PieceHasher, Running
 
 MIB = 1 << 20
 POOL_SIZE = 8 * MIB
 BESIDE, BOTH = "piece + sha256 of each MiB", "piece + that + sha256 of all"
+WITH_MD5 = "piece + that + md5 of all"
 HASHER = "fr32-sha2-256-trunc254-padded-binary-tree-multihash"
 NPM_PROGRAM = """
 import fs from 'node:fs'
@@ -116,10 +117,10 @@ def piece_alone(kernel: Kernel, data: Data) -> None:
     hasher.digest()
 
 
-def piece_beside(kernel: Kernel, data: Data, *, whole: bool) -> None:
-    hasher, running = PieceHasher(kernel), kernel.running() if whole else None
+def piece_beside(kernel: Kernel, data: Data, whole: Running | None) -> None:
+    hasher = PieceHasher(kernel)
     for part in data.slices():
-        hasher.update_beside(part, part, running)
+        hasher.update_beside(part, part, whole)
     hasher.digest()
 
 
@@ -142,8 +143,13 @@ def contenders(mebibytes: int) -> list[Contender]:
         data = Data(mebibytes if name != "hashlib" else max(2, mebibytes // 16))
         ways: list[tuple[str, Callable[[], object], Callable[[], float]]] = [
             ("piece", partial(piece_alone, kernel, data), time.process_time),
-            (BESIDE, partial(piece_beside, kernel, data, whole=False), time.process_time),
-            (BOTH, partial(piece_beside, kernel, data, whole=True), time.process_time),
+            (BESIDE, partial(piece_beside, kernel, data, None), time.process_time),
+            (BOTH, partial(piece_beside, kernel, data, kernel.running()), time.process_time),
+            (
+                WITH_MD5,
+                partial(piece_beside, kernel, data, kernel.running_md5()),
+                time.process_time,
+            ),
             ("one thread, wall", partial(piece_by_threads, kernel, data, 1), time.perf_counter),
             ("two threads, wall", partial(piece_by_threads, kernel, data, 2), time.perf_counter),
         ]

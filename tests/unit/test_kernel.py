@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import mmap
 import os
 import shutil
@@ -70,15 +71,43 @@ def test_rows_of_any_length_are_hashed(kernel: Kernel) -> None:
         assert kernel.nodes(row[: 64 * count]) == PLAIN.nodes(row[: 64 * count])
 
 
-def test_a_block_is_hashed_beside_and_for_its_file(kernel: Kernel) -> None:
-    hasher, whole, expected = PieceHasher(kernel), kernel.running(), hashlib.sha256()
-    payload = os.urandom(1_300_000)
-    for start, stop in ((0, 100), (100, 400_037), (400_037, 400_037), (400_037, 1_300_000)):
+@pytest.mark.parametrize("hashed", ["sha256", "md5", "sha1"])
+def test_a_block_is_hashed_beside_and_for_its_file(kernel: Kernel, hashed: str) -> None:
+    makers = {"sha256": kernel.running, "md5": kernel.running_md5}
+    expected = hashlib.new(hashed)
+    hasher, whole = PieceHasher(kernel), makers.get(hashed, expected.copy)()
+    payload = os.urandom(2_300_000)
+    places = 0, 100, 128, 128, 400_064, 400_101, 1_400_037, 2_300_000
+    for start, stop in itertools.pairwise(places):
         block = payload[start:stop]
         expected.update(block)
         assert hasher.update_beside(block, block, whole) == hashlib.sha256(block).digest()
         assert whole.hexdigest() == expected.hexdigest()
     assert hasher.digest() == commit(payload)
+
+
+@pytest.mark.parametrize("count", range(6))
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 30_000, 200_000])
+def test_a_block_may_end_before_the_tree_or_after(kernel: Kernel, count: int, size: int) -> None:
+    payload, block = os.urandom(UNIT_SIZE * count), os.urandom(size)
+    wanted = PLAIN.roots(payload), hashlib.sha256(block).digest()
+    assert kernel.roots_beside(payload, block) == wanted
+    for whole, expected in (
+        (kernel.running(), hashlib.sha256(block * 2)),
+        (kernel.running_md5(), hashlib.md5(block * 2, usedforsecurity=False)),
+    ):
+        assert kernel.roots_beside(payload, block, whole) == wanted
+        whole.update(block)
+        assert whole.digest() == expected.digest()
+
+
+@pytest.mark.parametrize("groups", [1 << height for height in range(10)])
+def test_roots_of_every_height(kernel: Kernel, groups: int) -> None:
+    payload = os.urandom(127 * groups * 3)
+    assert kernel.roots(payload, groups) == PLAIN.roots(payload[: 127 * groups], groups) + (
+        PLAIN.roots(payload[127 * groups : 254 * groups], groups)
+        + PLAIN.roots(payload[254 * groups :], groups)
+    )
 
 
 def test_the_block_beside_may_be_the_one_that_comes_next(kernel: Kernel) -> None:

@@ -12,7 +12,9 @@ from ..core.errors import IntegrityError
 from ..core.key import Key
 from ..kernel.many import signature
 from ..wire.archive_rows import RowKind
+from ..wire.piece import PLAIN, Kernel
 from .plan_records import FileRecord
+from .whole_hash import WholeHash, whole_hash
 
 FILES = b"files/"
 """Where in an archive the files of a version are."""
@@ -49,6 +51,10 @@ def is_blob(record: FileRecord) -> bool:
 class Content(Protocol):
     """The bytes of one file, in order."""
 
+    @property
+    def whole(self) -> WholeHash | None:
+        """What its leaves are to be fed to when they are hashed, if there is something."""
+
     def read(self, view: memoryview, offset: int) -> None:
         """Fill the view with what is from an offset on; any thread may.
 
@@ -73,6 +79,8 @@ class Content(Protocol):
 class Blob:
     """Bytes that are in memory and were checked."""
 
+    whole = None
+
     def __init__(self, record: FileRecord, data: bytes | None) -> None:
         if data is None or len(data) != record.size:
             size = None if data is None else len(data)
@@ -96,8 +104,10 @@ class Blob:
 class File:
     """A file of this machine."""
 
-    def __init__(self, record: FileRecord, path: bytes | None, chunk_size: int) -> None:
-        """Open it.
+    def __init__(
+        self, record: FileRecord, path: bytes | None, chunk_size: int, kernel: Kernel = PLAIN
+    ) -> None:
+        """Open it; the kernel is that which hashes its leaves, if `LeafJob`s do that.
 
         Raises:
             SourceFault: It is gone, or has another size than was planned.
@@ -109,7 +119,8 @@ class File:
             if self._seen.st_size != record.size:
                 size = self._seen.st_size
                 raise SourceFault(record, f"it has {size} bytes, not {record.size}", size)
-            self._check = _check_of(record, chunk_size)
+            self.whole = None if record.key is None else whole_hash(Key(record.key), kernel)
+            self._check: _Check = self.whole or _check_of(record, chunk_size)
             if record.size > chunk_size and hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         except BaseException:

@@ -65,9 +65,7 @@ class LeafJob:
         roots = None
         try:
             if self._leaf is not None:
-                if self._content is not None:
-                    self._content.read(self._leaf, self._offset)
-                roots, self.digests = kernel.roots_beside(before, self._leaf)
+                roots, self.digests = self._run_leaf(kernel, before, self._leaf)
             elif self._paths:
                 self._run_files(kernel)
         except BaseException as error:  # told to the thread that waits
@@ -75,6 +73,24 @@ class LeafJob:
         finally:
             self._is_done.set()
         return kernel.roots(before) if roots is None else roots
+
+    def _run_leaf(
+        self, kernel: Kernel, before: memoryview | bytes, leaf: memoryview
+    ) -> tuple[bytes, bytes]:
+        """The roots, and the digest of the leaf, once it is read; its file's hash goes along."""
+        content = self._content
+        whole = None if content is None else content.whole
+        try:
+            if content is not None:
+                content.read(leaf, self._offset)
+            if whole is None:
+                return kernel.roots_beside(before, leaf)
+            with whole.turn(self._offset, len(leaf)) as running:
+                return kernel.roots_beside(before, leaf, running)
+        except BaseException:
+            if whole is not None:
+                whole.give_up()
+            raise
 
     def _run_files(self, kernel: Kernel) -> None:
         places, sizes = self._places, self._sizes

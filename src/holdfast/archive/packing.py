@@ -18,7 +18,7 @@ from ..wire.car import encode_head
 from ..wire.cid import RAW_SHA256, SHA256_CID_SIZE, Cid, cid_text, dag_pb_cid, raw_cid
 from ..wire.file_layout import Block, FileBuilder, PlannedBlock, iter_blocks, plan_file
 from ..wire.folder_layout import build_folder
-from ..wire.piece import Kernel
+from ..wire.piece import PLAIN, Kernel
 from ..wire.unixfs import PROFILE, Profile, symlink_block, symlink_block_size
 from ..wire.varint import encode_varint
 from .contents import (
@@ -35,7 +35,7 @@ from .contents import (
 )
 from .leaf_jobs import DIGEST_SIZE, MD5_SIZE, LeafJob
 from .packed_tree import PackedTree
-from .piece_stream import ROOM, CarFile, PieceStream
+from .piece_stream import ROOM, CarFile, PieceStream, usual_lanes
 from .piece_tail import PieceTail
 from .plan_records import FileRecord, FolderRecord, PieceRecord, Plan
 from .sealed_contents import is_sealed, open_sealed
@@ -305,7 +305,10 @@ class Packer:
             return Blob(record, next(blobs))
         if is_sealed(record):
             return open_sealed(self._sources, record)
-        return File(record, self._sources.path_of(record), self._profile.chunk_size)
+        # Threads would only wait for each other's leaves: the file's hash is left to this one then.
+        is_alone = (self._lanes or usual_lanes(self._kernel)) == 1
+        path, kernel = self._sources.path_of(record), self._kernel if is_alone else PLAIN
+        return File(record, path, self._profile.chunk_size, kernel)
 
     def _take(self, offset: int, length: int) -> int:
         """Where in the buffer of the batch, or of a new one, the next so many bytes stand."""

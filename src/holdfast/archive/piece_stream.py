@@ -260,8 +260,11 @@ class PieceStream:
         self._open.append(segment)
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
-        """Wait for the other threads, which have nothing to do but what is filled."""
-        for _ in range(len(self._regions)):
+        """Wait for the other threads, which have nothing to do but what is filled.
+
+        What is filled is left to the leaves that come, which it costs less with, while it can be.
+        """
+        for _ in range(0 if is_so() else len(self._regions)):
             self.start_job(LeafJob(bytearray()))
         with self._changed:
             self._changed.wait_for(lambda: is_so() or self._error is not None)

@@ -141,6 +141,8 @@ def open_sealed(sources: Sources, record: FileRecord) -> Content:
 class SealedContent:
     """The bytes of an age file in order, out of those of a plain one, which are checked."""
 
+    whole = None
+
     def __init__(self, record: FileRecord, size: int, plain: Content, head: Head) -> None:
         self._record = record
         self._plain = plain

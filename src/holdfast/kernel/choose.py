@@ -100,12 +100,17 @@ def check(kernel: Kernel) -> None:
 
 def _is_right_beside(kernel: Kernel, sample: memoryview, before: int) -> bool:
     block = sample[: UNIT_SIZE + 13]
-    whole, expected = kernel.running(), sha256(sample[:before])
-    whole.update(sample[:before])
-    expected.update(block)
-    found = kernel.roots_beside(sample, block, whole)
-    right = found == (_SAMPLE_ROOTS, sha256(block).digest())
-    return right and whole.digest() == expected.digest()
+    right = (_SAMPLE_ROOTS, sha256(block).digest())
+    both = (kernel.running(), sha256()), (kernel.running_md5(), md5(usedforsecurity=False))
+    for whole, expected in both:
+        whole.update(sample[:before])
+        expected.update(sample[:before])
+        expected.update(block)
+        if kernel.roots_beside(sample, block, whole) != right:
+            return False
+        if whole.digest() != expected.digest():
+            return False
+    return kernel.roots_beside(sample, block) == right
 
 
 def _is_right_each(kernel: Kernel) -> bool:

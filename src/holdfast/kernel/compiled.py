@@ -22,6 +22,9 @@ VERSION = 3
 
 PORTABLE, AVX2, HARDWARE = range(3)
 
+_SHA256, _MD5 = "sha256", "md5_serial"
+_DIGEST_SIZES = {_SHA256: 32, _MD5: 16}
+
 _Signatures = dict[str, tuple[list[Any], Any]]
 _SIGNATURES: _Signatures = {
     "hold_version": ([], c_int),
@@ -40,12 +43,16 @@ _HARDWARE_SIGNATURES: _Signatures = {
     "hold_roots_beside": (
         [
             c_void_p, c_size_t, c_size_t, c_void_p, c_void_p,
-            c_void_p, c_size_t, c_void_p, c_void_p,
+            c_void_p, c_size_t, c_void_p, c_void_p, c_void_p,
         ],
         None,
     ),
     "hold_sha256_each": ([c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
-    "hold_running_size": ([], c_size_t),
+    "hold_md5_serial_size": ([], c_size_t),
+    "hold_md5_serial_begin": ([c_void_p], None),
+    "hold_md5_serial_update": ([c_void_p, c_void_p, c_size_t], None),
+    "hold_md5_serial_digest": ([c_void_p, c_void_p], None),
+    "hold_sha256_size": ([], c_size_t),
     "hold_sha256_begin": ([c_void_p], None),
     "hold_sha256_update": ([c_void_p, c_void_p, c_size_t], None),
     "hold_sha256_digest": ([c_void_p, c_void_p], None),
@@ -95,6 +102,7 @@ class CompiledKernel:
         self.kind = max(library.kinds) if kind is None else kind
         self.library = library
         self.name = f"C {library.name_of(self.kind)}"
+        self.takes_along = self.kind == HARDWARE
         self._code = library.code
         self._local = threading.local()
 
@@ -122,16 +130,18 @@ class CompiledKernel:
             if whole is not None:
                 whole.update(block)
             return self.roots(data), hashlib.sha256(block).digest()
-        if whole is not None and not isinstance(whole, _Sha256):
+        mine = whole if isinstance(whole, _Running) else None
+        if whole is not None and mine is None:
             whole.update(block)
-            whole = None
+        by_sha256 = mine.state if mine is not None and mine.name == _SHA256 else None
+        by_md5 = mine.state if mine is not None and mine.name == _MD5 else None
         count = len(data) // (PAYLOAD_GROUP * UNIT_GROUPS)
         made = ctypes.create_string_buffer(NODE_SIZE * count)
         digest = ctypes.create_string_buffer(32)
         with address_of(data) as source, address_of(block) as beside:
             self._code.hold_roots_beside(
                 source, UNIT_GROUPS, count, self._scratch(), made,
-                beside, len(block), digest, None if whole is None else whole.state,
+                beside, len(block), digest, by_sha256, by_md5,
             )  # fmt: skip
         return made.raw, digest.raw
 
@@ -170,7 +180,13 @@ class CompiledKernel:
 
     def running(self) -> Running:
         """See `Kernel`."""
-        return _Sha256(self._code) if self.kind == HARDWARE else hashlib.sha256()
+        return _Running(self._code, _SHA256) if self.kind == HARDWARE else hashlib.sha256()
+
+    def running_md5(self) -> Running:
+        """See `Kernel`."""
+        if self.kind != HARDWARE:
+            return hashlib.md5(usedforsecurity=False)
+        return _Running(self._code, _MD5)
 
     def _scratch(self) -> object:
         """Room for a unit's leaves, one for each thread."""
@@ -181,23 +197,26 @@ class CompiledKernel:
         return found
 
 
-class _Sha256:
+class _Running:
     """A `Running` that the library can take along with other work."""
 
-    def __init__(self, code: ctypes.CDLL) -> None:
-        self._code = code
-        self.state = ctypes.create_string_buffer(code.hold_running_size())
-        code.hold_sha256_begin(self.state)
+    def __init__(self, code: ctypes.CDLL, name: str) -> None:
+        self.name = name
+        self._update, self._digest = (
+            getattr(code, f"hold_{name}_{verb}") for verb in ("update", "digest")
+        )
+        self.state = ctypes.create_string_buffer(getattr(code, f"hold_{name}_size")())
+        getattr(code, f"hold_{name}_begin")(self.state)
 
     def update(self, data: Buffer, /) -> None:
         """Take more bytes in."""
         with address_of(data) as source:
-            self._code.hold_sha256_update(self.state, source, len(data))
+            self._update(self.state, source, len(data))
 
     def digest(self) -> bytes:
         """The digest of all bytes so far."""
-        made = ctypes.create_string_buffer(32)
-        self._code.hold_sha256_digest(self.state, made)
+        made = ctypes.create_string_buffer(_DIGEST_SIZES[self.name])
+        self._digest(self.state, made)
         return made.raw
 
     def hexdigest(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import md5, sha256
 from typing import Protocol, TypeAlias
 
 from ..core import faults
@@ -112,7 +112,7 @@ def height_of_padded(padded_size: int) -> int:
 
 
 class Running(Protocol):
-    """A SHA-256 fed in parts, as the kernel that made it wants it."""
+    """A hash fed in parts, as the kernel that made it wants it."""
 
     def update(self, data: Buffer, /) -> None:
         """Take more bytes in."""
@@ -131,6 +131,13 @@ class Kernel(Protocol):
     def name(self) -> str:
         """What it is, for people."""
 
+    @property
+    def takes_along(self) -> bool:
+        """Whether a ``whole`` of its own costs less in `roots_beside` than by itself.
+
+        It does as long as the bytes it had before are a multiple of 64.
+        """
+
     def nodes(self, row: Buffer) -> bytes:
         """The row above a row, whose nodes are even in number."""
 
@@ -145,7 +152,7 @@ class Kernel(Protocol):
     ) -> tuple[bytes, bytes]:
         """`roots` of whole units, and the SHA-256 of a block; ``whole`` takes the block in, too.
 
-        The block may be the same bytes, or others.
+        The block may be the same bytes, or others. ``whole`` may be of any hash; see `takes_along`.
         """
 
     def sha256_each(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
@@ -154,11 +161,15 @@ class Kernel(Protocol):
     def running(self) -> Running:
         """A SHA-256 to give as ``whole``."""
 
+    def running_md5(self) -> Running:
+        """An MD5 to give as ``whole``."""
+
 
 class PlainKernel:
     """All by hashlib: works everywhere, and is the slowest."""
 
     name = "hashlib"
+    takes_along = False
 
     def nodes(self, row: Buffer) -> bytes:
         """See `Kernel`."""
@@ -189,6 +200,10 @@ class PlainKernel:
     def running(self) -> Running:
         """See `Kernel`."""
         return sha256()
+
+    def running_md5(self) -> Running:
+        """See `Kernel`."""
+        return md5(usedforsecurity=False)
 
 
 def sha256_each(base: Buffer, places: Numbers, sizes: Numbers) -> bytes:

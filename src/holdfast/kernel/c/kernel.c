@@ -5,6 +5,9 @@
  */
 #include "common.h"
 
+#include "fr32.h"
+#include "md5_serial.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -72,7 +75,6 @@ static int avx2_there(void) { return 0; }
 #include "sha256_hardware.h"
 #else /* any other machine: eight lanes as the compiler makes them */
 #define HW_NAME ""
-typedef int stream;
 static int hw_there(void) { return 0; }
 static int avx2_there(void) { return 0; }
 #endif
@@ -97,12 +99,12 @@ static void nodes8(int kind, const uint8_t *in, uint8_t *out)
     nodes8_portable(in, out);
 }
 
-static void nodes(int kind, const uint8_t *in, uint8_t *out, size_t n, stream *go)
+/* n nodes of 64 bytes each; `out` may be `in`. */
+HOLD_API void hold_nodes(int kind, const uint8_t *in, uint8_t *out, size_t n)
 {
 #if defined(HOLD_X86) || defined(HOLD_ARM)
-    if (kind == KIND_HARDWARE) { hw_nodes(in, out, n, go); return; }
+    if (kind == KIND_HARDWARE) { hw_nodes(in, out, n); return; }
 #endif
-    (void)go;
     size_t i = 0;
     for (; i + 8 <= n; i += 8) nodes8(kind, in + 64 * i, out + 32 * i);
     if (i < n) {
@@ -113,45 +115,14 @@ static void nodes(int kind, const uint8_t *in, uint8_t *out, size_t n, stream *g
     }
 }
 
-/* n nodes of 64 bytes each; `out` may be `in`. */
-HOLD_API void hold_nodes(int kind, const uint8_t *in, uint8_t *out, size_t n)
+static void root(int kind, const uint8_t *data, size_t groups, uint8_t *scratch, uint8_t *out)
 {
-    stream none = {0};
-    nodes(kind, in, out, n, &none);
-}
-
-/* 127 bytes become 128 by two zero bits after every 254; n times. */
-#define LANE(n) \
-    do { \
-        store64(out + 32 * n, x[4 * n - 1] >> (64 - 2 * n) | x[4 * n] << 2 * n); \
-        store64(out + 32 * n + 8, x[4 * n] >> (64 - 2 * n) | x[4 * n + 1] << 2 * n); \
-        store64(out + 32 * n + 16, x[4 * n + 1] >> (64 - 2 * n) | x[4 * n + 2] << 2 * n); \
-        store64(out + 32 * n + 24, (x[4 * n + 2] >> (64 - 2 * n) | x[4 * n + 3] << 2 * n) & top); \
-    } while (0)
-
-static void fr32(const uint8_t *in, uint8_t *out, size_t n)
-{
-    const uint64_t top = 0x3fffffffffffffffULL;
-    for (; n; n--, in += 127, out += 128) {
-        uint64_t x[16];
-        for (int i = 0; i < 15; i++) x[i] = load64(in + 8 * i);
-        x[15] = load64(in + 119) >> 8;
-        for (int i = 0; i < 3; i++) store64(out + 8 * i, x[i]);
-        store64(out + 24, x[3] & top);
-        LANE(1);
-        LANE(2);
-        LANE(3);
-    }
-}
-
-static void roots(int kind, const uint8_t *data, size_t groups, size_t count, uint8_t *scratch,
-                  uint8_t *out, stream *go)
-{
-    for (size_t i = 0; i < count; i++) {
-        fr32(data + 127 * groups * i, scratch, groups);
-        for (size_t n = 2 * groups; n; n /= 2) nodes(kind, scratch, scratch, n, go);
-        memcpy(out + 32 * i, scratch, 32);
-    }
+#if defined(HOLD_X86) || defined(HOLD_ARM)
+    if (kind == KIND_HARDWARE) { hw_root(data, groups, scratch, out, 0); return; }
+#endif
+    fr32(data, scratch, groups);
+    for (size_t n = 2 * groups; n; n /= 2) hold_nodes(kind, scratch, scratch, n);
+    memcpy(out, scratch, 32);
 }
 
 /* The roots of `count` subtrees of `groups` groups (a power of two) of 127 bytes each.
@@ -159,8 +130,47 @@ static void roots(int kind, const uint8_t *data, size_t groups, size_t count, ui
 HOLD_API void hold_roots(int kind, const uint8_t *data, size_t groups, size_t count,
                          uint8_t *scratch, uint8_t *out)
 {
-    stream none = {0};
-    roots(kind, data, groups, count, scratch, out, &none);
+    for (size_t i = 0; i < count; i++)
+        root(kind, data + 127 * groups * i, groups, scratch, out + 32 * i);
+}
+
+/* ---- one MD5 ---- */
+
+HOLD_API size_t hold_md5_serial_size(void) { return sizeof(md5_serial); }
+
+HOLD_API void hold_md5_serial_begin(md5_serial *run)
+{
+    memcpy(run->state, MD5_IV, sizeof run->state);
+    run->total = 0;
+}
+
+HOLD_API void hold_md5_serial_update(md5_serial *run, const uint8_t *data, size_t n)
+{
+    size_t have = (size_t)(run->total % 64);
+    run->total += n;
+    if (have) {
+        size_t part = 64 - have < n ? 64 - have : n;
+        if (part) memcpy(run->rest + have, data, part);
+        data += part, n -= part;
+        if (have + part < 64) return;
+        md5_serial_blocks(run->state, run->rest, 1);
+    }
+    md5_serial_blocks(run->state, data, n / 64);
+    if (n % 64) memcpy(run->rest, data + n - n % 64, n % 64);
+}
+
+/* The digest of all so far; it may go on after that. */
+HOLD_API void hold_md5_serial_digest(const md5_serial *run, uint8_t *digest)
+{
+    uint32_t state[4];
+    uint8_t last[128] = {0};
+    size_t have = (size_t)(run->total % 64), blocks = have < 56 ? 1 : 2;
+    memcpy(state, run->state, sizeof state);
+    if (have) memcpy(last, run->rest, have);
+    last[have] = 0x80;
+    store64(last + 64 * blocks - 8, run->total << 3);
+    md5_serial_blocks(state, last, blocks);
+    for (int i = 0; i < 4; i++) store32(digest + 4 * i, state[i]);
 }
 
 /* ---- plain SHA-256, only where the machine has instructions for it ---- */
@@ -188,7 +198,7 @@ HW_TARGET static void pause_at(running *run, const stream *go)
     memcpy(run->state + 16, &go->s1, 16);
 }
 
-HOLD_API size_t hold_running_size(void) { return sizeof(running); }
+HOLD_API size_t hold_sha256_size(void) { return sizeof(running); }
 
 HW_TARGET HOLD_API void hold_sha256_begin(running *run)
 {
@@ -226,28 +236,40 @@ HW_TARGET HOLD_API void hold_sha256_digest(const running *run, uint8_t *digest)
     hw_end(&go, run->rest, run->total, digest);
 }
 
-/* hold_roots, and beside it the SHA-256 of the n bytes at `block`, and the same bytes fed to `run`
- * unless that is null. Only for KIND_HARDWARE. */
+/* hold_roots, and beside it the SHA-256 of the n bytes at `block`. The same bytes are fed to `whole`
+ * and to `md5` unless these are null: one of them is, and that costs little as long as what it took
+ * before ends with a block of 64 bytes. Only for KIND_HARDWARE. */
 HW_TARGET HOLD_API void hold_roots_beside(const uint8_t *data, size_t groups, size_t count,
                                           uint8_t *scratch, uint8_t *out, const uint8_t *block,
-                                          size_t n, uint8_t *digest, running *run)
+                                          size_t n, uint8_t *digest, running *whole,
+                                          md5_serial *md5)
 {
-    stream go;
-    hw_begin(&go, block, n);
-    roots(KIND_HARDWARE, data, groups, count, scratch, out, &go);
-    hw_blocks(&go);
-    hw_end(&go, block + n - n % 64, n, digest);
-    if (run) hold_sha256_update(run, block, n);
-}
-
-/* The SHA-256 of up to four buffers. Only for KIND_HARDWARE. */
-HW_TARGET static void sha256_many(const uint8_t *const in[4], const size_t size[4], int count,
-                                  uint8_t *digests)
-{
-    stream go[4];
-    for (int j = 0; j < count; j++) hw_begin(go + j, in[j], size[j]);
-    hw_finish_blocks(go, count);
-    for (int j = 0; j < count; j++) hw_end(go + j, in[j] + size[j] - size[j] % 64, size[j], digests + 32 * j);
+    beside go = {.kind = ITSELF};
+    stream along;
+    hw_begin(&go.data, block, n);
+    if (whole && whole->total % 64 == 0) {
+        go.kind = WITH_SHA256;
+        resume(&along, whole, block, 0);
+        go.whole0 = along.s0, go.whole1 = along.s1;
+    } else if (md5 && md5->total % 64 == 0) {
+        go.kind = WITH_MD5;
+        memcpy(go.md5, md5->state, sizeof go.md5);
+    }
+    for (size_t i = 0; i < count; i++)
+        hw_root(data + 127 * groups * i, groups, scratch, out + 32 * i, &go);
+    hw_rest(&go);
+    hw_end(&go.data, block + n - n % 64, n, digest);
+    if (go.kind == WITH_SHA256) {
+        along.s0 = go.whole0, along.s1 = go.whole1;
+        pause_at(whole, &along);
+        whole->total += n - n % 64;
+    } else if (go.kind == WITH_MD5) {
+        memcpy(md5->state, go.md5, sizeof go.md5);
+        md5->total += n - n % 64;
+    }
+    size_t done = go.kind == ITSELF ? 0 : n - n % 64;
+    if (whole) hold_sha256_update(whole, block + done, n - done);
+    if (md5) hold_md5_serial_update(md5, block + done, n - done);
 }
 
 /* The SHA-256 of each of n buffers at places after `base`, 32 bytes each to `digests`. Two at a time.
@@ -256,11 +278,14 @@ HW_TARGET HOLD_API void hold_sha256_each(const uint8_t *base, const uint64_t *pl
                                          const uint64_t *sizes, size_t n, uint8_t *digests)
 {
     for (size_t i = 0; i < n; i += 2) {
-        const uint8_t *in[4] = {base + places[i]};
-        size_t size[4] = {(size_t)sizes[i]};
         int some = n - i < 2 ? 1 : 2;
-        if (some == 2) in[1] = base + places[i + 1], size[1] = (size_t)sizes[i + 1];
-        sha256_many(in, size, some, digests + 32 * i);
+        stream go[2];
+        for (int j = 0; j < some; j++) hw_begin(go + j, base + places[i + j], (size_t)sizes[i + j]);
+        hw_finish_blocks(go, some);
+        for (int j = 0; j < some; j++) {
+            uint64_t size = sizes[i + j];
+            hw_end(go + j, base + places[i + j] + size - size % 64, size, digests + 32 * (i + j));
+        }
     }
 }
 #endif
@@ -279,8 +304,7 @@ HOLD_API size_t hold_md5_size(void) { return sizeof(md5_lanes); }
 
 static void md5_begin_lane(md5_lanes *run, int lane)
 {
-    static const uint32_t begin[4] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
-    memcpy(run->state[lane], begin, sizeof begin);
+    memcpy(run->state[lane], MD5_IV, sizeof run->state[lane]);
     run->total[lane] = 0;
 }
 
@@ -290,7 +314,7 @@ HOLD_API void hold_md5_begin(md5_lanes *run)
 }
 
 /* `blocks` blocks for each of up to sixteen lanes, by their state's words. */
-static void md5_step(int kind, v8 state[8], const uint8_t *const from[], int lanes, size_t blocks)
+static void md5_lanes_step(int kind, v8 state[8], const uint8_t *const from[], int lanes, size_t blocks)
 {
 #ifdef HOLD_X86
     if (kind == KIND_AVX2) {
@@ -323,7 +347,7 @@ static void md5_blocks(int kind, md5_lanes *run, const uint8_t *at[], size_t lef
         if (!some) return;
         /* Those that are too many go along on bytes that another has; what they get is not kept. */
         for (int j = lanes; j < MD5_LANES; j++) from[j] = from[0];
-        md5_step(kind, state, from, lanes, some);
+        md5_lanes_step(kind, state, from, lanes, some);
         for (int j = 0; j < lanes; j++) {
             int lane = which[j];
             for (int i = 0; i < 4; i++)

@@ -1,13 +1,16 @@
 /* SHA-256 by the machine's own instructions: nodes of a tree, and plain data beside them.
  *
- * One hash alone leaves the unit idle half of the time, as each step waits for the one before, so
- * four nodes are hashed at once. A node is two blocks: its 64 bytes, and the padding that is the
- * same for all. The second needs no message schedule and thus few registers: while it goes on, a
- * plain stream goes along, by two blocks. A piece has two blocks of data to four nodes, so the stream
- * and the tree end together. (A second stream beside them costs more than it saves.)
+ * One hash alone leaves the unit idle most of the time, as each step waits for the one before, so
+ * several go side by side. A node is two blocks: its 64 bytes, which need a message schedule, and the
+ * padding that is the same for all, which needs none. Schedules keep the vector units busy, rounds the
+ * unit for SHA-256; so the first blocks of two nodes go together with the second blocks of the two
+ * nodes before them, and with a block of plain data: to two nodes a piece has one of those, so the
+ * data and the tree end together. We call this a turn.
+ *
+ * The same data may have to be hashed as a part of a whole, too. By SHA-256 that is some rounds more,
+ * as the schedule is there already. MD5 is no work for vectors, and waits for itself more than anything:
+ * whatever else is in its turn costs next to nothing.
  */
-
-enum { NODES_AT_ONCE = 4 };
 
 #define UNROLL4 _Pragma("GCC unroll 4")
 #define UNROLL16 _Pragma("GCC unroll 16")
@@ -19,6 +22,22 @@ typedef struct {
     size_t blocks;
 } stream;
 
+/* What goes along with a tree: data by itself, and as a part of a whole by SHA-256 or MD5. */
+enum { ALONE, ITSELF, WITH_SHA256, WITH_MD5 };
+typedef struct {
+    int kind;
+    stream data;
+    hw whole0, whole1;
+    uint32_t md5[4];
+} beside;
+
+/* The tree: the state of two nodes after their first blocks, and where they belong, if there are. */
+typedef struct {
+    hw n0[2], n1[2];
+    uint8_t *to;
+    beside *go;
+} tree;
+
 #define NEXT_WORDS(m, g) \
     m[(g) & 3] = hw_schedule(m[(g) & 3], m[((g) + 1) & 3], m[((g) + 2) & 3], m[((g) + 3) & 3])
 
@@ -29,73 +48,127 @@ typedef struct {
         if ((g) < 12) NEXT_WORDS(m, g); \
     } while (0)
 
-/* The second block of N nodes whose state after the first is in n0 and n1, and with S (0 or 1) one
- * block of a stream. N and S are constants. */
-HW_TARGET ALWAYS void hw_second(const int N, const int S, hw *n0, hw *n1, uint8_t *out, stream *go)
+/* One turn: the first blocks of F nodes at `in`, the second blocks of the L nodes in `on`, and one
+ * block of what goes along, of that kind. F and L (0 or 2) and the kind are constants. */
+HW_TARGET ALWAYS void hw_turn(const int F, const int L, const int kind, const uint8_t *in, tree *on)
 {
-    hw f0[4], f1[4], s0, s1, m[4];
-    for (int j = 0; j < N; j++) f0[j] = n0[j], f1[j] = n1[j];
-    if (S) {
-        s0 = go->s0, s1 = go->s1;
-        for (int q = 0; q < 4; q++) m[q] = hw_message(go->at + 16 * q);
-    }
-    UNROLL16 for (int g = 0; g < 16; g++) {
-        hw k = hw_words(KW256 + 4 * g);
-        UNROLL4 for (int j = 0; j < N; j++) HW_ROUNDS(f0[j], f1[j], k);
-        if (S) FOUR_ROUNDS(s0, s1, m, g);
-    }
-    if (S) {
-        go->s0 = hw_add(s0, go->s0);
-        go->s1 = hw_add(s1, go->s1);
-        go->at += 64, go->blocks--;
-    }
-    for (int j = 0; j < N; j++) {
-        hw_digest(out + 32 * j, hw_add(n0[j], f0[j]), hw_add(n1[j], f1[j]));
-        out[32 * j + 31] &= 0x3f;
-    }
-}
-
-/* Four nodes at `in`, and with S (0 or 1, a constant) two blocks of a stream. */
-HW_TARGET ALWAYS void hw_step(const int S, const uint8_t *in, uint8_t *out, stream *go)
-{
-    hw n0[4], n1[4], m[4][4], i0, i1;
+    beside *go = on->go;
+    hw a0[2], a1[2], m[2][4], f0[2], f1[2], s0, s1, t0, t1, w[4], i0, i1;
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    const uint8_t *at = 0;
     hw_take(IV256, &i0, &i1);
-    for (int j = 0; j < 4; j++) {
-        n0[j] = i0, n1[j] = i1;
+    for (int j = 0; j < F; j++) {
+        a0[j] = i0, a1[j] = i1;
         for (int q = 0; q < 4; q++) m[j][q] = hw_message(in + 64 * j + 16 * q);
     }
-    UNROLL16 for (int g = 0; g < 16; g++)
-        UNROLL4 for (int j = 0; j < 4; j++) FOUR_ROUNDS(n0[j], n1[j], m[j], g);
-    for (int j = 0; j < 4; j++) {
-        n0[j] = hw_add(n0[j], i0);
-        n1[j] = hw_add(n1[j], i1);
+    for (int j = 0; j < L; j++) f0[j] = on->n0[j], f1[j] = on->n1[j];
+    if (kind) {
+        at = go->data.at, s0 = go->data.s0, s1 = go->data.s1;
+        for (int q = 0; q < 4; q++) w[q] = hw_message(at + 16 * q);
     }
-    if (S) { /* two at a time, as four and a stream are more than there are registers */
-        hw_second(2, 1, n0, n1, out, go);
-        hw_second(2, 1, n0 + 2, n1 + 2, out + 64, go);
-    } else {
-        hw_second(4, 0, n0, n1, out, go);
+    if (kind == WITH_SHA256) t0 = go->whole0, t1 = go->whole1;
+    if (kind == WITH_MD5) a = go->md5[0], b = go->md5[1], c = go->md5[2], d = go->md5[3];
+    UNROLL16 for (int g = 0; g < 16; g++) {
+        UNROLL4 for (int j = 0; j < F; j++) FOUR_ROUNDS(a0[j], a1[j], m[j], g);
+        UNROLL4 for (int j = 0; j < L; j++) HW_ROUNDS(f0[j], f1[j], hw_words(KW256 + 4 * g));
+        if (kind == WITH_SHA256) HW_ROUNDS(t0, t1, hw_add(w[g & 3], hw_words(K256 + 4 * g)));
+        if (kind) FOUR_ROUNDS(s0, s1, w, g);
+        if (kind == WITH_MD5) MD5_FOUR_STEPS(a, b, c, d, at, 4 * g);
+    }
+    if (kind) {
+        go->data.s0 = hw_add(go->data.s0, s0), go->data.s1 = hw_add(go->data.s1, s1);
+        go->data.at += 64, go->data.blocks--;
+    }
+    if (kind == WITH_SHA256) go->whole0 = hw_add(go->whole0, t0), go->whole1 = hw_add(go->whole1, t1);
+    if (kind == WITH_MD5) go->md5[0] += a, go->md5[1] += b, go->md5[2] += c, go->md5[3] += d;
+    for (int j = 0; j < L; j++) {
+        hw_digest(on->to + 32 * j, hw_add(on->n0[j], f0[j]), hw_add(on->n1[j], f1[j]));
+        on->to[32 * j + 31] &= 0x3f;
+    }
+    for (int j = 0; j < F; j++) on->n0[j] = hw_add(a0[j], i0), on->n1[j] = hw_add(a1[j], i1);
+}
+
+#define TURN(name, F, L, kind) \
+    HW_TARGET NEVER void name(const uint8_t *in, tree *on) { hw_turn(F, L, kind, in, on); }
+TURN(hw_begins, 2, 0, ALONE)
+TURN(hw_ends, 0, 2, ALONE)
+TURN(hw_both, 2, 2, ALONE)
+TURN(hw_both_itself, 2, 2, ITSELF)
+TURN(hw_both_sha256, 2, 2, WITH_SHA256)
+TURN(hw_both_md5, 2, 2, WITH_MD5)
+TURN(hw_data_itself, 0, 0, ITSELF)
+TURN(hw_data_sha256, 0, 0, WITH_SHA256)
+TURN(hw_data_md5, 0, 0, WITH_MD5)
+
+/* The nodes that were begun get to where they belong. */
+HW_TARGET static void hw_end_nodes(tree *on)
+{
+    if (on->to) hw_ends(0, on);
+    on->to = 0;
+}
+
+/* Two nodes more, which are at `to` after the next two, or hw_end_nodes; they may stand where any
+ * nodes do that were given before. */
+HW_TARGET static void hw_two_nodes(const uint8_t *in, uint8_t *to, tree *on)
+{
+    if (!on->to) hw_begins(in, on);
+    else if (!on->go || !on->go->data.blocks) hw_both(in, on);
+    else if (on->go->kind == ITSELF) hw_both_itself(in, on);
+    else if (on->go->kind == WITH_SHA256) hw_both_sha256(in, on);
+    else hw_both_md5(in, on);
+    on->to = to;
+}
+
+/* A row of n nodes. It may take the place of what it is made of, and of four or more nodes the last may
+ * be made of the two that are not ended yet. */
+HW_TARGET static void hw_row(const uint8_t *in, uint8_t *out, size_t n, tree *on)
+{
+    size_t i = 0;
+    for (; i + 2 <= n; i += 2) hw_two_nodes(in + 64 * i, out + 32 * i, on);
+    if (i < n) {
+        uint8_t two[128] = {0}, made[64];
+        hw_end_nodes(on);
+        memcpy(two, in + 64 * i, 64);
+        hw_two_nodes(two, made, on);
+        hw_end_nodes(on);
+        memcpy(out + 32 * i, made, 32);
     }
 }
 
-HW_TARGET NEVER void hw_four(const uint8_t *in, uint8_t *out) { hw_step(0, in, out, 0); }
-
-/* A row of n nodes; the row may take the place of what it is made of. The stream goes along while it
- * has two blocks left. */
-HW_TARGET static void hw_nodes(const uint8_t *in, uint8_t *out, size_t n, stream *go)
+HW_TARGET static void hw_nodes(const uint8_t *in, uint8_t *out, size_t n)
 {
-    size_t i = 0;
-    for (; i + NODES_AT_ONCE <= n; i += NODES_AT_ONCE) {
-        const uint8_t *from = in + 64 * i;
-        uint8_t *to = out + 32 * i;
-        if (go->blocks > 1) hw_step(1, from, to, go);
-        else hw_four(from, to);
+    tree on = {.to = 0, .go = 0};
+    hw_row(in, out, n, &on);
+    hw_end_nodes(&on);
+}
+
+/* The root of a subtree; see hold_roots. */
+HW_TARGET static void hw_root(const uint8_t *data, size_t groups, uint8_t *scratch, uint8_t *out,
+                              beside *go)
+{
+    enum { SOME = 8 }; /* groups, which stay in the nearest cache from padding to hashing */
+    uint8_t padded[128 * SOME];
+    tree on = {.to = 0, .go = go};
+    for (size_t i = 0; i < groups; i += SOME) {
+        size_t n = groups - i < SOME ? groups - i : SOME;
+        fr32(data + 127 * i, padded, n);
+        hw_row(padded, scratch + 64 * i, 2 * n, &on);
     }
-    if (i < n) {
-        uint8_t some[256] = {0}, made[128];
-        memcpy(some, in + 64 * i, 64 * (n - i));
-        hw_four(some, made);
-        memcpy(out + 32 * i, made, 32 * (n - i));
+    for (size_t n = groups; n; n /= 2) {
+        if (n < 4) hw_end_nodes(&on); /* they are needed at once */
+        hw_row(scratch, scratch, n, &on);
+    }
+    memcpy(out, scratch, 32);
+}
+
+/* What is left of the data when the tree has ended. */
+HW_TARGET static void hw_rest(beside *go)
+{
+    tree on = {.to = 0, .go = go};
+    while (go->data.blocks) {
+        if (go->kind == ITSELF) hw_data_itself(0, &on);
+        else if (go->kind == WITH_SHA256) hw_data_sha256(0, &on);
+        else hw_data_md5(0, &on);
     }
 }
 
