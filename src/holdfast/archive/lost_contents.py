@@ -8,7 +8,7 @@ against its key again.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..core.backends import backend_of, hasher, is_verifiable, key_digest
@@ -65,6 +65,11 @@ class LostContents:
                 left.append(file.key)
         if left:
             self._look_by_size(left)
+
+    @property
+    def cids(self) -> Iterable[Cid]:
+        """What was found."""
+        return self._found.values()
 
     def find(self, key: Key) -> FileAt | None:
         """Where the content of a key is; None when it was not found."""
