@@ -94,11 +94,8 @@ class LostContents:
         return cid
 
     def _by_digest(self, key: Key) -> Cid | None:
-        is_leaf = key.size is not None and key.size <= PROFILE.chunk_size
-        if not is_leaf or backend_of(key) != b"SHA256":
-            return None
-        cid = Cid(RAW_SHA256 + bytes.fromhex(key_digest(key)))
-        return cid if self._file_of(cid) is not None else None
+        cid = leaf_of(key)
+        return cid if cid is not None and self._file_of(cid) is not None else None
 
     def _look_by_size(self, keys: Sequence[Key]) -> None:
         """Hash what has the size of a key, once by each hash that is wanted of that size."""
@@ -188,6 +185,14 @@ class LostObjects:
                     rows.add(encode_row(known))
             index.add(rows)
         return index
+
+
+def leaf_of(key: Key) -> Cid | None:
+    """The only block of content, where the key tells what that is."""
+    is_leaf = key.size is not None and key.size <= PROFILE.chunk_size
+    if not is_leaf or backend_of(key) != b"SHA256":
+        return None
+    return Cid(RAW_SHA256 + bytes.fromhex(key_digest(key)))
 
 
 def _is_link(cid: Cid, file: FileAt) -> bool:
