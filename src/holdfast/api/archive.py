@@ -65,6 +65,7 @@ def archive_of(
     Raises:
         NotFoundError: There is no such version.
         ConflictError: A snapshot of another version is begun; or it is encrypted otherwise.
+        UsageError: A folder of keys is named, and it is not encrypted.
     """
     repository = dataset.repository
     folder = ArchiveFolder(folder_of(repository))
@@ -80,6 +81,9 @@ def archive_of(
     )
     encryption = encryption_of(folder, encrypt)
     if encryption is None:
+        if keys is not None and keys.path is not None:
+            what = "--keys: this archive is in the clear; --encrypt makes a new one that is not"
+            raise faults.BAD_USAGE(what=what, command="archive")
         return Archive(folder, plain, commit)
     if branches:
         what = "--branches: an encrypted archive has the history of the version and tags"
@@ -159,15 +163,16 @@ def iter_archive_pack(
     is by the next run.
 
     Raises:
-        UsageError: As `iter_archive_plan`; or ``write`` is in the folder that is packed.
+        UsageError: As `iter_archive_plan`; or pieces would be among the files that are packed.
         ConflictError: As `iter_archive_plan`; or a file keeps changing.
         PlaceFullError: There is no room for a piece. What was packed is kept.
     """
     listener, chosen = progress or Silence(), options or PackOptions()
     kernel, parity = chosen.kernel or best(), chosen.parity
+    for folder in (write, to.place.folder if to is not None else None):
+        if folder:
+            archive.source.refuse_within(folder)
     if write is not None:
-        if isinstance(archive.source, FolderSource):
-            archive.source.refuse_within(write)
         _make_folder(write)
     with archive.folder.locked(), ExitStack() as stack:
         yield from _take_known(archive, chosen, write, kernel)

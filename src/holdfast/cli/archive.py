@@ -136,6 +136,7 @@ def run(call: Call) -> int:
         iter_archive_pack,
         iter_archive_plan,
     )
+    from ..api.piece_places import is_path
 
     options = call.options
     refuse_foreign(options)
@@ -161,6 +162,8 @@ def run(call: Call) -> int:
     if options.work == "plan":
         return call.finish(iter_archive_plan(archive, piece_size=size))
     write = os.path.abspath(os.fsencode(options.write)) if options.write else None
+    if options.to and is_path(options.to):  # before it is made
+        archive.source.refuse_within(os.fsencode(options.to))
     with destination(call) as to:
         parity = parity_of(options) if to is None else None
         more = PackOptions(parity, options.known or (), call.settings.values)
