@@ -30,7 +30,7 @@ from ..dataset.versions import commit_of
 from ..kernel.choose import best
 from ..wire.cid import cid_text
 from ..wire.piece import Kernel
-from .archive_keys import KeyPlace
+from .archive_keys import KeyPlace, refuse_in_repository
 from .archive_parity import ParityPlan, iter_archive_parity
 from .archive_sealing import (
     EncryptBy,
@@ -66,6 +66,7 @@ def archive_of(
         NotFoundError: There is no such version.
         ConflictError: A snapshot of another version is begun; or it is encrypted otherwise.
         UsageError: A folder of keys is named, and it is not encrypted.
+        AccessError: Keys would be in the data set.
     """
     repository = dataset.repository
     folder = ArchiveFolder(folder_of(repository))
@@ -89,6 +90,7 @@ def archive_of(
         what = "--branches: an encrypted archive has the history of the version and tags"
         raise faults.BAD_USAGE(what=what, command="archive")
     place = (keys or KeyPlace()).open(plain.identity)
+    refuse_in_repository(dataset, place.path)
     sealing = sealing_of(encryption, place)
     source = SealedSource(repository, dataset.objects, lambda: dataset.ledger, commit, sealing)
     return Archive(folder, source, commit)
