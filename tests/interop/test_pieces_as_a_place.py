@@ -226,6 +226,21 @@ def test_what_is_wrong_with_content_is_told_with_the_piece_and_nothing_is_stored
     study.annex("get", "--quiet", "sub/06.dat")
 
 
+@pytest.mark.parametrize("tool", ["hold", "annex", "datalad"])
+def test_all_content_comes_out_of_pieces_whose_index_is_damaged(study: Study, tool: str) -> None:
+    tell(study, "cold", study.pieces)
+    for number, path in enumerate(sorted(study.pieces.iterdir())):
+        data = bytearray(path.read_bytes())
+        manifest, index = (int.from_bytes(data[-96 + at : -88 + at], "little") for at in (16, 32))
+        data[index + 60] ^= 1
+        if number % 2:
+            data[manifest + 30] ^= 1
+        path.write_bytes(data)
+    told = tell(study, "cold", exits=1)
+    assert (told["known"], told["gone"]) == (len(FILES), 0)
+    study.check_get(tool)
+
+
 @contextmanager
 def serving(study: Study) -> Iterator[str]:
     """`hold archive serve` of the data set: its pieces are made while they are read."""

@@ -30,7 +30,7 @@ from ..dataset.versions import commit_of
 from ..kernel.choose import best
 from ..wire.cid import cid_text
 from ..wire.piece import Kernel
-from .archive_keys import KeyPlace
+from .archive_keys import KeyPlace, refuse_in_repository
 from .archive_parity import ParityPlan, iter_archive_parity
 from .archive_sealing import (
     EncryptBy,
@@ -65,6 +65,8 @@ def archive_of(
     Raises:
         NotFoundError: There is no such version.
         ConflictError: A snapshot of another version is begun; or it is encrypted otherwise.
+        UsageError: A folder of keys is named, and it is not encrypted.
+        AccessError: Keys would be in the data set.
     """
     repository = dataset.repository
     folder = ArchiveFolder(folder_of(repository))
@@ -80,11 +82,15 @@ def archive_of(
     )
     encryption = encryption_of(folder, encrypt)
     if encryption is None:
+        if keys is not None and keys.path is not None:
+            what = "--keys: this archive is in the clear; --encrypt makes a new one that is not"
+            raise faults.BAD_USAGE(what=what, command="archive")
         return Archive(folder, plain, commit)
     if branches:
         what = "--branches: an encrypted archive has the history of the version and tags"
         raise faults.BAD_USAGE(what=what, command="archive")
     place = (keys or KeyPlace()).open(plain.identity)
+    refuse_in_repository(dataset, place.path)
     sealing = sealing_of(encryption, place)
     source = SealedSource(repository, dataset.objects, lambda: dataset.ledger, commit, sealing)
     return Archive(folder, source, commit)
@@ -159,15 +165,16 @@ def iter_archive_pack(
     is by the next run.
 
     Raises:
-        UsageError: As `iter_archive_plan`; or ``write`` is in the folder that is packed.
+        UsageError: As `iter_archive_plan`; or pieces would be among the files that are packed.
         ConflictError: As `iter_archive_plan`; or a file keeps changing.
         PlaceFullError: There is no room for a piece. What was packed is kept.
     """
     listener, chosen = progress or Silence(), options or PackOptions()
     kernel, parity = chosen.kernel or best(), chosen.parity
+    for folder in (write, to.place.folder if to is not None else None):
+        if folder:
+            archive.source.refuse_within(folder)
     if write is not None:
-        if isinstance(archive.source, FolderSource):
-            archive.source.refuse_within(write)
         _make_folder(write)
     with archive.folder.locked(), ExitStack() as stack:
         yield from _take_known(archive, chosen, write, kernel)

@@ -19,6 +19,7 @@ from ..core.errors import HoldError, IncompleteError
 from ..core.outcome import Outcome, Status
 from ..core.system_errors import as_target_fault
 from ..dataset import locks
+from ..wire.cid import Cid
 from .archive_keys import KeyPlace
 
 _SCRATCH = b".hold-restoring-"
@@ -55,6 +56,8 @@ class FoundArchive:
     finding: Finding
     scratch: bytes
     unlocked: Unlocked = field(default_factory=Unlocked)
+    by_key: set[Cid] = field(default_factory=set)
+    """Contents that no row and no tree named, found by their keys alone."""
 
 
 @contextmanager

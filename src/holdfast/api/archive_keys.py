@@ -1,4 +1,4 @@
-"""The keys of encrypted archives: where they are; listed, made, destroyed."""
+"""The keys of encrypted archives: where they are; listed, made, taken in, given out, destroyed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..archive.scope_keys import Identity, KeyFolder, keys_folder, named, read_identities
+from ..archive.scope_keys import (
+    IMPORTED,
+    Identity,
+    KeyFolder,
+    keys_folder,
+    named,
+    read_identities,
+    read_key_text,
+    read_recipients,
+    the_identity_in,
+    write_key_text,
+)
 from ..archive.seal_primitives import primitives
 from ..archive.snapshots import DatasetSource
 from ..core import faults
@@ -82,7 +93,7 @@ def iter_archive_keys(folder: KeyFolder) -> Iterator[Outcome]:
             yield Outcome(KEYS, Status.OK, scope, note=note, facts=facts)
     for scope, record in folder.destroyed().items():
         note = f"destroyed {record.get('time')} by {record.get('who')}: {record.get('why')}"
-        yield Outcome(KEYS, Status.NOT_NEEDED, scope, note=note, facts={"destroyed": True})
+        yield Outcome(KEYS, Status.OK, scope, note=note, facts={"destroyed": True})
 
 
 def iter_archive_keys_make(
@@ -90,13 +101,67 @@ def iter_archive_keys_make(
 ) -> Iterator[Outcome]:
     """Make the key of a scope; ``recipients`` can open what is packed of it, too.
 
+    They are given themselves, or as files of them.
+
     Raises:
         ConflictError: It has one.
         UsageError: What was given is no recipient of age.
     """
-    who = getpass.getuser()
-    folder.make(scope, os.urandom(32), os.urandom(32), recipients, who)
+    who, others = getpass.getuser(), read_recipients(recipients)
+    folder.make(scope, os.urandom(32), os.urandom(32), others, who)
     yield told_made(folder, scope)
+
+
+def iter_archive_keys_import(
+    folder: KeyFolder, scope: str, path: bytes, recipients: Sequence[str] = (),
+    text: str | None = None,
+) -> Iterator[Outcome]:  # fmt: skip
+    """Make the key of a scope of an age identity that there is already, in a file of age-keygen.
+
+    What is packed of the scope is opened by that identity, wherever it is. ``text`` is what the
+    file has, where it was read from somewhere else.
+
+    Raises:
+        ConflictError: The scope has a key.
+        AccessError: There is no one identity in the file, or others can read it.
+        UsageError: What was given is no recipient of age.
+    """
+    text = read_key_text(path) if text is None else text
+    identity = the_identity_in(text, os.fsdecode(path))
+    who, others = getpass.getuser(), read_recipients(recipients)
+    folder.make(scope, identity.secret, os.urandom(32), others, who, IMPORTED)
+    where = os.fsdecode(folder.path)
+    points = folder.recipients(scope)
+    note = f"imported into {where}: what is packed of {named(scope)} opens with {points[0]}"
+    facts = {"folder": where, "recipients": points}
+    yield Outcome(KEYS, Status.OK, scope, note=note, facts=facts)
+
+
+def iter_archive_keys_export(folder: KeyFolder, scope: str, path: bytes) -> Iterator[Outcome]:
+    """Write the identity of a scope to a new file, which `age -d` and restore take.
+
+    Raises:
+        AccessError: It has none.
+        HoldError: Something is there already, or it cannot be written.
+    """
+    write_key_text(path, folder.identity_text(scope))
+    name = os.fsdecode(path)
+    note = f"written to {name}: who can read it can open what is packed of {named(scope)}"
+    yield Outcome(KEYS, Status.OK, scope, note=note, facts={"file": name})
+
+
+def refuse_in_repository(dataset: Dataset, path: bytes) -> None:
+    """Refuse a file or folder for secrets that is in the data set.
+
+    Raises:
+        AccessError: It is.
+    """
+    top = os.path.realpath(dataset.repository.top)
+    if (os.path.realpath(path) + b"/").startswith(top.rstrip(b"/") + b"/"):
+        raise faults.ARCHIVE_KEYS(
+            path=os.fsdecode(path), detail="it is in the data set, which others get",
+            next="name a place outside of it",
+        )  # fmt: skip
 
 
 def told_made(folder: KeyFolder, scope: str) -> Outcome:
@@ -115,11 +180,16 @@ def iter_archive_keys_destroy(folder: KeyFolder, scope: str, why: str) -> Iterat
     Raises:
         AccessError: It has none.
     """
+    was_imported = folder.was_imported(scope)
     others = folder.destroy(scope, getpass.getuser(), why)
     note = f"destroyed: nothing here opens what was packed of {named(scope)}"
     if others:
         note += f"; who has the key of {', '.join(others)} still can"
-    yield Outcome(KEYS, Status.OK, scope, note=note, facts={"others": others})
+    if was_imported:
+        note += "; it was imported, and who has it elsewhere still can"
+    yield Outcome(
+        KEYS, Status.OK, scope, note=note, facts={"others": others, "imported": was_imported}
+    )
 
 
 def archive_keys(folder: KeyFolder) -> Report:

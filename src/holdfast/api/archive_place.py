@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
+from ..archive.piece_proof import check_there
 from ..archive.pieces_store import PiecesStore
+from ..archive.place_index import PlaceIndex
 from ..core import faults
-from ..core.errors import ConflictError
+from ..core.errors import ConflictError, HoldError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import Place, PlaceId
@@ -106,6 +108,8 @@ def _of_this(
         store = _store(dataset, place, {**OUTER, **given, "dataset": identity}, {}, keys)
         try:
             assert store.dataset == identity
+            if not store.index.piece_count:
+                raise store.index.faults[0]  # nothing tells that they are of this data set
         except ConflictError:
             store.close()
         else:
@@ -176,8 +180,11 @@ def _record(dataset: Dataset, store: PiecesStore, keys: SortedSpill, *, look_bac
     folder = repository.annex_dir
     with SortedSpill(folder) as known, SortedSpill(folder) as new, SortedSpill(folder) as gone:
         counts = [0, 0, 0]
-        for key, places in dataset.ledger.iter_locations() if look_back else ():
+        for key, places in dataset.ledger.iter_locations() if look_back or index.is_damaged else ():
             if place not in places:
+                # What damaged rows told is found by what the data set knows of its keys.
+                if _is_salvaged(index, key):
+                    keys.add(key)
                 continue
             if index.find(key) is not None:
                 known.add(key)
@@ -193,6 +200,17 @@ def _record(dataset: Dataset, store: PiecesStore, keys: SortedSpill, *, look_bac
                 set_location_logs(repository, paths, place, present=present)
     dataset.forget()
     return _Counts(*counts)
+
+
+def _is_salvaged(index: PlaceIndex, key: Key) -> bool:
+    """Whether damaged pieces alone have the content of a key, and it is there."""
+    try:
+        file = index.salvaged(key)
+        if file is not None:
+            check_there(file)
+    except HoldError:
+        return False
+    return file is not None
 
 
 def _difference(some: Iterable[bytes], others: Iterable[bytes]) -> Iterator[bytes]:

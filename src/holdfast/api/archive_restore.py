@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..archive.chosen_paths import ChosenPaths
@@ -39,6 +39,8 @@ class RestorePlan:
     settings: Mapping[str, str] = field(default_factory=dict)
     keys: KeyPlace | None = None
     """Where the keys of an encrypted archive are."""
+    lost_found: bool = False
+    """Whether to give what is whole and has no name, too; not with ``only``."""
 
 
 def iter_archive_restore(
@@ -54,14 +56,19 @@ def iter_archive_restore(
     what its root names. Nothing is written outside of the target, and nothing in it is replaced.
     Killed at any moment, the same call goes on. What is in no piece is told with where it was last
     known to be; all else is restored. ``only`` brings the content of some files, and of the pieces
-    no more than it takes.
+    no more than it takes. With ``lost_found``, what is whole in the pieces though nothing proves
+    its name is put into ``lost+found`` of the target, under its CID.
 
     Raises:
         NotFoundError: There is no piece, or no such version.
         ConflictError: The target is something else.
         IncompleteError: A piece is missing without which nothing can be restored.
+        UsageError: ``only`` and ``lost_found`` are both wanted.
     """
     plan = plan or RestorePlan()
+    if plan.only and plan.lost_found:
+        what = "some files alone and all that has no name cannot be wanted at once"
+        raise faults.BAD_USAGE(what=what, command="archive")
     chosen = ChosenPaths(plan.only)
     if target is not None:
         target = os.path.abspath(target)
@@ -81,14 +88,17 @@ def iter_archive_restore(
                 if chosen.unmatched:  # perhaps a file that is git's own, and here with the history
                     for path in dataset.repository.git.iter_fields("ls-files", "-z"):
                         chosen.has(path)
+                yield from _iter_unnamed(found, target, plan, dataset.objects.has, listener)
         elif snapshot.number in found.unlocked.sealed:
             outcomes = iter_restore_sealed(found, snapshot, target, chosen, listener)
             yield from _with_missing(outcomes, found, snapshot, plan)
+            yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
         else:
             from .archive_restore_folder import iter_restore_folder
 
             outcomes = iter_restore_folder(found.finding, snapshot, target, chosen, listener)
             yield from _with_missing(outcomes, found, snapshot, plan)
+            yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
         for glob in chosen.unmatched:
             name = os.fsdecode(glob)
             error = faults.ARCHIVE_NO_MATCH(glob=name)
@@ -126,6 +136,20 @@ def _with_missing(
             yield Outcome(RESTORE, Status.NOT_NEEDED, "pieces", note=note)
         else:
             yield from iter_wrong(RESTORE, [error])
+
+
+def _iter_unnamed(
+    found: FoundArchive,
+    target: bytes,
+    plan: RestorePlan,
+    has: Callable[[Key], bool],
+    progress: Progress,
+) -> Iterator[Outcome]:
+    """What has no name, if that is wanted."""
+    if plan.lost_found:
+        from .archive_lost_found import iter_lost_found
+
+        yield from iter_lost_found(found, target, has, progress)
 
 
 def iter_content(
@@ -179,6 +203,7 @@ def look_for_lost(
     contents = LostContents(found.finding, snapshot)
     contents.look([Wanted(file.path, file.key) for file in lost if file.key is not None])
     index.fallback = contents
+    found.by_key.update(contents.cids)
     return contents
 
 

@@ -64,6 +64,26 @@ def note_encryption(folder: ArchiveFolder, source: Source) -> None:
             write_encryption(folder.folder, wanted)
 
 
+def refuse_without_keys(source: Source) -> None:
+    """Refuse to make pieces of an encrypted archive where none of its keys is.
+
+    Raises:
+        AccessError: There is none, or one that cannot be used.
+    """
+    if not isinstance(source, SealedSource):
+        return
+    keys, known = source.sealing.keys, source.sealing.known
+    here = [scope for scope in sorted(known) if keys.has(scope)]
+    for scope in here:
+        keys.key(scope)
+    if known and not here:
+        detail = "no key of this archive is there"
+        if not os.path.isdir(keys.path):
+            detail = "there is no such folder"
+        step = "name the folder where they are: --keys FOLDER"
+        raise faults.ARCHIVE_KEYS(path=os.fsdecode(keys.path), detail=detail, next=step)
+
+
 def iter_told_sealed(source: Source, folder: bytes, action: str) -> Iterator[Outcome]:
     """Keys that were made, and content that is missing, which the plan itself does not name."""
     if not isinstance(source, SealedSource):

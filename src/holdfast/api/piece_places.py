@@ -39,6 +39,8 @@ class PiecePlace:
     prefix: bytes
     paths: dict[Key, bytes]
     has_ranges: bool
+    folder: bytes = b""
+    """Its path, if it was named by that."""
 
     @property
     def label(self) -> str:
@@ -120,7 +122,7 @@ def open_piece_place(name: str, dataset: Dataset | None) -> Iterator[PiecePlace]
         PolicyError: It holds no files of any names, encrypts, or was not approved.
         PlaceUnavailableError: It is not to be reached from here.
     """
-    place = _folder(name) if _is_path(name) else _special(name, dataset)
+    place = _folder(name) if is_path(name) else _special(name, dataset)
     try:
         yield place
     finally:
@@ -128,7 +130,8 @@ def open_piece_place(name: str, dataset: Dataset | None) -> Iterator[PiecePlace]
         place.store.close()
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether a place is named by the path of a folder."""
     return "/" in name or name in (".", "..")
 
 
@@ -145,7 +148,8 @@ def _folder(name: str) -> PiecePlace:
         paths_of=lambda key: [paths[key]],
     )  # fmt: skip
     store = kind_named("directory", name).open_store(remote)
-    return PiecePlace(DirectoryTree(place, folder), store, b"", paths, has_ranges=True)
+    tree = DirectoryTree(place, folder)
+    return PiecePlace(tree, store, b"", paths, has_ranges=True, folder=folder)
 
 
 def _special(name: str, dataset: Dataset | None) -> PiecePlace:

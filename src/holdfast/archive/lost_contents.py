@@ -8,7 +8,7 @@ against its key again.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..core.backends import backend_of, hasher, is_verifiable, key_digest
@@ -66,6 +66,11 @@ class LostContents:
         if left:
             self._look_by_size(left)
 
+    @property
+    def cids(self) -> Iterable[Cid]:
+        """What was found."""
+        return self._found.values()
+
     def find(self, key: Key) -> FileAt | None:
         """Where the content of a key is; None when it was not found."""
         cid = self._found.get(key)
@@ -89,11 +94,8 @@ class LostContents:
         return cid
 
     def _by_digest(self, key: Key) -> Cid | None:
-        is_leaf = key.size is not None and key.size <= PROFILE.chunk_size
-        if not is_leaf or backend_of(key) != b"SHA256":
-            return None
-        cid = Cid(RAW_SHA256 + bytes.fromhex(key_digest(key)))
-        return cid if self._file_of(cid) is not None else None
+        cid = leaf_of(key)
+        return cid if cid is not None and self._file_of(cid) is not None else None
 
     def _look_by_size(self, keys: Sequence[Key]) -> None:
         """Hash what has the size of a key, once by each hash that is wanted of that size."""
@@ -183,6 +185,14 @@ class LostObjects:
                     rows.add(encode_row(known))
             index.add(rows)
         return index
+
+
+def leaf_of(key: Key) -> Cid | None:
+    """The only block of content, where the key tells what that is."""
+    is_leaf = key.size is not None and key.size <= PROFILE.chunk_size
+    if not is_leaf or backend_of(key) != b"SHA256":
+        return None
+    return Cid(RAW_SHA256 + bytes.fromhex(key_digest(key)))
 
 
 def _is_link(cid: Cid, file: FileAt) -> bool:

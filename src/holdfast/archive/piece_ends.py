@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.errors import HoldError, IntegrityError, ProtocolError
 from ..wire.archive_manifest import (
     FOOTER_SECTION_SIZE,
     FOOTER_SIZE,
+    MANIFEST_MAX,
     Footer,
     Manifest,
     PartRef,
@@ -22,6 +24,9 @@ from ..wire.unixfs import PROFILE
 from .block_scan import SectionAt, iter_sections
 from .piece_blocks import FoundBlock, sections
 from .pieces import FilePiece, KeptPiece, OpenedPiece, damaged, read, unreadable
+
+_TAIL = MANIFEST_MAX + (1 << 16)
+"""The manifest is in so many bytes of the end, whatever became of the footer."""
 
 
 @dataclass
@@ -118,18 +123,56 @@ def salvage(piece: OpenedPiece) -> FoundPiece | LoosePiece | None:
 
     None when there is no block in it at all.
     """
+    return salvage_end(piece) or _gone_through(piece, HEADER_SIZE)
+
+
+def salvage_end(piece: OpenedPiece) -> FoundPiece | LoosePiece | None:
+    """The same, as far as the end of a piece tells it: of a large one little is read.
+
+    None when that is nothing, though there may be more in it.
+    """
+    try:
+        footer = read_footer(piece)
+    except HoldError:
+        return _before_end(piece)
+    if not footer.index_length:
+        return None
+    found = _gone_through(piece, footer.index_offset)
+    if isinstance(found, LoosePiece):
+        return LoosePiece([piece], found.parts, footer.manifest_cid) if found.parts else None
+    return found
+
+
+def _before_end(piece: OpenedPiece) -> FoundPiece | None:
+    """The piece by the manifest that stands before a footer that is damaged or gone."""
+    last: FoundPiece | None = None
+    try:
+        start = max(HEADER_SIZE, piece.size - _TAIL)
+        for section in iter_sections(piece, start, piece.size, lambda _: None):
+            block = _index_block(piece, section)
+            found = None if block is None else _as_manifest(piece, section, block)
+            # A file may be a piece itself: what that says is where other things are.
+            if found is not None and _end_of(found.manifest.parts) == section.offset:
+                last = found
+    except HoldError:
+        pass  # what was found until there
+    return last
+
+
+def _end_of(parts: Sequence[PartRef]) -> int:
+    return parts[-1].offset + parts[-1].length if parts else 0
+
+
+def _gone_through(piece: OpenedPiece, start: int) -> FoundPiece | LoosePiece | None:
     parts: list[PartRef] = []
     newest, is_piece = None, False
     try:
-        for section in iter_sections(piece, HEADER_SIZE, piece.size, lambda _: None):
+        for section in iter_sections(piece, start, piece.size, lambda _: None):
             is_piece = True
-            if parse_cid(section.cid).codec != DAG_CBOR:
-                continue
-            newest = section.cid
-            block = read(piece, section.start, section.size)
-            try:
-                check_block(section.cid, block)
-            except IntegrityError:
+            if parse_cid(section.cid).codec == DAG_CBOR:
+                newest = section.cid
+            block = _index_block(piece, section)
+            if block is None:
                 continue
             if (part := _as_part(section, block)) is not None:
                 parts.append(part)
@@ -138,6 +181,18 @@ def salvage(piece: OpenedPiece) -> FoundPiece | LoosePiece | None:
     except HoldError:
         pass  # what was found until there
     return LoosePiece([piece], parts, newest) if is_piece else None
+
+
+def _index_block(piece: OpenedPiece, section: SectionAt) -> bytes | None:
+    """The block of a section that may be a part or a manifest; None if not, or if it is damaged."""
+    if parse_cid(section.cid).codec != DAG_CBOR:
+        return None
+    block = read(piece, section.start, section.size)
+    try:
+        check_block(section.cid, block)
+    except IntegrityError:
+        return None
+    return block
 
 
 def _as_part(section: SectionAt, block: bytes) -> PartRef | None:

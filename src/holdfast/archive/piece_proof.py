@@ -4,27 +4,34 @@ What a manifest says of a key is its range; that the piece is there and as long 
 looked at. Then the range itself is read where it begins, and where its root is: a block of the size
 that has to be there, whose CID is the one that the row has. So a row that lies, a piece that was
 replaced and one of which only the end arrived are not taken for copies. Bytes in between may be
-damaged all the same: who wants to know reads all (fsck).
+damaged all the same: who wants to know reads all (fsck). What no row tells of is read as a whole.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 from ..core.errors import HoldError, IncompleteError, NotFoundError, ProtocolError
 from ..wire.car import BLOCK_MAX, decode_head, encode_head
 from ..wire.cid import RAW, parse_cid
 from ..wire.file_layout import head_size, root_section
 from ..wire.unixfs import PROFILE
-from .piece_blocks import FileAt, FilePart, iter_blocks
+from .piece_blocks import FileAt, FilePart, iter_blocks, iter_content
 from .pieces import FilePiece, OpenedPiece, damaged, read
 
 
 def check_there(file: FileAt) -> None:
     """Look whether a file is in the pieces, every part of it in some copy.
 
+    One that is found by its blocks alone is read from start to end.
+
     Raises:
         NotFoundError, IncompleteError: A piece is gone.
         HoldError: A piece is not what it was, or cannot be read.
     """
+    if file.blocks is not None:
+        deque(iter_content(file), maxlen=0)
+        return
     for number, part in enumerate(file.parts):
         failures: list[HoldError] = []
         for piece in part.copies:

@@ -3,7 +3,8 @@
 Rows of all manifests go into one sorted file, which is looked into by halving: a million keys take
 no memory. It is used again for as long as the pieces are the same; with new ones beside, only
 theirs are read. All of it can be made anew from the pieces, and nothing it says is believed:
-content is held against its CID and its key, and is there only if `piece_proof` finds it.
+content is held against its CID and its key, and is there only if `piece_proof` finds it. What is
+damaged in pieces is kept nowhere: `salvaged` looks through it, once for each run that needs it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .piece_sources import PieceSource
 from .pieces import FilePiece, OpenedPiece
 from .place_pieces import find_pieces
 from .repeats import key_identity
+from .salvaged import Salvaged
 
 _VERSION = 1
 _STATE = b"/pieces"
@@ -69,7 +71,7 @@ class PlaceIndex:
 
         Raises:
             PlaceUnavailableError: The pieces are not to be reached.
-            HoldError: There is no piece, or none that is whole.
+            HoldError: There is no piece, or none whose data set is known.
         """
         self.faults: list[HoldError] = []
         """What was wrong with pieces: what is in them is not known."""
@@ -80,6 +82,8 @@ class PlaceIndex:
         self._copies: list[list[OpenedPiece]] = []
         self._splits = Splits()
         self._wrong_rows: list[HoldError] = []
+        self._hit: list[FoundPiece] = []
+        self._salvaged: Salvaged | None = None
         self._rows = -1
         os.makedirs(folder, exist_ok=True)
         with locks.exclusive(folder + b".lck", wait_s=_WAIT_S):
@@ -92,21 +96,35 @@ class PlaceIndex:
         self.dataset = state.dataset
         self.piece_count = len(self._copies)
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether keys may be found that no row of a whole piece names."""
+        return self._salvaged is not None
+
     def find(self, key: Key) -> FileAt | None:
         """Where the content of a key is; None when some of it is in no piece that is here."""
+        return self._told(key) or self.salvaged(key)
+
+    def salvaged(self, key: Key) -> FileAt | None:
+        """Where the content is of a key that is in damaged pieces alone, or told by them alone."""
+        if self._salvaged is None or self._told(key) is not None:
+            return None
+        return _of_size(key, self._salvaged.find(key))
+
+    def _told(self, key: Key) -> FileAt | None:
         row = find_row(self._rows, key_identity(key))
-        if row is not None:
-            part = FilePart(self._copies[row.snapshot], row.offset, row.length)
-            file: FileAt | None = FileAt(row.size, row.cid, [part])
-        else:
-            file = self._splits.find(key, self._copies.__getitem__)
-        return None if file is None or key.stored_size not in (None, file.size) else file
+        if row is None:
+            return _of_size(key, self._splits.find(key, self._copies.__getitem__))
+        part = FilePart(self._copies[row.snapshot], row.offset, row.length)
+        return _of_size(key, FileAt(row.size, row.cid, [part]))
 
     def close(self) -> None:
         """Let go of the file."""
         if self._rows >= 0:
             os.close(self._rows)
             self._rows = -1
+        if self._salvaged is not None:
+            self._salvaged.close()
 
     # what is known already
 
@@ -167,6 +185,11 @@ class PlaceIndex:
         if not self._wrong_rows:
             self._keep(state)
         self._open_rows(state)
+        if found.damaged or self._hit:
+            split = {split.piece for _, split in self._splits}
+            split |= {places[piece.cid.hex()] for piece in self._hit}
+            others = [piece for piece in found.pieces if places[piece.cid.hex()] in split]
+            self._salvaged = Salvaged(found.damaged, others)
         if on_key is not None:
             self._tell_splits(on_key)
         return state
@@ -188,9 +211,12 @@ class PlaceIndex:
             with SortedSpill(scratch) as rows:
                 for number, piece in new:
                     parts = _with_parts(piece, scratch + b"/end")
+                    before_it = len(self._wrong_rows)
                     for row in iter_rows(parts, self._wrong_rows):
                         if take_row(rows, splits, number, row) and on_key is not None:
                             on_key(Key(row.key or b""))
+                    if len(self._wrong_rows) > before_it:
+                        self._hit.append(piece)
                 KnownIndex(path).make(rows, KnownIndex(before))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -214,6 +240,11 @@ class PlaceIndex:
         for key in map(Key, self._splits.keys()):
             if find_row(self._rows, key_identity(key)) is None and self.find(key) is not None:
                 on_key(key)
+
+
+def _of_size(key: Key, file: FileAt | None) -> FileAt | None:
+    """The file, unless the key says another size."""
+    return None if file is None or key.stored_size not in (None, file.size) else file
 
 
 def _with_parts(piece: FoundPiece, path: bytes) -> FoundPiece:

@@ -1,7 +1,8 @@
 """The pieces of a place: those that are listed there, and those that these lead to.
 
 All pieces of one data set are taken, whatever snapshot, archive or try they are of: what is wanted
-is content by its key. A piece that does not end as one should is told, and not gone through.
+is content by its key. Of a piece that does not end as one should that is told, and what its end
+says all the same is taken; it is not gone through here.
 """
 
 from __future__ import annotations
@@ -13,15 +14,26 @@ from ..core import faults
 from ..core.errors import HoldError, IntegrityError, NotFoundError
 from ..wire import piece_cid
 from ..wire.cid import Cid
-from .finding import FoundPiece, chosen_dataset, read_footer, read_manifest
+from .finding import FoundPiece, LoosePiece, chosen_dataset, read_footer, read_manifest
 from .parity_finding import is_parity
+from .piece_ends import salvage_end
 from .piece_sources import PieceSource
-from .pieces import looks_like_piece, named_piece
+from .pieces import OpenedPiece, looks_like_piece, named_piece
 
 LOOKERS = 6
 """So many pieces are looked at side by side, over a network."""
 
-_Seen = FoundPiece | HoldError | None
+Damaged = LoosePiece | OpenedPiece
+"""A piece whose end does not lead to its manifest; its parts may be known all the same."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a name led to: nothing, a piece, or what is left of one; and what was wrong."""
+
+    piece: FoundPiece | None = None
+    fault: HoldError | None = None
+    damaged: Damaged | None = None
 
 
 @dataclass
@@ -33,10 +45,14 @@ class Found:
     names: dict[str, FoundPiece]
     faults: list[HoldError]
     missing: list[HoldError]
+    damaged: list[Damaged]
+    """Perhaps of it, perhaps of another: nothing tells."""
 
 
 def find_pieces(source: PieceSource, listed: Iterable[str], dataset: str = "") -> Found:
     """Read the manifests of what is listed, and of what they lead to, where that is not listed.
+
+    Where nothing but damaged pieces is there, they are taken for those of ``dataset``.
 
     Raises:
         ConflictError: None is of that data set; or, without one, as many are of one as of another.
@@ -45,6 +61,8 @@ def find_pieces(source: PieceSource, listed: Iterable[str], dataset: str = "") -
     looking = _Looking(source)
     looking.look(listed)
     if not looking.pieces:
+        if dataset and looking.damaged:
+            return Found(dataset, [], {}, looking.faults, [], looking.damaged)
         raise looking.faults[0] if looking.faults else faults.NO_PIECES(paths=source.where)
     dataset = dataset or chosen_dataset(list(looking.pieces.values()))
     while looking.look(looking.iter_names_to_follow(dataset)):
@@ -58,7 +76,7 @@ def find_pieces(source: PieceSource, listed: Iterable[str], dataset: str = "") -
     kept = {id(piece) for piece in ours}
     names = {name: piece for name, piece in looking.names.items() if id(piece) in kept}
     missing = [faults.PIECE_MISSING(piece=ref.text, detail=ref.what) for ref in _iter_lacking(ours)]
-    return Found(dataset, ours, names, looking.faults, missing)
+    return Found(dataset, ours, names, looking.faults, missing, looking.damaged)
 
 
 @dataclass
@@ -69,6 +87,7 @@ class _Looking:
     pieces: dict[Cid, FoundPiece] = field(default_factory=dict)
     names: dict[str, FoundPiece] = field(default_factory=dict)
     faults: list[HoldError] = field(default_factory=list)
+    damaged: list[Damaged] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
 
     def look(self, names: Iterable[str]) -> int:
@@ -76,12 +95,14 @@ class _Looking:
         new = [name for name in names if name not in self.tried]
         self.tried.update(new)
         for name, seen in zip(new, self._iter_seen(new), strict=True):
-            if isinstance(seen, HoldError):
-                self.faults.append(seen)
-            elif seen is not None:
-                known = self.pieces.setdefault(seen.cid, seen)
-                if known is not seen:
-                    known.copies += seen.copies
+            if seen.fault is not None:
+                self.faults.append(seen.fault)
+            if seen.damaged is not None:
+                self.damaged.append(seen.damaged)
+            if seen.piece is not None:
+                known = self.pieces.setdefault(seen.piece.cid, seen.piece)
+                if known is not seen.piece:
+                    known.copies += seen.piece.copies
                 self.names[name] = known
         return len(new)
 
@@ -103,24 +124,28 @@ class _Looking:
             yield from pool.map(self._see, names)
 
     def _see(self, name: str) -> _Seen:
-        """The piece of a name; None where there is none, or something else."""
+        """The piece of a name; nothing where there is none, or something else."""
         is_named = named_piece(name) is not None
         try:
             piece = self.source.open(name)
         except NotFoundError:
-            return None
+            return _Seen()
         except HoldError as error:
-            return error
+            return _Seen(fault=error)
         try:
-            return read_manifest(piece, read_footer(piece))
+            return _Seen(read_manifest(piece, read_footer(piece)))
         except NotFoundError:
-            return None
+            return _Seen()
         except IntegrityError as error:
-            if not is_named and not looks_like_piece(piece):
-                return None
-            return None if is_parity(piece) else error
+            is_piece = is_named or looks_like_piece(piece)
+            if not is_piece or is_parity(piece):
+                return _Seen()
+            left = salvage_end(piece)
+            if isinstance(left, FoundPiece):
+                return _Seen(left, error)
+            return _Seen(None, error, left or piece)
         except HoldError as error:
-            return error
+            return _Seen(fault=error)
 
 
 @dataclass(frozen=True)

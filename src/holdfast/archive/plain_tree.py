@@ -63,11 +63,12 @@ class PlainTree:
         others: Sequence[AnyPiece],
         root: Cid | None,
         scratch: bytes,
+        stored: StoredBlocks | None = None,
     ) -> None:
         """``pieces`` are those of the snapshot, in order; ``others`` may hold what it links to.
 
         Without a ``root`` only rows tell what is in it. ``scratch`` is a folder for what is too
-        much for memory.
+        much for memory. ``stored`` are the blocks of all of them, where several trees share these.
         """
         self.faults: list[HoldError] = []
         """What could not be read of rows and folders."""
@@ -79,7 +80,7 @@ class PlainTree:
         self._with_rows = [one for one in self._rows if one.first is not None]
         self._firsts = [one.first or b"" for one in self._with_rows]
         everything = [*pieces, *others]
-        self.stored = StoredBlocks(everything, scratch, self.faults)
+        self.stored = stored or StoredBlocks(everything, scratch, self.faults)
         self._left = _ENTRIES + sum(piece.copies[0].size for piece in everything)
         self._blocks: OrderedDict[Cid, bytes] = OrderedDict()
         self._held = 0
@@ -102,6 +103,10 @@ class PlainTree:
         else:
             if top is not None:
                 yield from self._walk_folder(b"", top, chosen, 0)
+
+    def walk_below(self, cid: Cid) -> Iterator[TreeFile | HoldError]:
+        """All that is in a folder to which only its CID leads; paths are those from there."""
+        yield from self._walk_folder(b"", cid, ChosenPaths([]), 0)
 
     def listing(self, folder: bytes) -> dict[bytes, Cid]:
         """What a folder has in it; its path is that from the root, which is empty.
@@ -315,7 +320,9 @@ def tree_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree | None:
     return None if snapshot.last is None else files_of(finding, snapshot)
 
 
-def files_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree:
+def files_of(
+    finding: Finding, snapshot: FoundSnapshot, stored: StoredBlocks | None = None
+) -> PlainTree:
     """The tree of a snapshot; where its root is not known, it has what rows tell."""
     root = None if snapshot.last is None else snapshot.last.manifest.root
     others: list[AnyPiece] = [
@@ -325,7 +332,7 @@ def files_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree:
         for piece in one.in_order
     ]
     others += finding.loose
-    return PlainTree(snapshot.in_order, others, root, finding.scratch)
+    return PlainTree(snapshot.in_order, others, root, finding.scratch, stored)
 
 
 def _shown(path: bytes) -> str:

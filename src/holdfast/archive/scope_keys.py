@@ -28,9 +28,13 @@ from .scopes import DATASET
 SECRET_SIZE = 32
 DATASET_TAG = "dataset"
 
+IMPORTED = "imported"
+SECRET_START = "AGE-SECRET-KEY-1"
+KEY_TEXT_MAX = 1 << 16
+
 _PREFIX = "scope-"
 _FILES = ("identity", "secret", "recipients")
-_FILE_MAX = 1 << 16
+_ENCRYPTED = ("age-encryption.org/", "-----BEGIN AGE ENCRYPTED FILE-----")
 _TAG = re.compile(r"# tag: ([0-9a-z]{1,40})")
 _SAFE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}", re.ASCII)
 
@@ -108,9 +112,12 @@ class KeyFolder:
         return ScopeKey(scope, _tag(scope, secret), secret, points)
 
     def make(
-        self, scope: str, new: bytes, secret: bytes, recipients: Sequence[str] = (), who: str = ""
-    ) -> ScopeKey:
+        self, scope: str, new: bytes, secret: bytes, recipients: Sequence[str] = (), who: str = "",
+        why: str = "",
+    ) -> ScopeKey:  # fmt: skip
         """Make the key of a scope of two times 32 random bytes; others may open it, too.
+
+        ``new`` may be the secret of an identity that somebody has already; ``why`` says so then.
 
         Raises:
             ConflictError: It has one.
@@ -140,7 +147,7 @@ class KeyFolder:
             _write(temporary + b"/recipients", "\n".join(texts) + "\n")
             _write(temporary + b"/secret", secret.hex() + "\n")
             _sync_folder(temporary)
-            self._log("made", scope, key.tag, who, "", texts)
+            self._log("made", scope, key.tag, who, why, texts)
             os.rename(temporary, folder)
             _sync_folder(self.path)
         except OSError as error:
@@ -157,10 +164,7 @@ class KeyFolder:
         """
         folder = self._folder(scope)
         if not os.path.isdir(folder):
-            raise faults.ARCHIVE_KEYS(
-                path=os.fsdecode(self.path), detail=f"there is no key of {named(scope)}",
-                next="hold archive keys list",
-            )  # fmt: skip
+            raise self._none_of(scope)
         try:
             others = _texts(folder)
             tag = next(iter(_tags_in(folder)), "")
@@ -178,8 +182,27 @@ class KeyFolder:
         """Who can open what is packed of a scope; the key made here first."""
         return _texts(self._folder(scope))
 
+    def identity_text(self, scope: str) -> str:
+        """The identity of a scope as its file has it: a secret.
+
+        Raises:
+            AccessError: There is none, or others can read it.
+        """
+        folder = self._folder(scope)
+        if not os.path.isfile(folder + b"/identity"):
+            raise self._none_of(scope)
+        return _read(folder + b"/identity")
+
     def destroyed(self) -> dict[str, dict[str, str]]:
         """What was destroyed, by the scope; a new key takes it from here again."""
+        return {scope: one for scope, one in self._last().items() if one["what"] != "made"}
+
+    def was_imported(self, scope: str) -> bool:
+        """Whether its identity is that of somebody, who has it elsewhere."""
+        return self._last().get(scope, {}).get("why") == IMPORTED
+
+    def _last(self) -> dict[str, dict[str, str]]:
+        """The last record of each scope."""
         import json  # late: most calls have no encrypted archive
 
         found: dict[str, dict[str, str]] = {}
@@ -190,9 +213,7 @@ class KeyFolder:
         for line in lines:
             try:
                 record = json.loads(line)
-                if record["what"] == "made":
-                    found.pop(record["scope"], None)
-                else:
+                if record["what"]:
                     found[record["scope"]] = record
             except (ValueError, KeyError, TypeError):
                 continue  # a line that a kill cut off
@@ -215,6 +236,12 @@ class KeyFolder:
     def _folder(self, scope: str) -> bytes:
         return self.path + b"/" + (_PREFIX + quote(scope, safe="")).encode()
 
+    def _none_of(self, scope: str) -> HoldError:
+        return faults.ARCHIVE_KEYS(
+            path=os.fsdecode(self.path), detail=f"there is no key of {named(scope)}",
+            next="hold archive keys list",
+        )  # fmt: skip
+
     def _unusable(self, path: bytes, detail: str) -> HoldError:
         step = "bring the folder back from where you keep a copy of it"
         return faults.ARCHIVE_KEYS(path=os.fsdecode(path), detail=detail, next=step)
@@ -233,19 +260,82 @@ def read_identities(path: bytes) -> list[Identity]:
     """
     found: list[Identity] = []
     for name in _iter_files(path):
-        text = _read(name)
-        tag = _TAG.search(text)
-        for line in text.splitlines():
-            if line.startswith("AGE-SECRET-KEY-1"):
-                try:
-                    found.append(Identity(decode_identity(line.strip()), tag[1] if tag else ""))
-                except ProtocolError as error:
-                    step = "bring the file back from where you keep a copy of it"
-                    detail = str(error)
-                    raise faults.ARCHIVE_KEYS(
-                        path=os.fsdecode(name), detail=detail, next=step
-                    ) from None
+        found += identities_in(_read(name), os.fsdecode(name))
     return found
+
+
+def identities_in(text: str, path: str) -> list[Identity]:
+    """All age identities in the text of a file; what is wrong is told without any of it.
+
+    Raises:
+        AccessError: One cannot be.
+    """
+    found = []
+    tag = _TAG.search(text)
+    for line in text.splitlines():
+        if line.startswith(SECRET_START):
+            try:
+                found.append(Identity(decode_identity(line.strip()), tag[1] if tag else ""))
+            except ProtocolError as error:
+                step = "bring the file back from where you keep a copy of it"
+                raise faults.ARCHIVE_KEYS(path=path, detail=str(error), next=step) from None
+    return found
+
+
+def the_identity_in(text: str, path: str) -> Identity:
+    """The one identity in a file as age-keygen writes it.
+
+    Raises:
+        AccessError: There is none, or another kind, or there are several.
+    """
+    found = identities_in(text, path)
+    if len(found) == 1:
+        return found[0]
+    detail, step = "there is no X25519 identity of age in it", "age-keygen makes one"
+    if len(found) > 1:
+        detail = f"there are {len(found)} identities in it, and a scope has one"
+        step = "give a file with one of them; the others as --recipient"
+    elif text.startswith(_ENCRYPTED):
+        detail = "it is encrypted itself"
+        step = "age -d FILE | hold archive keys import SCOPE -"
+    raise faults.ARCHIVE_KEYS(path=path, detail=detail, next=step)
+
+
+def read_recipients(words: Sequence[str]) -> list[str]:
+    """Recipients, given themselves or as files with a line for each.
+
+    Raises:
+        HoldError: A file cannot be read.
+    """
+    found = []
+    for word in words:
+        if word.lower().startswith("age1"):
+            found.append(word)
+            continue
+        lines = map(str.strip, _read(os.fsencode(word), private=False).splitlines())
+        found += [line for line in lines if line and not line.startswith("#")]
+    return found
+
+
+def read_key_text(path: bytes) -> str:
+    """The text of a file with a secret, which others may not read.
+
+    Raises:
+        HoldError: It is not there, or others can read it.
+    """
+    return _read(path)
+
+
+def write_key_text(path: bytes, text: str) -> None:
+    """Write a new file that only we can read.
+
+    Raises:
+        HoldError: Something is there, or it cannot be written.
+    """
+    try:
+        _write(path, text)
+    except OSError as error:
+        raise as_fault(error, os.fsdecode(path)) from error
 
 
 def _iter_files(path: bytes) -> Iterator[bytes]:
@@ -288,7 +378,7 @@ def _read(path: bytes, *, private: bool = True) -> str:
         try:
             seen = os.fstat(file)
             is_open = private and stat.S_IMODE(seen.st_mode) & 0o077
-            data = os.read(file, _FILE_MAX) if stat.S_ISREG(seen.st_mode) else b""
+            data = os.read(file, KEY_TEXT_MAX) if stat.S_ISREG(seen.st_mode) else b""
         finally:
             os.close(file)
     except OSError as error:

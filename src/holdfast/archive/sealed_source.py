@@ -121,6 +121,14 @@ class SealedSource:
         """What it is encrypted with."""
         return self._sealing
 
+    def refuse_within(self, path: bytes) -> None:
+        """Refuse a folder of the work tree, where git does not ignore what is in it.
+
+        Raises:
+            UsageError: It is one.
+        """
+        self._plain.refuse_within(path)
+
     def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
         """There is nothing to choose."""
 

@@ -70,6 +70,13 @@ class Source(Protocol):
     def shown(self, record: FileRecord) -> FileRecord:
         """A file as people know it."""
 
+    def refuse_within(self, path: bytes) -> None:
+        """Refuse a folder for pieces whose files would be packed themselves, now or the next time.
+
+        Raises:
+            UsageError: It is one.
+        """
+
 
 @dataclass(frozen=True)
 class Repacked:
@@ -225,6 +232,10 @@ def _write(path: bytes, text: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _is_within(path: bytes, folder: bytes) -> bool:
+    return (path + b"/").startswith(folder.rstrip(b"/") + b"/")
+
+
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
@@ -254,6 +265,25 @@ class DatasetSource(_InTheClear):
     def repository(self) -> Repository:
         """The repository of the data set."""
         return self._repository
+
+    def refuse_within(self, path: bytes) -> None:
+        """Refuse a folder of the work tree, where git does not ignore what is in it.
+
+        Raises:
+            UsageError: It is one.
+        """
+        repository, path = self._repository, os.path.realpath(path)
+        top, own = os.path.realpath(repository.top), os.path.realpath(repository.git_dir)
+        if repository.bare or not _is_within(path, top) or _is_within(path, own):
+            return
+        # It takes no literal paths; behind a dot nothing in them means anything.
+        piece = b"./" + os.path.join(path[len(top) + 1 :], b"bafkzcib.car")
+        code, _, _ = repository.git.ask(
+            "check-ignore", "--quiet", "--stdin", "-z", data=piece + b"\0",
+            environment={"GIT_LITERAL_PATHSPECS": "0"},
+        )  # fmt: skip
+        if code:
+            raise faults.ARCHIVE_IN_WORK_TREE(path=os.fsdecode(path))
 
     def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:
         """Refuse to go on with a snapshot that has no other branches, where they are wished."""
@@ -345,7 +375,7 @@ class FolderSource(_InTheClear):
         Raises:
             UsageError: It is in the folder.
         """
-        if (os.path.realpath(path) + b"/").startswith(self._folder + b"/"):
+        if _is_within(os.path.realpath(path), self._folder):
             raise faults.ARCHIVE_WITHIN(path=os.fsdecode(path))
 
     def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:

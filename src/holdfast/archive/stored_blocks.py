@@ -80,6 +80,16 @@ class StoredBlocks:
         """All blocks that no row covers."""
         return iter(self._sections)
 
+    def places(self, cid: Cid) -> list[Standing]:
+        """Where a block stands that no row covers."""
+        return self._sections.find(cid)
+
+    def where(self, cid: Cid) -> str:
+        """The first of these places, as people are told it."""
+        for found in self.places(cid):
+            return f"at byte {found.offset} of {self._pieces[found.piece].copies[0].name}"
+        return ""
+
     def _read(self, cid: Cid, found: Sequence[Standing]) -> tuple[Standing, bytes]:
         failures: list[HoldError] = []
         for one in found:

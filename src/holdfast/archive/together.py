@@ -40,6 +40,8 @@ class Together:
         """Say that a file, by whatever name, is going to be used; in the order they stand in."""
         if name in self._spans or len(file.parts) != 1 or file.parts[0].length > TOGETHER_MAX:
             return
+        if file.blocks is not None:
+            return  # it is read by its blocks, wherever these are
         part = file.parts[0]
         with self._lock:
             span = self._newest

@@ -22,7 +22,8 @@ from the others. What is damaged counts as lost. Pieces themselves stay as they 
 With --encrypt, or --encrypt-by, all that is in pieces is age files, names too, and every piece is
 checked as before without a key. Keys are in a folder outside of the data set: keep a copy of it. A
 key that keys destroy has destroyed opens nothing any more, in any copy of the pieces, and the rest
-is restored as ever.
+is restored as ever. An age identity that there is already is taken by keys import, before the first
+pack (FILE as age-keygen writes it, or - for standard input); keys export writes one to a new file.
 
 place makes pieces in a folder, at a URL or in a bucket a place of the data set, which get, whereis
 and git-annex know, and that is only read. The ledger is told all that is in them. Run it again when
@@ -49,7 +50,7 @@ from typing import TYPE_CHECKING
 
 from ..core.sizes import parse_size
 from .archive_check import add_check_options, run_check
-from .archive_keys import add_key_options, encrypt_by, key_place, run_keys
+from .archive_keys import add_key_options, encrypt_by, key_place, refuse_secrets, run_keys
 from .archive_parity import add_parity_options, destination, parity_of, run_parity
 from .archive_place import run_place
 from .archive_restore import add_restore_options, run_restore
@@ -79,8 +80,8 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "pieces", metavar="PIECES", nargs="*", default=[],
         help="restore, drill, parity, rebuild: files, folders, URLs of pieces; place: its NAME, "
-        "then the folder, URL or bucket=BUCKET; check: files of the data set; keys: list, make or "
-        "destroy SCOPE",
+        "then the folder, URL or bucket=BUCKET; check: files of the data set; keys: list, make "
+        "SCOPE, import or export SCOPE FILE, destroy SCOPE",
     )  # fmt: skip
     parser.add_argument(
         "--at", metavar="VERSION",
@@ -136,8 +137,10 @@ def run(call: Call) -> int:
         iter_archive_pack,
         iter_archive_plan,
     )
+    from ..api.piece_places import is_path
 
     options = call.options
+    refuse_secrets(options)
     refuse_foreign(options)
     if options.work in _OTHERS:
         return _OTHERS[options.work](call)
@@ -161,6 +164,8 @@ def run(call: Call) -> int:
     if options.work == "plan":
         return call.finish(iter_archive_plan(archive, piece_size=size))
     write = os.path.abspath(os.fsencode(options.write)) if options.write else None
+    if options.to and is_path(options.to):  # before it is made
+        archive.source.refuse_within(os.fsencode(options.to))
     with destination(call) as to:
         parity = parity_of(options) if to is None else None
         more = PackOptions(parity, options.known or (), call.settings.values)

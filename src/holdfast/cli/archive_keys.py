@@ -1,9 +1,11 @@
-"""The part of ``hold archive`` about keys of encrypted archives: list, make, destroy."""
+"""The part of ``hold archive`` about keys: list, make, import, export, destroy."""
 
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..settings import config_home
@@ -13,6 +15,20 @@ from .call import Call
 if TYPE_CHECKING:
     from ..api.archive_keys import KeyPlace
     from ..api.archive_sealing import EncryptBy
+    from ..archive.scope_keys import KeyFolder
+    from ..core.outcome import Outcome
+
+_SECRET = "AGE-SECRET-KEY-"
+_TEXT_MAX = 1 << 16
+_TAKEN = {
+    "list": ((), 0), "make": (("recipient",), 1), "import": (("recipient",), 2),
+    "export": ((), 2), "destroy": (("force",), 1),
+}  # fmt: skip
+"""Which options each kind of work on keys takes, and how many words."""
+_SAY = (
+    "say keys list, keys make SCOPE, keys import SCOPE FILE, keys export SCOPE FILE, or "
+    "keys destroy SCOPE; . is the data set"
+)
 
 
 def add_key_options(parser: ArgumentParser) -> None:
@@ -32,7 +48,7 @@ def add_key_options(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--recipient", metavar="AGE1...", action="append",
-        help="keys make: who can open what is packed, too",
+        help="keys make, import: who can open what is packed, too; or a file with such lines",
     )  # fmt: skip
     parser.add_argument("--force", metavar="REASON", help="keys destroy: why it has to go")
 
@@ -58,28 +74,52 @@ def encrypt_by(options: Namespace) -> EncryptBy | None:
 
 def run_keys(call: Call) -> int:
     """Carry out ``keys``."""
-    from ..api.archive_keys import (
-        dataset_id,
-        iter_archive_keys,
-        iter_archive_keys_destroy,
-        iter_archive_keys_make,
-    )
+    from ..api.archive_keys import dataset_id, iter_archive_keys, refuse_in_repository
 
     options = call.options
-    work, *scopes = options.pieces or ["list"]
+    work, *words = options.pieces or ["list"]
+    taken, count = _TAKEN.get(work, ((), -1))
+    if len(words) != count:
+        raise bad(_SAY)
+    for name, written in (("force", "--force"), ("recipient", "--recipient")):
+        if getattr(options, name) and name not in taken:
+            raise bad(f"keys {work} takes no {written}")
     folder = key_place(options).open(dataset_id(call.dataset))
-    if work == "list" and not scopes:
-        if options.force or options.recipient:
-            raise bad("keys list takes no --force and no --recipient")
+    if work == "list":
         return call.finish(iter_archive_keys(folder))
-    if len(scopes) != 1 or work not in ("make", "destroy"):
-        raise bad("say keys list, keys make SCOPE, or keys destroy SCOPE; . is the data set")
+    if work in ("make", "import"):
+        refuse_in_repository(call.dataset, folder.path)
+    return call.finish(_changed(call, folder, work, words))
+
+
+def _changed(call: Call, folder: KeyFolder, work: str, words: Sequence[str]) -> Iterator[Outcome]:
+    from ..api import archive_keys as api
+
+    others, scope = call.options.recipient or (), words[0]
     if work == "make":
-        if options.force:
-            raise bad("keys make takes no --force")
-        return call.finish(iter_archive_keys_make(folder, scopes[0], options.recipient or ()))
-    if options.recipient:
-        raise bad("keys destroy takes no --recipient")
-    if call.reason is None:
-        raise bad("keys destroy is for good: say why, with --force REASON")
-    return call.finish(iter_archive_keys_destroy(folder, scopes[0], call.reason))
+        return api.iter_archive_keys_make(folder, scope, others)
+    if work == "destroy":
+        if call.reason is None:
+            raise bad("keys destroy is for good: say why, with --force REASON")
+        return api.iter_archive_keys_destroy(folder, scope, call.reason)
+    path = os.fsencode(words[1])
+    if work == "export":
+        path = os.path.abspath(path)
+        api.refuse_in_repository(call.dataset, path)
+        return api.iter_archive_keys_export(folder, scope, path)
+    text = None
+    if path == b"-":
+        path = b"standard input"
+        text = sys.stdin.buffer.read(_TEXT_MAX).decode("utf-8", "replace")
+    return api.iter_archive_keys_import(folder, scope, path, others, text)
+
+
+def refuse_secrets(options: Namespace) -> None:
+    """Refuse a secret key on the command line, where all on this machine see it; without it.
+
+    Raises:
+        UsageError: There is one.
+    """
+    words = [*options.pieces, *(options.recipient or ()), options.keys or ""]
+    if any(_SECRET in word.upper() for word in words):
+        raise bad("a secret key is no word of a call, others see these: name its file, or give -")

@@ -16,7 +16,7 @@ from .call import Call
 if TYPE_CHECKING:
     from ..api.archive_found import Pieces
 
-_NOT_OF_LIST = ("at", "only", "to")
+_NOT_OF_LIST = ("at", "only", "to", "lost_found")
 
 
 def add_restore_options(parser: ArgumentParser) -> None:
@@ -36,6 +36,10 @@ def add_restore_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--list", action="store_true", help="restore: only list the versions in the pieces"
     )
+    parser.add_argument(
+        "--lost-found", action="store_true",
+        help="restore: of damaged pieces also what is whole and has no name, as lost+found/CID",
+    )  # fmt: skip
     parser.add_argument(
         "--sample", metavar="N", type=int, help="drill: how many files to restore (20)"
     )
@@ -61,7 +65,9 @@ def run_restore(call: Call) -> int:
         if options.whole is not None and options.whole < 0:
             raise bad("--whole has to be 0 or more")
     elif options.list and any(getattr(options, name) for name in _NOT_OF_LIST):
-        raise bad("--list goes without --at, --only and --to")
+        raise bad("--list goes without --at, --only, --to and --lost-found")
+    elif options.only and options.lost_found:
+        raise bad("--only asks for some files, --lost-found for all that has no name")
     settings, keys = call.settings.values, key_place(options)
     with pieces_of(call) as pieces:
         if options.work == "drill":
@@ -73,7 +79,9 @@ def run_restore(call: Call) -> int:
             outcomes = iter_archive_versions(pieces, settings, keys)
         else:
             only = [os.fsencode(glob) for glob in options.only or ()]
-            plan = RestorePlan(options.at, only, None, settings, keys)
+            plan = RestorePlan(
+                options.at, only, None, settings, keys, lost_found=options.lost_found
+            )
             target = os.fsencode(options.to) if options.to else None
             outcomes = iter_archive_restore(pieces, target, plan=plan, progress=call.progress)
         return call.finish(outcomes)

@@ -9,7 +9,8 @@ from ..core import faults
 _WRITTEN = {
     "pieces": "PIECES", "at": "--at", "piece_size": "--piece-size", "write": "--write",
     "plain": "--folder", "state": "--state", "branches": "--branches", "known": "--known",
-    "only": "--only", "to": "--to", "from_": "--from", "list": "--list", "sample": "--sample",
+    "only": "--only", "to": "--to", "from_": "--from", "list": "--list",
+    "lost_found": "--lost-found", "sample": "--sample",
     "whole": "--whole", "seed": "--seed", "repair": "--repair", "look_in": "--look-in",
     "accept_unhashed": "--accept-unhashed", "dry_run": "--dry-run", "html": "--html",
     "rate": "--rate", "jobs": "-J", "recursive": "-r", "recursion_limit": "-R",
@@ -30,7 +31,7 @@ _TAKEN: dict[str, frozenset[str]] = {
     )),
     "plan": _PLANNING,
     "pack": _PLANNING | {"write", "known", "to", "parity", "verify"},
-    "restore": frozenset(("pieces", "at", "only", "to", "from_", "list", "keys")),
+    "restore": frozenset(("pieces", "at", "only", "to", "from_", "list", "lost_found", "keys")),
     "drill": frozenset(("pieces", "from_", "sample", "whole", "seed", "keys")),
     "parity": frozenset(("pieces", "from_", "write", "parity")),
     "rebuild": frozenset(("pieces", "from_", "write")),

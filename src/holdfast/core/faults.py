@@ -1340,6 +1340,13 @@ NO_PARITY_HERE = Fault(
     NOTHING_CHANGED,
     "name the files, folders or URLs that hold parity pieces, too",
 )  # fmt: skip
+ARCHIVE_IN_WORK_TREE = Fault(
+    "H944", errors.UsageError,
+    "{path} is among the files of the data set",
+    "pieces there would be saved as files of it, and packed into the next snapshot",
+    NOTHING_CHANGED,
+    "name a folder outside of it, or have git ignore that one (.gitignore)",
+)  # fmt: skip
 ARCHIVE_LOCKED = Fault(
     "H930", errors.AccessError,
     "{scope} is locked",

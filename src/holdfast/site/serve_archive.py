@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..api.archive import Archive
+from ..api.archive_sealing import refuse_without_keys
 from ..api.archive_serving import ServedArchive
 from ..core.progress import Progress
 from .archive_server import ArchiveServer
@@ -30,7 +31,9 @@ def serve_archive(
         NotFoundError: Nothing is packed.
         ConflictError: What is noted of a snapshot is not what was packed.
         UsageError: What is wished does not fit together.
+        AccessError: It is encrypted, and its keys are not here.
     """
+    refuse_without_keys(archive.source)
     access = access_of(wishes, os.environ)
     _allow_many_files()
     served = ServedArchive(archive, progress)

@@ -7,6 +7,7 @@ have one length, so sizes are known before digests are: `UNKNOWN_CID` stands for
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
@@ -130,27 +131,75 @@ def decode_rows(block: bytes) -> list[Row]:
     Raises:
         ProtocolError: It is no such block, or rows are out of order or lie over each other.
     """
-    found = []
+    found = rows_as_written(block)
+    if found is None:
+        found = [_as_row(values) for values in _take_rows(block, PartKind.ROWS, 9)]
     last, end = b"", 0
-    for values in _take_rows(block, PartKind.ROWS, 9):
-        path, kind, mode, size, cid, key, offset, length, start = values
-        row = Row(
-            as_bytes(path),
-            _as_row_kind(kind),
-            as_uint(mode),
-            as_uint(size),
-            as_optional_cid(cid),
-            as_optional_bytes(key),
-            as_uint(offset),
-            as_uint(length),
-            as_uint(start),
-        )
+    for row in found:
         order = tree_order(row.path)
         if order <= last or row.offset < end or (row.start >= row.size and row.start):
             raise ProtocolError(f"a row that cannot be: {row.path[:80]!r}")
         last, end = order, row.offset + row.length
-        found.append(row)
     return found
+
+
+def rows_as_written(block: bytes) -> list[Row] | None:
+    """The rows of a block that is just as we write them, a row at a time; None of any other.
+
+    Ten times as fast as value by value. Whether they are in order is not looked at.
+    """
+    if len(block) > PART_MAX or not block.startswith(_ROWS_START):
+        return None
+    head = _LIST_HEAD.match(block, len(_ROWS_START))
+    if head is None:
+        return None
+    found, at, match_text, match_rest = [], head.end(), _TEXT_HEAD.match, _REST.match
+    for _ in range(_number(head[1])):
+        text = match_text(block, at)
+        if text is None:
+            return None
+        begin = text.end()
+        at = begin + _number(text[1])
+        values = _MIDDLE.match(block, at)
+        if values is None:
+            return None
+        path, at, key = block[begin:at], values.end(), None
+        kind, mode, size, cid, key_head = values.groups()
+        if key_head is not None:
+            begin, at = at, at + _number(key_head)
+            key = block[begin:at]
+        rest = match_rest(block, at)
+        if rest is None:
+            return None
+        at = rest.end()
+        offset, length, start = rest.groups()
+        found.append(
+            Row(
+                path, _KINDS[kind[0]], _number(mode), _number(size), None if cid is None else
+                Cid(cid), key, _number(offset), _number(length), _number(start),
+            )
+        )  # fmt: skip
+    return found if at == len(block) else None
+
+
+def _number(head: bytes) -> int:
+    """What the head of a value says: of a number that, of a list or bytes how many they are."""
+    return head[0] & 0x1F if len(head) == 1 else int.from_bytes(head[1:], "big")
+
+
+def _as_row(values: Sequence[Value]) -> Row:
+    path, kind, mode, size, cid, key, offset, length, start = values
+    return Row(
+        as_bytes(path),
+        _as_row_kind(kind),
+        as_uint(mode),
+        as_uint(size),
+        as_optional_cid(cid),
+        as_optional_bytes(key),
+        as_uint(offset),
+        as_uint(length),
+        as_uint(start),
+    )
 
 
 def decode_missing(block: bytes) -> list[MissingRow]:
@@ -219,3 +268,30 @@ _NINE = b"\x89"
 _LINK = encode_cbor(Link(UNKNOWN_CID))[:-SHA256_CID_SIZE]
 _ROWS_START = encode_cbor({"v": VERSION, "kind": "rows", "rows": []})[:-1]
 _MISSING_START = encode_cbor({"v": VERSION, "kind": "missing", "rows": []})[:-1]
+
+
+def _head_of(major: int, more: bytes = b"") -> bytes:
+    """Matches the head of a value of less than 4 GiB, as short as it can be; or ``more``."""
+    few = re.escape(bytes((major,))) + b"-" + re.escape(bytes((major + 23,)))
+    one, two, four = (re.escape(bytes((major + 24 + wider,))) for wider in range(3))
+    lengths = b"[%s]|%s[\\x18-\\xff]|%s(?!\\0)..|%s(?!\\0\\0)...." % (few, one, two, four)
+    return b"(%s%s)" % (lengths, more)
+
+
+_KINDS = tuple(RowKind)
+_UINT = _head_of(0, rb"|\x1b(?!\0{4})[\0-\x7f].{7}")
+_BYTES_HEAD = _head_of(0x40)
+_LIST_HEAD = re.compile(_head_of(0x80), re.DOTALL)
+_TEXT_HEAD = re.compile(_NINE + _BYTES_HEAD, re.DOTALL)
+_OUR_CID = rb"(\x01[\x55\x70\x71]\x12\x20.{32})"
+_MIDDLE = re.compile(
+    b"".join(
+        (
+            rb"([\0-\x03])", _UINT, _UINT, b"(?:", _NULL, b"|", re.escape(_LINK), _OUR_CID, b")(?:",
+            _NULL, b"|", _BYTES_HEAD, b")",
+        )
+    ),
+    re.DOTALL,
+)  # fmt: skip
+"""What stands between the path of a row and its key."""
+_REST = re.compile(_UINT * 3, re.DOTALL)
