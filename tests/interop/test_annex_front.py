@@ -211,6 +211,16 @@ def test_the_backend_of_a_call_goes_over_the_configured_one(ours: Pair) -> None:
     assert record["command"] == "add" and record["success"] is True
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_git_ignores_is_added_by_force_alone(tmp_path: Path, engine: str) -> None:
+    pair = Pair(tmp_path, engine).make()
+    (pair.clone / ".gitignore").write_text("*.tmp\n")
+    (pair.clone / "scratch.tmp").write_bytes(b"ignored\n")
+    for words, is_link in (((), False), (("--force",), True)):
+        assert pair.annex(pair.clone, "add", *words, "scratch.tmp")[0] == 0
+        assert (pair.clone / "scratch.tmp").is_symlink() is is_link
+
+
 def test_an_unknown_path_is_told_as_datalad_reads_it(ours: Pair) -> None:
     code, output = ours.annex(ours.clone, "get", "--json", "--json-error-messages", "nowhere")
     assert code == 1

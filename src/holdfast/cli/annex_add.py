@@ -21,7 +21,8 @@ def run(front: Front) -> int:
     if "--backend" in words.values:
         words.settings["annex.backend"] = words.values["--backend"]
     repository = front.dataset.repository
-    if repository.bare or not front.paths:
+    # What git ignores is added by force alone, which is left to git-annex itself.
+    if repository.bare or not front.paths or words.has("--force"):
         raise Elsewhere
     paths = [path for path in front.paths if _is_there(front, path)]
     if paths:
@@ -38,16 +39,10 @@ def run(front: Front) -> int:
 
 
 def _is_there(front: Front, path: bytes) -> bool:
-    repository = front.dataset.repository
-    full = os.path.join(repository.top, path)
-    if not os.path.lexists(full):
+    if not os.path.lexists(os.path.join(front.dataset.repository.top, path)):
         front.show.complain(f"{front.show.path(os.fsdecode(path))} not found")
         front.show.failed += 1
         return False
-    if path and not os.path.isdir(full) and not front.words.has("--force"):
-        ignored = repository.git.ask("check-ignore", "--quiet", "--", path)[0] == 0
-        if ignored:
-            raise Elsewhere
     return True
 
 
