@@ -15,7 +15,7 @@ from holdfast.core.errors import HoldError, IntegrityError
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId
 from holdfast.kernel import choose
-from holdfast.kernel.lanes import LANES, CopyLanes
+from holdfast.kernel.lanes import LANES, CopyLanes, copy_lanes
 from holdfast.transfer.local import Brought, Wanted, iter_bring
 from holdfast.transfer.side_by_side import Copied, Copy, SideBySide, are_worth_it, can_be
 
@@ -27,11 +27,12 @@ class Item(NamedTuple):
     source: bytes
 
 
-def make_file(folder: Path, number: int, size: int) -> Item:
+def make_file(folder: Path, number: int, size: int, backend: str = "MD5") -> Item:
     data = os.urandom(size)
     path = folder / f"{number}.dat"
     path.write_bytes(data)
-    key = Key(b"MD5E-s%d--%b.dat" % (size, hashlib.md5(data).hexdigest().encode()))
+    digest = hashlib.new(backend.lower(), data).hexdigest()
+    key = Key(f"{backend}E-s{size}--{digest}.dat".encode())
     return Item(key, os.fsencode(path))
 
 
@@ -46,10 +47,10 @@ def copier(folder: Path, lanes: CopyLanes) -> SideBySide[Item]:
 
 @pytest.fixture
 def lanes() -> CopyLanes:
-    kernel = choose.compiled(choose.best())
-    if kernel is None:
+    found = copy_lanes(choose.best(), "md5")
+    if found is None:
         pytest.skip("no kernel in C could be built here")
-    return CopyLanes(kernel.library)
+    return found
 
 
 def test_files_of_all_sizes_arrive_as_they_are_and_protected(
@@ -143,12 +144,13 @@ def test_a_full_disk_and_a_source_that_cannot_be_read_are_told_apart(
     assert len(list(tmp_path.glob("*.copy"))) == 1
 
 
-def test_only_large_content_with_an_md5_is_worth_the_kernel() -> None:
+def test_only_large_content_of_usual_backends_is_worth_the_kernel() -> None:
     large, small = b"MD5E-s268435456--%032d.nii", b"MD5E-s4096--%032d.nii"
     assert can_be(Key(large % 1))
     assert can_be(Key(b"MD5-s1048576--%032d" % 1))
     assert not can_be(Key(small % 1))
-    assert not can_be(Key(b"SHA256E-s268435456--%064d.nii" % 1))
+    assert can_be(Key(b"SHA256E-s268435456--%064d.nii" % 1))
+    assert not can_be(Key(b"SHA512E-s268435456--%0128d.nii" % 1))
     assert are_worth_it([Key(large % 1)])
     assert not are_worth_it([Key(small % n) for n in range(1000)])
 
@@ -176,7 +178,8 @@ def test_a_get_brings_many_large_files_side_by_side(
 ) -> None:
     monkeypatch.setattr("holdfast.transfer.side_by_side.WORTH_IT", 1)
     monkeypatch.setattr("holdfast.transfer.side_by_side.LARGE", 1)
-    items = [make_file(tmp_path, n, 300_000) for n in range(MANY)]
+    kinds = ("MD5", "SHA256", "SHA512")
+    items = [make_file(tmp_path, n, 300_000, kinds[n % 3]) for n in range(MANY)]
     spoil(items[4], "flipped")
     spoil(items[9], "gone")
     target = Target(tmp_path / "here")
@@ -195,8 +198,8 @@ def test_a_get_brings_many_large_files_side_by_side(
     assert there == {bytes(item.key) for n, item in enumerate(items) if n not in failed}
     for item in items:
         if bytes(item.key) in there:
-            data = (target.folder / item.key.decode()).read_bytes()
-            assert hashlib.md5(data).hexdigest().encode() in item.key
+            with open(item.source, "rb") as source:
+                assert (target.folder / item.key.decode()).read_bytes() == source.read()
     assert not os.listdir(tmp_path / "scratch")
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.core.errors import IntegrityError, ProtocolError
-from holdfast.kernel.lanes import CopyLanes
+from holdfast.kernel.compiled import HARDWARE
+from holdfast.kernel.lanes import LANES, CopyLanes, Md5Hashes, Sha256Hashes
 from holdfast.testing.kernels import compiled_library, every_kernel
 from holdfast.wire import aggregate, fr32, piece_cid
 from holdfast.wire.piece import PieceHasher, commit, read_piece
@@ -81,12 +82,15 @@ def test_kernels_agree_on_any_size_in_any_parts(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(SIZES, max_size=40), st.integers(1, 16), st.integers(0, 1))
-def test_md5_of_files_copied_side_by_side_is_md5(sizes: list[int], lanes: int, kind: int) -> None:
+@given(st.lists(SIZES, max_size=40), st.integers(1, LANES), st.integers(0, 2))
+def test_hashes_of_files_copied_side_by_side_are_right(
+    sizes: list[int], lanes: int, kind: int
+) -> None:
     library = compiled_library()
     if library is None or kind not in library.kinds:
         return
-    copier = CopyLanes(library, kind)
+    algorithm = "sha256" if kind == HARDWARE else "md5"
+    copier = CopyLanes(Sha256Hashes(library) if kind == HARDWARE else Md5Hashes(library, kind))
     with ExitStack() as open_files:
         waiting, running = list(enumerate(sizes)), {}
         while waiting or running:
@@ -102,7 +106,7 @@ def test_md5_of_files_copied_side_by_side_is_md5(sizes: list[int], lanes: int, k
             copier.step()
             for lane, (data, target) in list(running.items()):
                 if copier.taken(lane).is_end:
-                    assert copier.end(lane) == hashlib.md5(data).digest()
+                    assert copier.end(lane) == hashlib.new(algorithm, data).digest()
                     target.seek(0)
                     assert target.read() == data
                     del running[lane]

@@ -19,8 +19,7 @@ import pytest
 
 from holdfast.core.errors import IntegrityError, UsageError
 from holdfast.kernel import build, choose
-from holdfast.kernel.compiled import HARDWARE, CompiledKernel, Library
-from holdfast.kernel.lanes import CopyLanes
+from holdfast.kernel.compiled import CompiledKernel, Library
 from holdfast.kernel.many import md5_many, read_files
 from holdfast.kernel.pointers import address_of
 from holdfast.kernel.side_by_side import PART_SIZE, commit_file, commit_side_by_side
@@ -183,48 +182,6 @@ def test_a_reader_may_give_less_than_was_asked_for() -> None:
 def test_a_file_that_became_shorter_is_told_of() -> None:
     with pytest.raises(IntegrityError):
         commit_side_by_side(lambda start, count: bytes(count)[: 100_000 - start], 300_000, 2)
-
-
-# MD5 in lanes
-
-
-def md5_kinds() -> list[tuple[Library, int]]:
-    library = compiled_library()
-    return [] if library is None else [(library, kind) for kind in library.kinds if kind < HARDWARE]
-
-
-@pytest.mark.parametrize("number", range(len(md5_kinds())))
-def test_lanes_end_and_begin_one_by_one(number: int, tmp_path: Path) -> None:
-    lanes = CopyLanes(*md5_kinds()[number])
-    sizes = [0, 1, 55, 56, 63, 64, 65, 32_767, 32_768, 32_769, 262_144, 700_001] * 4
-    waiting = list(enumerate(sizes))
-    running: dict[int, tuple[int, int, int | None]] = {}
-    seen: dict[int, int] = {}
-    while waiting or running:
-        for lane in set(range(len(lanes))) - set(running):
-            if waiting:
-                name, size = waiting.pop()
-                path, target = tmp_path / f"{name}", tmp_path / f"{name}.copy"
-                path.write_bytes(os.urandom(size))
-                source = os.open(path, os.O_RDONLY)
-                to = os.open(target, os.O_WRONLY | os.O_CREAT) if name % 3 else None
-                lanes.begin(lane, source, to)
-                running[lane] = name, source, to
-        lanes.step()
-        for lane, (name, *files) in list(running.items()):
-            taken = lanes.taken(lane)
-            assert (taken.failed_read, taken.failed_write) == (None, None)
-            seen[name] = seen.get(name, 0) + taken.size
-            if taken.is_end:
-                data = (tmp_path / f"{name}").read_bytes()
-                assert seen[name] == len(data)
-                assert lanes.end(lane) == hashlib.md5(data).digest()
-                if name % 3:
-                    assert (tmp_path / f"{name}.copy").read_bytes() == data
-                del running[lane]
-                for file in files:
-                    if file is not None:
-                        os.close(file)
 
 
 # choosing

@@ -47,6 +47,7 @@ _HARDWARE_SIGNATURES: _Signatures = {
         ],
         None,
     ),
+    "hold_sha256_copy": ([c_void_p, c_void_p, c_uint64, c_void_p, c_size_t], None),
     "hold_sha256_each": ([c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
     "hold_md5_serial_size": ([], c_size_t),
     "hold_md5_serial_begin": ([c_void_p], None),

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..core import faults
 from ..core.abilities import LocalFiles
-from ..core.backends import check_hashed, checker, is_verifiable
+from ..core.backends import backend_of, check_hashed, checker, is_verifiable
 from ..core.buffers import aligned_buffer
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.system_errors import as_fault
 from .hands import Hands, are_many, are_small, open_hands
-from .side_by_side import Copied, Copy, End, SideBySide, are_worth_it, can_be
+from .side_by_side import ALGORITHMS, Copied, Copy, End, SideBySide, are_worth_it, can_be
 from .throttle import Throttle
 
 if TYPE_CHECKING:
@@ -238,18 +238,28 @@ class _Carrier:
         """Copy large files whose hash is slow alone, where there are several."""
         if not self.side_by_side or self.throttle is not None:
             return {}
-        items = [item for item in batch if can_be(item.key) and item.key not in self._taken]
-        if len(items) < 2:
-            return {}
-        from ..kernel.choose import best, compiled, is_ready  # late: most calls use no kernel
+        kinds: dict[str, list[Wanted]] = {}
+        for item in batch:
+            if can_be(item.key) and item.key not in self._taken:
+                kinds.setdefault(ALGORITHMS[backend_of(item.key)], []).append(item)
+        copied: dict[Key, End] = {}
+        for algorithm, items in kinds.items():
+            if len(items) > 1:
+                copied |= self._copy_many(algorithm, items)
+        self._taken.update(copied)
+        return copied
 
-        kernel = compiled(best()) if is_ready() else None
-        if kernel is None:
-            return {}
-        from ..kernel.lanes import CopyLanes
+    def _copy_many(self, algorithm: str, items: list[Wanted]) -> dict[Key, End]:
+        from ..kernel.choose import best, is_ready  # late: most calls use no kernel
 
-        ends = SideBySide(CopyLanes(kernel.library), self._begin, self._name).copy(items)
-        self._taken.update(item.key for item in items)
+        if not is_ready():
+            return {}
+        from ..kernel.lanes import copy_lanes
+
+        lanes = copy_lanes(best(), algorithm)
+        if lanes is None:
+            return {}
+        ends = SideBySide(lanes, self._begin, self._name).copy(items)
         return {item.key: end for item, end in ends.items()}
 
     def _as_ours(self, error: HoldError | OSError, path: str) -> HoldError:

@@ -1,7 +1,7 @@
-"""Large files copied several at a time, their MD5 made side by side.
+"""Large files copied several at a time, their hashes made side by side.
 
-One MD5 after the other is slower than copying, and leaves most of a core idle; the kernel in C
-makes sixteen at once, of files that it copies, where it was built (by `hold doctor`, say).
+One hash after the other is slower than copying, and leaves most of a core idle; the kernel in C
+makes several at once, of files that it copies, where it was built (by `hold doctor`, say).
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ WORTH_IT = 256 << 20
 """For fewer bytes the kernel is not loaded."""
 
 
+ALGORITHMS = {b"MD5": "md5", b"SHA256": "sha256"}
+"""Of backends whose content can be hashed so, as hashlib calls them."""
+
+
 class Copied(NamedTuple):
     """A copy of a file, checked and write-protected."""
 
@@ -47,7 +51,7 @@ def are_worth_it(keys: Iterable[Key]) -> bool:
 
 def can_be(key: Key) -> bool:
     """Whether content of a key can be hashed so."""
-    return backend_of(key) == b"MD5" and (key.size or 0) >= LARGE
+    return backend_of(key) in ALGORITHMS and (key.size or 0) >= LARGE
 
 
 class Copy:

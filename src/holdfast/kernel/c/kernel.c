@@ -430,59 +430,7 @@ HOLD_API void hold_md5_many(int kind, const uint8_t *base, const uint64_t *place
     }
 }
 
-/* ---- files copied while they are hashed ---- */
-
-/* One file of hold_md5_copy: where it is read (-1: there is none), where it is written (-1: nowhere);
- * then how many bytes were taken in, whether that was its end, and what failed, or 0. */
-typedef struct {
-    int32_t from, to;
-    uint64_t taken;
-    int32_t is_end, failed_read, failed_write;
-} md5_file;
-
-/* The next bytes of a file to `room`: how many were read, and written. */
-static size_t copy_part(md5_file *file, uint8_t *room, size_t size)
-{
-    ssize_t got, put;
-    do got = read(file->from, room, size);
-    while (got < 0 && errno == EINTR);
-    if (got < 0) file->failed_read = errno;
-    if (!got) file->is_end = 1;
-    if (got <= 0) return 0;
-    for (ssize_t done = 0; file->to >= 0 && done < got; done += put) {
-        do put = write(file->to, room + done, (size_t)(got - done));
-        while (put < 0 && errno == EINTR);
-        if (put < 0) file->failed_write = errno;
-        if (put < 0) return 0;
-    }
-    file->taken += (uint64_t)got;
-    return (size_t)got;
-}
-
-/* Up to `most` bytes of the file in each lane, read, written and hashed in small parts that stay near to
- * the processor; `room` has `part` bytes for each lane. Each file stops at its end, or where it failed:
- * what was hashed of that one is of no use. */
-HOLD_API void hold_md5_copy(int kind, md5_lanes *run, md5_file files[], uint64_t most, uint8_t *room,
-                            size_t part)
-{
-    const uint8_t *in[MD5_LANES];
-    size_t size[MD5_LANES], sum;
-    do {
-        sum = 0;
-        for (int lane = 0; lane < MD5_LANES; lane++) {
-            md5_file *file = files + lane;
-            int goes = file->from >= 0 && !file->is_end && !file->failed_read && !file->failed_write;
-            in[lane] = room + part * (size_t)lane;
-            size[lane] = 0;
-            if (goes && file->taken < most) {
-                uint64_t rest = most - file->taken;
-                size[lane] = copy_part(file, room + part * (size_t)lane, rest < part ? rest : part);
-            }
-            sum += size[lane];
-        }
-        md5_update(kind, run, in, size);
-    } while (sum);
-}
+#include "copying.h"
 
 /* ---- files ---- */
 
