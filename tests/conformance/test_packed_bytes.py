@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.archive.entries import Entry, key_identity, object_identity
 from holdfast.archive.folder_entries import FolderSources, iter_folder
 from holdfast.archive.packing import Packer
-from holdfast.archive.plan_records import FileRecord, Plan, PlanHead, write_plan
+from holdfast.archive.plan_file import Plan, write_plan
+from holdfast.archive.plan_records import FileRecord, PlanHead
 from holdfast.archive.planning import plan_pieces
-from holdfast.archive.repeats import Entry, iter_steps, key_identity, object_identity
+from holdfast.archive.repeats import iter_steps
 from holdfast.archive.snapshot_state import SnapshotState
 from holdfast.core.progress import Silence
 from holdfast.testing.kernels import every_kernel

@@ -13,18 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.archive.commitment import GROUP, piece_cid
+from holdfast.archive.entries import Entry, key_identity
 from holdfast.archive.folder_entries import FolderSources, iter_folder
-from holdfast.archive.packing import EMPTY_FOLDER, Packer
+from holdfast.archive.packing import Packer
+from holdfast.archive.piece_making import EMPTY_FOLDER
+from holdfast.archive.plan_file import Plan, write_plan
 from holdfast.archive.plan_records import (
     FileRecord,
     FolderRecord,
     PieceRecord,
-    Plan,
     PlanHead,
-    write_plan,
 )
 from holdfast.archive.planning import plan_pieces
-from holdfast.archive.repeats import Entry, iter_steps, key_identity
+from holdfast.archive.repeats import iter_steps
 from holdfast.archive.snapshot_state import DonePiece, SnapshotState
 from holdfast.core.progress import Silence
 from holdfast.testing.kernels import every_kernel

@@ -9,7 +9,8 @@ import pytest
 
 from holdfast.archive.commitment import GROUP
 from holdfast.archive.known_index import KnownIndex, KnownRow, encode_row
-from holdfast.archive.plan_records import Plan, PlanHead, write_plan
+from holdfast.archive.plan_file import Plan, write_plan
+from holdfast.archive.plan_records import PlanHead
 from holdfast.archive.snapshot_state import DonePiece, SnapshotState
 from holdfast.core.errors import ConflictError
 from holdfast.dataset.sorted_spill import SortedSpill

@@ -10,13 +10,8 @@ from dataclasses import dataclass, field
 from ..archive.archive_folder import ArchiveFolder, folder_of
 from ..archive.left_out import count_left_out
 from ..archive.piece_sending import Sent
-from ..archive.plan_records import (
-    PIECE_SIZE,
-    PIECE_SIZE_MIN,
-    MissingRecord,
-    PieceRecord,
-    Plan,
-)
+from ..archive.plan_file import Plan
+from ..archive.plan_records import PIECE_SIZE, PIECE_SIZE_MIN, MissingRecord, PieceRecord
 from ..archive.sealed_source import SealedSource
 from ..archive.snapshot_state import DonePiece
 from ..archive.snapshots import DatasetSource, FolderSource, Repacked, Source, make_plan, pack

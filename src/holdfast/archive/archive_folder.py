@@ -21,9 +21,10 @@ from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_manifest import PREV_MAX, PrevRef
 from ..wire.cid import Cid
 from .bundles import Bundle
-from .dataset_entries import identity_of
+from .entries import identity_of
 from .known_index import KnownIndex, KnownRow, encode_row
-from .plan_records import FileRecord, FolderRecord, PieceRecord, Plan
+from .plan_file import Plan
+from .plan_records import FileRecord, FolderRecord, PieceRecord
 from .snapshot_state import DonePiece, SnapshotState
 
 

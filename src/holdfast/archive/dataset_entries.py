@@ -24,10 +24,10 @@ from ..wire.archive_rows import MissingRow, RowKind
 from ..wire.gitobjects import hash_object
 from ..wire.tree_layout import tree_order
 from .contents import FILES
-from .folder_entries import OF_STATE, check_name
+from .entries import OF_STATE, Entry, identity_of, key_identity
+from .folder_entries import check_name
 from .known_index import KnownIndex
-from .plan_records import FileRecord
-from .repeats import Entry, key_identity, object_identity
+from .plan_records import FileRecord, RunRecord
 
 _BLOCK = 4096
 _KINDS = tuple(RowKind)
@@ -73,19 +73,6 @@ def _read(path: bytes, raw: bytes) -> Entry:
     missing = None if about is None else MissingRow(*about)
     identity = identity_of(path, kind, key, source)
     return Entry(path, kind, mode, size, key, source, identity, missing)
-
-
-def identity_of(path: bytes, kind: RowKind, key: bytes | None, source: str) -> bytes:
-    """The identity of what a record or entry is of; none for what has no name for its bytes."""
-    if kind is RowKind.ANNEXED and key is not None:
-        return key_identity(key)
-    if kind in (RowKind.GIT, RowKind.SYMLINK) and source:
-        return object_identity(source.encode(), kind)
-    if source.startswith(OF_STATE) and source.endswith(".bundle"):
-        return key_identity(b"bundle " + path)  # no key begins so; each archive has its own
-    if source.startswith(OF_STATE) and source.endswith(".age"):
-        return key_identity(b"sealed " + path + b" " + source.encode())
-    return b""
 
 
 class _Finder:
@@ -180,6 +167,11 @@ class DatasetSources:
             return os.path.join(self._state_folder, os.fsencode(record.source[1:]))
         assert record.key is not None
         return self._objects.path_of(Key(record.key))
+
+    def usual_paths(self, run: RunRecord) -> list[bytes]:
+        """The same of a run; nothing for what git has."""
+        path_of = self._objects.path_of
+        return [b"" if key is None else path_of(Key(key)) for key in run.keys]
 
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """What git has, held against the name it has it under."""

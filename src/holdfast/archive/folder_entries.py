@@ -11,14 +11,11 @@ from ..core.system_errors import as_fault
 from ..wire.archive_rows import RowKind
 from ..wire.folder_names import ESCAPED, NAME_MAX, link_name
 from .contents import FILES
-from .plan_records import FileRecord
-from .repeats import Entry
+from .entries import OF_STATE, Entry
+from .plan_records import FileRecord, RunRecord
 
 _SHORT = (NAME_MAX - len(ESCAPED)) // 3
 """No name of so few bytes is too long, however it is written."""
-
-OF_STATE = "@"
-"""Begins the ``source`` of a file that is in the folder of the snapshot itself."""
 
 
 def iter_folder(folder: bytes, leave_out: bytes = b"") -> Iterator[Entry]:
@@ -82,6 +79,14 @@ class FolderSources:
     def usual_path_of(self, record: FileRecord) -> bytes:
         """The same: it is not looked for."""
         return self.path_of(record)
+
+    def usual_paths(self, run: RunRecord) -> list[bytes]:
+        """The same of a run."""
+        folder = os.path.join(self._folder, run.folder[len(FILES) :])
+        return [
+            b"" if kind == RowKind.GIT else folder + name
+            for name, kind in zip(run.names, run.kinds, strict=True)
+        ]
 
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """What links say."""

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import MissingRow
 from .archive_folder import ArchiveFolder
-from .plan_records import MissingRecord, Plan
+from .plan_file import Plan
+from .plan_records import MissingRecord
 from .sealed_source import lost_rows, missing_rows
 
 _END = b"\0"

@@ -29,11 +29,10 @@ from ..wire.archive_rows import MissingRow, RowKind
 from ..wire.tree_layout import tree_order
 from .archive_folder import ArchiveFolder
 from .contents import FILES, SourceFault
-from .dataset_entries import identity_of
-from .folder_entries import OF_STATE
+from .entries import OF_STATE, Entry, identity_of, key_identity
 from .known_index import KnownIndex
-from .plan_records import FileRecord, Plan, PlanHead
-from .repeats import Entry, key_identity
+from .plan_file import Plan
+from .plan_records import FileRecord, PlanHead
 from .scope_keys import KeyFolder, named
 from .scopes import DATASET, Scopes
 from .sealed_contents import SealedFrom, SealedSources, is_sealed, sealed_from

@@ -23,15 +23,17 @@ from ..wire.piece import Kernel
 from .archive_folder import ArchiveFolder
 from .bundles import Bundle, chain_of, make_bundle, needs_of_next, read_refs, refs_of
 from .contents import SourceFault, Sources
-from .dataset_entries import DatasetSources, identity_of, iter_version
-from .folder_entries import OF_STATE, FolderSources, check_name, iter_folder
+from .dataset_entries import DatasetSources, iter_version
+from .entries import OF_STATE, Entry, identity_of
+from .folder_entries import FolderSources, check_name, iter_folder
 from .images import SnapshotImage
 from .packing import Packer
 from .piece_sending import Sent
-from .plan_records import BundlePlan, FileRecord, Plan, PlanHead, write_plan
+from .plan_file import Plan, write_plan
+from .plan_records import BundlePlan, FileRecord, PlanHead
 from .planning import plan_pieces
 from .readme import readme
-from .repeats import Entry, iter_steps
+from .repeats import iter_steps
 from .replanning import replan
 from .snapshot_state import DonePiece, SnapshotState
 
