@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from holdfast.archive.contents import is_right, not_right, wants_md5
 from holdfast.archive.entries import Entry, FileRun, identities_of, identity_of, iter_in_runs
+from holdfast.core.key import Key, object_path, object_paths
 from holdfast.wire.archive_rows import RowKind
 from holdfast.wire.cid import RAW_SHA256, Cid
 from holdfast.wire.dag_pb import encode_link, encode_links, link_size, links_size
@@ -87,3 +88,14 @@ def test_runs_are_the_same_entries(some: list[tuple[Entry, int]]) -> None:
         else:
             again.append(one)
     assert again == entries
+
+
+KEYS = st.tuples(
+    st.sampled_from([b"MD5E-s3--", b"URL--", b"SHA256-s9-S4-C2--", b"WORM-s1-m5--"]),
+    st.binary(min_size=1, max_size=6).filter(lambda name: b"\n" not in name),
+).map(b"".join)
+
+
+@given(st.lists(KEYS, max_size=6))
+def test_paths_of_content_in_columns_are_those_one_by_one(keys: list[bytes]) -> None:
+    assert object_paths(keys) == [object_path(Key(key)) for key in keys]

@@ -12,6 +12,7 @@ from ..core.errors import IntegrityError
 from ..core.key import Key
 from ..kernel.many import signature
 from ..wire.archive_rows import RowKind
+from .entries import OF_SEAL
 from .plan_records import FileRecord, RunRecord
 
 FILES = b"files/"
@@ -47,6 +48,11 @@ class Sources(Protocol):
 def is_blob(record: FileRecord) -> bool:
     """Whether its bytes come as a whole, from git or from a link."""
     return record.kind in (RowKind.GIT, RowKind.SYMLINK)
+
+
+def is_sealed(record: FileRecord) -> bool:
+    """Whether it is an age file that is made while it is packed."""
+    return record.source.startswith(OF_SEAL)
 
 
 class Content(Protocol):

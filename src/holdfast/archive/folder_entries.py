@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from operator import attrgetter
 
 from ..core import faults
 from ..core.system_errors import as_fault
@@ -32,7 +33,7 @@ def iter_folder(folder: bytes, leave_out: bytes = b"") -> Iterator[Entry]:
 def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry]:
     try:
         with os.scandir(folder) as found:
-            items = sorted(found, key=lambda item: item.name)
+            items = sorted(found, key=attrgetter("name"))
     except OSError as error:
         raise as_fault(error, os.fsdecode(folder), reading=True) from error
     yield Entry(path, None, 0, 0)
@@ -43,11 +44,11 @@ def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry]
                 yield from _iter_below(item.path, name, leave_out)
             continue
         seen = item.stat(follow_symlinks=False)
-        if stat.S_ISLNK(seen.st_mode):
-            size = len(os.readlink(item.path))
-            yield Entry(name, RowKind.SYMLINK, seen.st_mode, size)
-        elif stat.S_ISREG(seen.st_mode):
-            yield Entry(name, RowKind.PLAIN, seen.st_mode, seen.st_size)
+        mode = seen.st_mode
+        if stat.S_ISREG(mode):
+            yield Entry(name, RowKind.PLAIN, mode, seen.st_size)
+        elif stat.S_ISLNK(mode):
+            yield Entry(name, RowKind.SYMLINK, mode, len(os.readlink(item.path)))
 
 
 def check_name(path: bytes) -> None:

@@ -22,7 +22,7 @@ from ..wire.file_layout import Block, FileBuilder, iter_blocks
 from ..wire.piece import Kernel
 from ..wire.unixfs import PROFILE, Profile, symlink_block
 from .batches import COUNT_MAX, SIZE_MAX, Batch, Leaf, RunPart
-from .contents import Blob, Content, File, SourceFault, Sources, is_blob, wants_md5
+from .contents import Blob, Content, File, SourceFault, Sources, is_blob, is_sealed, wants_md5
 from .finishing import Finisher
 from .leaf_jobs import LeafJob
 from .piece_making import PieceMaker
@@ -30,7 +30,6 @@ from .piece_stream import ROOM
 from .plan_file import Plan
 from .plan_records import FileRecord, FolderRecord, PieceRecord, RunRecord
 from .resuming import find_start, place_of
-from .sealed_contents import is_sealed, open_sealed
 from .snapshot_state import DonePiece, SnapshotState
 
 
@@ -256,6 +255,8 @@ class Packer:
         if is_blob(record):
             return Blob(record, next(blobs))
         if is_sealed(record):
+            from .sealed_contents import open_sealed  # late: most archives are in the clear
+
             return open_sealed(self._sources, record)
         return File(record, self._sources.path_of(record), self._profile.chunk_size)
 

@@ -44,11 +44,6 @@ class SealedFrom(NamedTuple):
         return OF_SEAL + json.dumps(self)
 
 
-def is_sealed(record: FileRecord) -> bool:
-    """Whether a record is of an age file that is made while it is packed."""
-    return record.source.startswith(OF_SEAL)
-
-
 def sealed_from(source: str) -> SealedFrom:
     """What a record's source says."""
     return SealedFrom._make(json.loads(source[len(OF_SEAL) :]))
