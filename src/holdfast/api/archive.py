@@ -219,6 +219,8 @@ def _iter_next(
 def _take_known(
     archive: Archive, options: PackOptions, write: bytes | None, kernel: Kernel
 ) -> Iterator[Outcome]:
+    if not options.known and write is None:
+        return
     from .archive_known import iter_take_from_folder, iter_take_known
 
     folder, source, settings = archive.folder, archive.source, options.settings

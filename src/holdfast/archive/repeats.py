@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import IO, Any, NamedTuple
@@ -131,6 +130,8 @@ class _InOrder:
 
     def _spill(self) -> None:
         if self._file is None:
+            import tempfile  # late: most snapshots are small
+
             self._file = tempfile.TemporaryFile(dir=os.fsdecode(self._folder))  # noqa: SIM115
         raw = marshal.dumps(self._block)
         self._file.write(len(raw).to_bytes(_NUMBER, "big") + raw)
