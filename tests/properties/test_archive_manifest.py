@@ -36,8 +36,10 @@ from holdfast.wire.archive_rows import (
     encode_missing_row,
     encode_row,
     encode_rows,
+    encode_whole_rows,
     part_size,
     row_size,
+    whole_row_sizes,
 )
 from holdfast.wire.cid import RAW_SHA256, Cid, dag_cbor_cid
 from holdfast.wire.dag_cbor import decode_cbor, encode_cbor
@@ -84,6 +86,17 @@ def test_rows_read_back_and_are_as_long_as_was_said(rows: list[Row]) -> None:
     assert len(block) == part_size(PartKind.ROWS, sum(map(len, encoded)), len(rows))
     assert decode_rows(block) == rows
     assert encode_cbor(decode_cbor(block)) == block, "it is not DAG-CBOR in its one form"
+
+
+@given(row_lists())
+def test_rows_in_columns_are_those_one_by_one(rows: list[Row]) -> None:
+    whole = [row._replace(start=0, cid=row.cid or UNKNOWN_CID) for row in rows]
+    columns = zip(*whole, strict=True) if whole else [()] * 9
+    paths, kinds, modes, sizes, cids, keys, offsets, lengths, _ = columns
+    encoded = encode_whole_rows(paths, kinds, modes, sizes, cids, keys, offsets, lengths)
+    assert encoded == list(map(encode_row, whole))
+    told = whole_row_sizes(paths, kinds, modes, sizes, keys, offsets, lengths)
+    assert told == list(map(len, encoded))
 
 
 @given(row_lists())

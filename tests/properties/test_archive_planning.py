@@ -13,18 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.archive.commitment import GROUP, piece_cid
+from holdfast.archive.entries import Entry, FileRun, key_identity
 from holdfast.archive.folder_entries import FolderSources, iter_folder
-from holdfast.archive.packing import EMPTY_FOLDER, Packer
+from holdfast.archive.packing import Packer
+from holdfast.archive.piece_making import EMPTY_FOLDER
+from holdfast.archive.plan_file import Plan, write_plan
 from holdfast.archive.plan_records import (
     FileRecord,
     FolderRecord,
     PieceRecord,
-    Plan,
     PlanHead,
-    write_plan,
 )
 from holdfast.archive.planning import plan_pieces
-from holdfast.archive.repeats import Entry, iter_steps, key_identity
+from holdfast.archive.repeats import Step, iter_steps
 from holdfast.archive.snapshot_state import DonePiece, SnapshotState
 from holdfast.core.progress import Silence
 from holdfast.testing.kernels import every_kernel
@@ -185,6 +186,39 @@ def _root_of(plan: Plan, tree: Tree) -> Cid:
         builder.add(file.root, file.tsize)
     builder.finish()
     return builder.root.cid
+
+
+RUNS = st.lists(st.integers(0, 300), min_size=1, max_size=60)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(st.sampled_from(["a", "a/b", "a/b-c", "d"]), RUNS), st.data())
+def test_a_plan_in_runs_says_what_files_one_by_one_would(
+    folders: dict[str, list[int]], data: st.DataObject
+) -> None:
+    entries = [Entry(b"x", None, 0, 0)]
+    for folder, sizes in sorted(folders.items(), key=lambda item: tree_order(item[0].encode())):
+        for number, size in enumerate(sizes):
+            path = f"{folder}/{number:03}.x".encode()
+            kind = RowKind.GIT if size % 5 == 0 else RowKind.ANNEXED
+            key = None if kind is RowKind.GIT else b"MD5-s%d--%032d" % (size, size)
+            identity = b"" if key is None or size % 3 == 0 else key_identity(key)
+            entries.append(Entry(path, kind, 0o100644, size, key, "0" * 40, identity))
+    entries.sort(key=lambda entry: tree_order(entry.path))
+    head = replace(HEAD, piece_size=data.draw(st.sampled_from([1 << 14, 1 << 15, 1 << 22])))
+    with tempfile.TemporaryDirectory() as folder:
+        steps = list(iter_steps(entries, (), os.fsencode(folder)))
+        single = list[Step]()
+        for number, what, ref in steps:
+            each = what.entries() if isinstance(what, FileRun) else [what]
+            single += [Step(number + at, one, ref) for at, one in enumerate(each)]
+        path = os.fsencode(folder) + b"/plan"
+        write_plan(path, head, plan_pieces(head, steps, SMALL))
+        in_runs, summary = list(Plan(path)), Plan(path).summary
+        placed = [record for _, record in Plan(path).iter_placed()]
+        write_plan(path, head, plan_pieces(head, single, SMALL))
+        assert in_runs == placed == list(Plan(path))
+        assert replace(summary, starts=()) == replace(Plan(path).summary, starts=())
 
 
 def test_pieces_are_full_when_there_is_enough(tmp_path: Path) -> None:

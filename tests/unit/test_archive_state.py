@@ -9,7 +9,8 @@ import pytest
 
 from holdfast.archive.commitment import GROUP
 from holdfast.archive.known_index import KnownIndex, KnownRow, encode_row
-from holdfast.archive.plan_records import Plan, PlanHead, write_plan
+from holdfast.archive.plan_file import Plan, write_plan
+from holdfast.archive.plan_records import FolderRecord, OpenedRecord, PlanHead
 from holdfast.archive.snapshot_state import DonePiece, SnapshotState
 from holdfast.core.errors import ConflictError
 from holdfast.dataset.sorted_spill import SortedSpill
@@ -89,3 +90,13 @@ def test_a_plan_that_cannot_be_read_is_told_in_four_lines(tmp_path: Path, damage
     with pytest.raises(ConflictError) as raised:
         Plan(os.fsencode(path))
     assert raised.value.code == "H902"
+
+
+def test_a_plan_of_the_first_format_which_has_no_runs_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "plan"
+    records = [OpenedRecord(b"files"), FolderRecord(0, b"files", b"", 1, None, 59, 40)]
+    write_plan(os.fsencode(path), PlanHead("id", 0, "now"), records)
+    written = path.read_bytes()
+    assert written.startswith(b'["plan", 2, ')
+    path.write_bytes(written.replace(b'["plan", 2, ', b'["plan", 1, ', 1))
+    assert list(Plan(os.fsencode(path))) == records

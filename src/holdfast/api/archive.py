@@ -6,18 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..archive.archive_folder import ArchiveFolder, folder_of
 from ..archive.left_out import count_left_out
-from ..archive.piece_sending import Sent
-from ..archive.plan_records import (
-    PIECE_SIZE,
-    PIECE_SIZE_MIN,
-    MissingRecord,
-    PieceRecord,
-    Plan,
-)
-from ..archive.sealed_source import SealedSource
+from ..archive.plan_file import Plan
+from ..archive.plan_records import PIECE_SIZE, PIECE_SIZE_MIN, MissingRecord, PieceRecord
+from ..archive.sealed_state import read_encryption
 from ..archive.snapshot_state import DonePiece
 from ..archive.snapshots import DatasetSource, FolderSource, Repacked, Source, make_plan, pack
 from ..core import faults
@@ -30,17 +25,14 @@ from ..dataset.versions import commit_of
 from ..kernel.choose import best
 from ..wire.cid import cid_text
 from ..wire.piece import Kernel
-from .archive_keys import KeyPlace, refuse_in_repository
-from .archive_parity import ParityPlan, iter_archive_parity
-from .archive_sealing import (
-    EncryptBy,
-    encryption_of,
-    iter_told_sealed,
-    note_encryption,
-    sealing_of,
-)
-from .archive_send import Delivery, Destination
 from .datasets import Dataset
+
+# Of what is not asked for each time nothing is loaded before it is: that takes longer than to pack.
+if TYPE_CHECKING:
+    from .archive_keys import KeyPlace
+    from .archive_parity import ParityPlan
+    from .archive_sealing import EncryptBy
+    from .archive_send import Delivery, Destination
 
 
 @dataclass(frozen=True)
@@ -80,12 +72,17 @@ def archive_of(
     plain = DatasetSource(
         repository, dataset.objects, lambda: dataset.ledger, commit, branches=branches
     )
-    encryption = encryption_of(folder, encrypt)
-    if encryption is None:
+    if encrypt is None and read_encryption(folder.folder) is None:
         if keys is not None and keys.path is not None:
             what = "--keys: this archive is in the clear; --encrypt makes a new one that is not"
             raise faults.BAD_USAGE(what=what, command="archive")
         return Archive(folder, plain, commit)
+    from ..archive.sealed_source import SealedSource
+    from .archive_keys import KeyPlace, refuse_in_repository
+    from .archive_sealing import encryption_of, sealing_of
+
+    encryption = encryption_of(folder, encrypt)
+    assert encryption is not None, "it is wanted, or noted"
     if branches:
         what = "--branches: an encrypted archive has the history of the version and tags"
         raise faults.BAD_USAGE(what=what, command="archive")
@@ -122,7 +119,7 @@ def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Ite
     """
     with archive.folder.locked():
         plan = _planned(archive, piece_size)
-        yield from iter_told_sealed(archive.source, archive.folder.next_folder, "plan")
+        yield from _told_sealed(archive, "plan")
         if plan is None:
             yield _nothing_new(archive, "plan")
             return
@@ -180,6 +177,8 @@ def iter_archive_pack(
         yield from _take_known(archive, chosen, write, kernel)
         delivery = None
         if to is not None:
+            from .archive_send import Delivery
+
             found = Delivery(archive.folder, archive.source, to, kernel, listener)
             delivery = stack.enter_context(found)
             yield from delivery.iter_earlier()
@@ -187,6 +186,8 @@ def iter_archive_pack(
         if delivery is not None:
             yield from delivery.finish()
         if write is not None and parity is not None:
+            from .archive_parity import iter_archive_parity
+
             pieces = [os.fsdecode(write)]
             yield from iter_archive_parity(pieces, write, parity, kernel=kernel, progress=listener)
 
@@ -197,7 +198,7 @@ def _iter_next(
 ) -> Iterator[Outcome]:  # fmt: skip
     """The next snapshot, packed and delivered, if there is anything new."""
     plan = _planned(archive, piece_size)
-    yield from iter_told_sealed(archive.source, archive.folder.next_folder, "pack")
+    yield from _told_sealed(archive, "pack")
     if plan is None:
         yield _nothing_new(archive, "pack")
         return
@@ -205,14 +206,14 @@ def _iter_next(
     number, deliver = 0, None if delivery is None else delivery.deliver
     try:
         for one in pack(archive.folder, archive.source, plan, kernel, listener, write, deliver):
-            if isinstance(one, Sent):
-                assert delivery is not None
-                yield delivery.told(one)
+            if isinstance(one, DonePiece):
+                yield _told_piece(number, one)
+                number += 1
             elif isinstance(one, Repacked):
                 yield _told_again(one)
             else:
-                yield _told_piece(number, one)
-                number += 1
+                assert delivery is not None
+                yield delivery.told(one)
     except OSError as error:
         path = os.fsdecode(error.filename or write or archive.folder.folder)
         raise as_fault(error, path) from error
@@ -225,6 +226,8 @@ def _iter_next(
 def _take_known(
     archive: Archive, options: PackOptions, write: bytes | None, kernel: Kernel
 ) -> Iterator[Outcome]:
+    if not options.known and write is None:
+        return
     from .archive_known import iter_take_from_folder, iter_take_known
 
     folder, source, settings = archive.folder, archive.source, options.settings
@@ -270,18 +273,32 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
     if begun is not None and not folder.has_packed and _is_other(archive, begun, size):
         folder.forget_begun()
         begun = None
-    note_encryption(folder, archive.source)
+    _note_encryption(archive)
     try:
         plan = make_plan(folder, archive.source, size)
     except BaseException:
         if begun is None:
             folder.forget_begun()
         raise
-    note_encryption(folder, archive.source)
+    _note_encryption(archive)
     if folder.snapshots and not _brings_something(plan):
         folder.forget_begun()
         return None
     return plan
+
+
+def _note_encryption(archive: Archive) -> None:
+    if archive.source.is_sealed:
+        from .archive_sealing import note_encryption
+
+        note_encryption(archive.folder, archive.source)
+
+
+def _told_sealed(archive: Archive, action: str) -> Iterator[Outcome]:
+    if archive.source.is_sealed:
+        from .archive_sealing import iter_told_sealed
+
+        yield from iter_told_sealed(archive.source, archive.folder.next_folder, action)
 
 
 def _is_other(archive: Archive, plan: Plan, piece_size: int) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 from ..core import faults
@@ -21,9 +22,10 @@ from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_manifest import PREV_MAX, PrevRef
 from ..wire.cid import Cid
 from .bundles import Bundle
-from .dataset_entries import identity_of
-from .known_index import KnownIndex, KnownRow, encode_row
-from .plan_records import FileRecord, FolderRecord, PieceRecord, Plan
+from .entries import identities_of, identity_of
+from .known_index import KnownIndex, KnownRow, encode_row, encode_rows
+from .plan_file import Plan
+from .plan_records import FileRecord, FolderRecord, PieceRecord, RunRecord
 from .snapshot_state import DonePiece, SnapshotState
 
 
@@ -147,8 +149,8 @@ class ArchiveFolder:
     def finish(self, plan: Plan, root: Cid, state: SnapshotState, bundle: Bundle | None) -> None:
         """Note a snapshot that is packed: where its content stands, then that it is there."""
         with SortedSpill(self.folder) as rows:
-            for row in _iter_rows(plan, state):
-                rows.add(encode_row(row))
+            for some in _iter_rows(plan, state):
+                rows.update(some)
             self.index.add(rows)
         last = state.pieces[-1]
         head = plan.head
@@ -194,22 +196,34 @@ def _read_snapshot(value: dict[str, Any]) -> Snapshot:
     return Snapshot(bundle=bundle, **value)
 
 
-def _iter_rows(plan: Plan, state: SnapshotState) -> Iterator[KnownRow]:
+def _iter_rows(plan: Plan, state: SnapshotState) -> Iterator[Iterable[bytes]]:
+    """The rows of the index, some at a time, of what is written and has a name for its bytes."""
     piece, snapshot = 0, plan.head.snapshot
-    for record in plan:
+    for record in plan.in_runs():
         if isinstance(record, PieceRecord):
             piece += 1
-            continue
-        if not isinstance(record, FileRecord | FolderRecord) or record.ref is not None:
-            continue
-        if isinstance(record, FolderRecord):
-            identity, size, start = record.identity, 0, 0
-        elif record.is_end:
-            identity = identity_of(record.path, record.kind, record.key, record.source)
-            size, start = record.size, record.start
-        else:
-            continue
-        if identity:
-            cid = state.cid(record.number)
-            offset, length = record.offset, record.length
-            yield KnownRow(identity, cid, size, snapshot, piece, offset, length, start)
+        elif isinstance(record, RunRecord):
+            identities = identities_of(record.kinds, record.keys, record.sources)
+            if any(identities):
+                lengths = record.lengths
+                cids = state.cids(record.number, len(lengths))
+                offsets = accumulate(lengths[:-1], initial=record.offset)
+                yield encode_rows(identities, cids, record.sizes, snapshot, piece, offsets, lengths)
+        elif isinstance(record, FileRecord | FolderRecord) and record.ref is None:
+            yield _row_of(record, state, snapshot, piece)
+
+
+def _row_of(
+    record: FileRecord | FolderRecord, state: SnapshotState, snapshot: int, piece: int
+) -> Iterator[bytes]:
+    if isinstance(record, FolderRecord):
+        identity, size, start = record.identity, 0, 0
+    elif record.is_end:
+        identity = identity_of(record.path, record.kind, record.key, record.source)
+        size, start = record.size, record.start
+    else:
+        return
+    if identity:
+        cid = state.cid(record.number)
+        offset, length = record.offset, record.length
+        yield encode_row(KnownRow(identity, cid, size, snapshot, piece, offset, length, start))

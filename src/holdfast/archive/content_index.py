@@ -11,11 +11,11 @@ from ..core.key import Key
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import Row, RowKind
 from ..wire.cid import SHA256_CID_SIZE, Cid
+from .entries import key_identity
 from .finding import FoundPiece, LoosePiece, iter_rows
 from .known_index import KnownIndex, KnownRow, encode_row
 from .piece_blocks import FileAt, FilePart, is_gapless
 from .pieces import OpenedPiece
-from .repeats import key_identity
 
 
 class Split(NamedTuple):

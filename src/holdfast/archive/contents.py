@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Protocol
 
@@ -13,7 +13,8 @@ from ..core.key import Key
 from ..kernel.many import signature
 from ..wire.archive_rows import RowKind
 from ..wire.piece import PLAIN, Kernel
-from .plan_records import FileRecord
+from .entries import OF_SEAL
+from .plan_records import FileRecord, RunRecord
 from .whole_hash import WholeHash, whole_hash
 
 FILES = b"files/"
@@ -39,6 +40,9 @@ class Sources(Protocol):
     def usual_path_of(self, record: FileRecord) -> bytes:
         """Where that file is most probably, told without asking the disk."""
 
+    def usual_paths(self, run: RunRecord) -> list[bytes]:
+        """Where the files of a run most probably are; nothing for what git has."""
+
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """The bytes of what git has, and of links, in order and checked; None for what is gone."""
 
@@ -46,6 +50,11 @@ class Sources(Protocol):
 def is_blob(record: FileRecord) -> bool:
     """Whether its bytes come as a whole, from git or from a link."""
     return record.kind in (RowKind.GIT, RowKind.SYMLINK)
+
+
+def is_sealed(record: FileRecord) -> bool:
+    """Whether it is an age file that is made while it is packed."""
+    return record.source.startswith(OF_SEAL)
 
 
 class Content(Protocol):
@@ -189,6 +198,37 @@ def is_right(key: bytes | None, digest: bytes, md5: bytes) -> bool:
     if key[start:end] != wanted:
         return False
     return len(key) == end or (key[end] == _DOT and key[: key.index(b"-")].endswith(b"E"))
+
+
+def not_right(keys: Sequence[bytes | None], digests: bytes, md5: bytes) -> list[int]:
+    """Of which of these files `is_right` says no, the hashes of all following each other.
+
+    MD5 is there for those that want it.
+    """
+    if not any(keys):
+        return []
+    texts = (digests.hex().encode(), md5.hex().encode())
+    found, by_md5 = [], 0
+    for number, key in enumerate(keys):
+        if key is None:
+            continue
+        head, _, tail = key.partition(b"--")
+        if head.startswith((b"SHA256E-", b"SHA256-")):
+            wanted = texts[0][64 * number : 64 * number + 64]
+        elif head.startswith((b"MD5E-", b"MD5-")):
+            wanted = texts[1][by_md5 : by_md5 + 32]
+            by_md5 += 32
+        else:
+            found.append(number)
+            continue
+        rest = tail[len(wanted) :]
+        if (
+            not wanted
+            or not tail.startswith(wanted)
+            or (rest and not (rest[0] == _DOT and head[: head.index(b"-")].endswith(b"E")))
+        ):
+            found.append(number)
+    return found
 
 
 def wants_md5(key: bytes | None) -> bool:

@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 
 from ..core.key import Key
@@ -24,10 +25,10 @@ from ..wire.archive_rows import MissingRow, RowKind
 from ..wire.gitobjects import hash_object
 from ..wire.tree_layout import tree_order
 from .contents import FILES
-from .folder_entries import OF_STATE, check_name
+from .entries import OF_STATE, Entry, identity_of, key_identity
+from .folder_entries import check_name
 from .known_index import KnownIndex
-from .plan_records import FileRecord
-from .repeats import Entry, key_identity, object_identity
+from .plan_records import FileRecord, RunRecord
 
 _BLOCK = 4096
 _KINDS = tuple(RowKind)
@@ -54,17 +55,20 @@ def iter_version(
     with SortedSpill(scratch) as found:
         tracked = iter_tracked(repository, (), commit)
         while block := list(islice(tracked, _BLOCK)):
-            for entry in finder.entries(block):
-                check_name(entry.path)
-                path, kind, mode, size, key, source, _, missing = entry
-                about = None if missing is None else tuple(missing)
-                name = None if key is None else bytes(key)
-                values = marshal.dumps((int(kind or 0), mode, size, name, source, about))
-                found.add(tree_order(path) + _END + values)
+            found.update(map(_packed, finder.entries(block)))
         yield Entry(FILES[:-1], None, 0, 0)
         for item in found:
             at = item.index(_END)
             yield _read(item[:at].replace(b"\0", b"/"), item[at + 2 :])
+
+
+def _packed(entry: Entry) -> bytes:
+    path, kind, mode, size, key, source, _, missing = entry
+    check_name(path)
+    about = None if missing is None else tuple(missing)
+    name = None if key is None else bytes(key)
+    values = marshal.dumps((int(kind or 0), mode, size, name, source, about))
+    return tree_order(path) + _END + values
 
 
 def _read(path: bytes, raw: bytes) -> Entry:
@@ -73,19 +77,6 @@ def _read(path: bytes, raw: bytes) -> Entry:
     missing = None if about is None else MissingRow(*about)
     identity = identity_of(path, kind, key, source)
     return Entry(path, kind, mode, size, key, source, identity, missing)
-
-
-def identity_of(path: bytes, kind: RowKind, key: bytes | None, source: str) -> bytes:
-    """The identity of what a record or entry is of; none for what has no name for its bytes."""
-    if kind is RowKind.ANNEXED and key is not None:
-        return key_identity(key)
-    if kind in (RowKind.GIT, RowKind.SYMLINK) and source:
-        return object_identity(source.encode(), kind)
-    if source.startswith(OF_STATE) and source.endswith(".bundle"):
-        return key_identity(b"bundle " + path)  # no key begins so; each archive has its own
-    if source.startswith(OF_STATE) and source.endswith(".age"):
-        return key_identity(b"sealed " + path + b" " + source.encode())
-    return b""
 
 
 class _Finder:
@@ -101,12 +92,12 @@ class _Finder:
 
     def entries(self, files: Sequence[TrackedFile]) -> Iterator[Entry]:
         """The entries of these files, in any order."""
-        in_git, missing = [], []
-        for file in files:
-            if file.key is None:
-                in_git.append((file, None))
-                continue
-            size = self._size_of(file.key)
+        in_git = [(file, None) for file in files if file.key is None]
+        annexed = [file for file in files if file.key is not None]
+        missing = []
+        keys = [file.key for file in annexed if file.key is not None]
+        for file, path in zip(annexed, self._objects.paths_of(keys), strict=True):
+            size = self._size_of(file, path)
             if size is None:
                 missing.append(file)
             else:
@@ -114,12 +105,14 @@ class _Finder:
         rows = self.missing_rows(missing)
         yield from self.in_git([*in_git, *zip(missing, rows, strict=True)])
 
-    def _size_of(self, key: Key) -> int | None:
+    def _size_of(self, file: TrackedFile, usual: bytes) -> int | None:
         """The size of content that is here, or in an earlier piece; None when it is in neither."""
         try:
-            return os.stat(self._objects.path_of(key)).st_size
+            return os.stat(usual).st_size
         except FileNotFoundError:
-            path = self._objects.content_path(key)
+            key = file.key
+        assert key is not None
+        path = self._objects.content_path(key)
         if path is not None:
             with suppress(FileNotFoundError):
                 return os.stat(path).st_size
@@ -154,8 +147,13 @@ class _Finder:
 def _entry(file: TrackedFile, kind: RowKind, size: int, missing: MissingRow | None) -> Entry:
     # What stands in the place of missing content is git's, not the key's.
     key = file.key if kind is RowKind.ANNEXED else None
-    mode, source = int(file.mode, 8), file.oid.decode()
+    mode, source = _mode(file.mode), file.oid.decode()
     return Entry(FILES + file.path, kind, mode, size, key, source, b"", missing)
+
+
+@lru_cache(maxsize=64)
+def _mode(octal: bytes) -> int:
+    return int(octal, 8)
 
 
 class DatasetSources:
@@ -180,6 +178,15 @@ class DatasetSources:
             return os.path.join(self._state_folder, os.fsencode(record.source[1:]))
         assert record.key is not None
         return self._objects.path_of(Key(record.key))
+
+    def usual_paths(self, run: RunRecord) -> list[bytes]:
+        """The same of a run; nothing for what git has."""
+        keys = [key for key in run.keys if key is not None]
+        paths = self._objects.paths_of(keys)
+        if len(keys) == len(run.keys):
+            return paths
+        found = iter(paths)
+        return [b"" if key is None else next(found) for key in run.keys]
 
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """What git has, held against the name it has it under."""

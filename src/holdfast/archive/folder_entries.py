@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from operator import attrgetter
 
 from ..core import faults
 from ..core.system_errors import as_fault
 from ..wire.archive_rows import RowKind
 from ..wire.folder_names import ESCAPED, NAME_MAX, link_name
 from .contents import FILES
-from .plan_records import FileRecord
-from .repeats import Entry
+from .entries import OF_STATE, Entry
+from .plan_records import FileRecord, RunRecord
 
 _SHORT = (NAME_MAX - len(ESCAPED)) // 3
 """No name of so few bytes is too long, however it is written."""
-
-OF_STATE = "@"
-"""Begins the ``source`` of a file that is in the folder of the snapshot itself."""
 
 
 def iter_folder(folder: bytes, leave_out: bytes = b"") -> Iterator[Entry]:
@@ -35,7 +33,7 @@ def iter_folder(folder: bytes, leave_out: bytes = b"") -> Iterator[Entry]:
 def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry]:
     try:
         with os.scandir(folder) as found:
-            items = sorted(found, key=lambda item: item.name)
+            items = sorted(found, key=attrgetter("name"))
     except OSError as error:
         raise as_fault(error, os.fsdecode(folder), reading=True) from error
     yield Entry(path, None, 0, 0)
@@ -46,11 +44,11 @@ def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry]
                 yield from _iter_below(item.path, name, leave_out)
             continue
         seen = item.stat(follow_symlinks=False)
-        if stat.S_ISLNK(seen.st_mode):
-            size = len(os.readlink(item.path))
-            yield Entry(name, RowKind.SYMLINK, seen.st_mode, size)
-        elif stat.S_ISREG(seen.st_mode):
-            yield Entry(name, RowKind.PLAIN, seen.st_mode, seen.st_size)
+        mode = seen.st_mode
+        if stat.S_ISREG(mode):
+            yield Entry(name, RowKind.PLAIN, mode, seen.st_size)
+        elif stat.S_ISLNK(mode):
+            yield Entry(name, RowKind.SYMLINK, mode, len(os.readlink(item.path)))
 
 
 def check_name(path: bytes) -> None:
@@ -82,6 +80,14 @@ class FolderSources:
     def usual_path_of(self, record: FileRecord) -> bytes:
         """The same: it is not looked for."""
         return self.path_of(record)
+
+    def usual_paths(self, run: RunRecord) -> list[bytes]:
+        """The same of a run."""
+        folder = os.path.join(self._folder, run.folder[len(FILES) :])
+        return [
+            b"" if kind == RowKind.GIT else folder + name
+            for name, kind in zip(run.names, run.kinds, strict=True)
+        ]
 
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """What links say."""

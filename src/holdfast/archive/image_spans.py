@@ -28,12 +28,12 @@ from ..wire.file_layout import Block, FileBuilder, plan_file
 from ..wire.tree_layout import TreeBuilder
 from ..wire.unixfs import PROFILE, symlink_block_size
 from .piece_tail import PieceTail
+from .plan_file import Plan
 from .plan_records import (
     FileRecord,
     FolderRecord,
     OpenedRecord,
     PieceRecord,
-    Plan,
     Record,
 )
 from .snapshot_state import DIGEST_SIZE, SnapshotState

@@ -22,8 +22,9 @@ from ..wire.file_layout import iter_blocks, leaf_at, leaf_offset, section_size
 from ..wire.unixfs import PROFILE, symlink_block_size
 from .contents import SourceFault, Sources, is_blob
 from .image_spans import BLOCK, HEADER, KEPT, SPAN, BlockRow, Span, open_spans
-from .packing import EMPTY_FOLDER
-from .plan_records import FileRecord, Plan, Record
+from .piece_making import EMPTY_FOLDER
+from .plan_file import Plan
+from .plan_records import FileRecord, Record
 from .snapshot_state import DIGEST_SIZE, DonePiece
 from .source_leaves import SourceLeaves, Verified
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
-from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -18,6 +17,8 @@ from ..wire.cid import Cid
 
 _ROW = struct.Struct(">32s36sQIIQQQ")
 _BLOCK = _ROW.size * 512
+_IDENTITY_SIZE = 32
+_identity = itemgetter(slice(_IDENTITY_SIZE))
 
 
 class KnownRow(NamedTuple):
@@ -65,11 +66,13 @@ class KnownIndex:
     def make(self, rows: SortedSpill, old: KnownIndex) -> None:
         """Make it of those of another one, and of rows that `encode_row` made. All or none."""
         temporary = self._path + b".part"
-        before = ((raw[:32], 0, raw) for raw in old._iter_raw())
-        new = ((raw[:32], 1, raw) for raw in rows)
+        last = b""
         with open(temporary, "wb", buffering=1 << 16) as file:
-            for _, same in groupby(merge(before, new), itemgetter(0)):
-                file.write(next(same)[2])
+            for raw in merge(old._iter_raw(), rows, key=_identity):
+                identity = raw[:_IDENTITY_SIZE]
+                if identity != last:
+                    file.write(raw)
+                    last = identity
             file.flush()
             os.fsync(file.fileno())
         os.rename(temporary, self._path)
@@ -103,6 +106,19 @@ def find_row(file: int, identity: bytes) -> KnownRow | None:
 def encode_row(row: KnownRow) -> bytes:
     """A row as it stands in the file."""
     return _ROW.pack(*row)
+
+
+def encode_rows(
+    identities: Iterable[bytes], cids: Iterable[Cid], sizes: Iterable[int], snapshot: int,
+    piece: int, offsets: Iterable[int], lengths: Iterable[int],
+) -> Iterator[bytes]:  # fmt: skip
+    """Rows of files that are whole in one piece, their fields in columns; none without identity."""
+    some = zip(identities, cids, sizes, offsets, lengths, strict=True)
+    return (
+        _ROW.pack(identity, cid, size, snapshot, piece, offset, length, 0)
+        for identity, cid, size, offset, length in some
+        if identity
+    )
 
 
 def read_row(raw: bytes) -> KnownRow:

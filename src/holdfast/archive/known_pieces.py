@@ -27,9 +27,8 @@ from ..wire.unixfs import PROFILE
 from .archive_folder import ArchiveFolder, Snapshot
 from .bundles import Bundle
 from .contents import FILES, is_sha256
-from .dataset_entries import identity_of
+from .entries import OF_STATE, identity_of
 from .finding import Finding, FoundPiece, FoundSnapshot, iter_rows
-from .folder_entries import OF_STATE
 from .history import FoundBundle, write_bundle
 from .known_index import KnownRow, encode_row, read_row
 from .pieces import named_piece, unreadable

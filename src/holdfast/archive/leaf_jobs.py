@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from array import array
+from collections.abc import Sequence
+from itertools import compress
 
 from ..kernel.many import md5_many, read_files
 from ..wire.piece import Kernel
@@ -25,11 +27,12 @@ class LeafJob:
         self.digests = b""
         """The sha2-256 of every leaf, one after the other."""
         self.md5 = b""
-        self.wrong = b""
-        """A byte for each file, 1 for one that could not be read as it should be."""
+        self.wrong: set[int] = set()
+        """The numbers of files that could not be read as they should be."""
         self._places = array("Q")
         self._sizes = array("Q")
         self._paths: list[bytes] = []
+        self._read_all = True
         self._by_md5 = array("Q"), array("Q")
         self._leaf: memoryview | None = None
         self._content: Content | None = None
@@ -39,15 +42,24 @@ class LeafJob:
     def __len__(self) -> int:
         return len(self._places)
 
-    def add_file(self, path: bytes, place: int, size: int, *, by_md5: bool) -> int:
-        """A file that is one leaf; gives its number."""
-        self._paths.append(path)
-        self._places.append(place)
-        self._sizes.append(size)
-        if by_md5:
-            self._by_md5[0].append(place)
-            self._by_md5[1].append(size)
-        return len(self._paths) - 1
+    def add_files(
+        self, paths: Sequence[bytes], places: Sequence[int], sizes: Sequence[int],
+        by_md5: Sequence[bool],
+    ) -> int:  # fmt: skip
+        """Files that are one leaf each; gives the number of the first.
+
+        What has no path is put in its place by who made the job.
+        """
+        first = len(self._places)
+        if not all(paths):
+            self._read_all = False
+        self._paths += paths
+        self._places.extend(places)
+        self._sizes.extend(sizes)
+        if any(by_md5):
+            self._by_md5[0].extend(compress(places, by_md5))
+            self._by_md5[1].extend(compress(sizes, by_md5))
+        return first
 
     def add_leaf(self, place: int, size: int) -> None:
         """A leaf that was read already."""
@@ -94,7 +106,15 @@ class LeafJob:
 
     def _run_files(self, kernel: Kernel) -> None:
         places, sizes = self._places, self._sizes
-        self.wrong = read_files(kernel, self._paths, self.buffer, places, sizes)
+        numbers: Sequence[int] = range(len(places))
+        paths, to, counts = self._paths, places, sizes
+        if not self._read_all:
+            numbers = [number for number, path in enumerate(paths) if path]
+            paths = [paths[number] for number in numbers]
+            to = array("Q", [places[number] for number in numbers])
+            counts = array("Q", [sizes[number] for number in numbers])
+        wrong = read_files(kernel, paths, self.buffer, to, counts)
+        self.wrong = set(compress(numbers, wrong)) if any(wrong) else set()
         self.digests = kernel.sha256_each(self.buffer, places, sizes)
         if self._by_md5[0]:
             self.md5 = md5_many(kernel, self.buffer, *self._by_md5)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import MissingRow
 from .archive_folder import ArchiveFolder
-from .plan_records import MissingRecord, Plan
-from .sealed_source import lost_rows, missing_rows
+from .plan_file import Plan
+from .plan_records import MissingRecord
 
 _END = b"\0"
 
@@ -22,6 +22,8 @@ def iter_left_out(archive: ArchiveFolder, number: int) -> Iterator[MissingRow]:
     folder = archive.folder + b"/snapshot-%d" % number
     plan = Plan(folder + b"/plan")
     if plan.head.is_sealed:
+        from .sealed_source import lost_rows, missing_rows  # late: most archives are in the clear
+
         yield from missing_rows(folder)
         yield from lost_rows(folder)
     elif plan.summary.missing:

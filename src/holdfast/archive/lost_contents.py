@@ -20,10 +20,10 @@ from ..wire.unixfs import FOLDERS_DEEP_MAX, PROFILE
 from .chosen_paths import ChosenPaths
 from .cid_index import Standing
 from .contents import FILES
+from .entries import key_identity
 from .known_index import KnownIndex, KnownRow, encode_row
 from .piece_blocks import FileAt, iter_content
 from .plain_tree import PlainTree, tree_of
-from .repeats import key_identity
 from .snapshot_chain import Finding, FoundSnapshot
 from .stored_blocks import TOLD_MAX, AnyPiece, StoredBlocks
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..wire.cid import Cid
@@ -41,6 +42,15 @@ class PackedTree:
         names.append(path[at + 1 :])
         cids.append(cid)
         tsizes.append(tsize)
+
+    def add_run(
+        self, folder: bytes, names: Sequence[bytes], cids: Sequence[Cid], tsizes: Sequence[int]
+    ) -> None:
+        """What is in one folder, whose path ends with a slash."""
+        entries = self._open.setdefault(folder[:-1], _Entries([], [], []))
+        entries.names.extend(names)
+        entries.cids.extend(cids)
+        entries.tsizes.extend(tsizes)
 
     def close(self, folder: bytes) -> list[Block]:
         """The blocks of a folder that has ended, its own last."""

@@ -25,8 +25,9 @@ from .leaf_jobs import LeafJob
 
 REGION = GROUP * 16
 """So much is committed to at once."""
-SEGMENT = REGION * 4
-"""So much is in one buffer, with room for what begins before its end."""
+_SEGMENT, _SEGMENT_ALONE = REGION * 4, REGION * 2
+"""So much is in one buffer, with room for what begins before its end. One thread alone is never
+ahead of itself: with less, what it has to do is still in its processor's cache."""
 ROOM = BLOCK_MAX + 64
 """So much can be taken at once at most."""
 
@@ -90,8 +91,8 @@ class _Segment:
 
     __slots__ = ("base", "data", "left", "view")
 
-    def __init__(self) -> None:
-        self.data = bytearray(SEGMENT + ROOM)
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(size + ROOM)
         self.view = memoryview(self.data)
         self.base = self.left = 0
 
@@ -137,7 +138,8 @@ class PieceStream:
         self._roots = os.open(stem + b".roots", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.ftruncate(self._roots, start // GROUP * ROOT_SIZE)
         lanes = lanes or usual_lanes(kernel)
-        self._free = deque(_Segment() for _ in range(lanes + 2))
+        self._size, count = (_SEGMENT, lanes + 2) if lanes > 1 else (_SEGMENT_ALONE, 2)
+        self._free = deque(_Segment(self._size) for _ in range(count))
         self._open: deque[_Segment] = deque()
         self._regions: deque[_Region] = deque()
         self._pending = 0
@@ -170,7 +172,7 @@ class PieceStream:
 
     def has_room(self) -> bool:
         """Whether `room` gives some without waiting for what was not filled yet."""
-        return self._place < SEGMENT or bool(self._free)
+        return self._place < self._size or bool(self._free)
 
     def room(self) -> tuple[bytearray, int]:
         """A buffer, and where in it the next `ROOM` bytes of the piece stand; `take` some of them.
@@ -178,9 +180,9 @@ class PieceStream:
         Raises:
             OSError: The piece could not be written.
         """
-        if self._place >= SEGMENT:
-            self._place -= SEGMENT
-            self._open_segment(self._open[-1].base + SEGMENT)
+        if self._place >= self._size:
+            self._place -= self._size
+            self._open_segment(self._open[-1].base + self._size)
         return self._open[-1].data, self._place
 
     def take(self, size: int) -> None:
@@ -199,15 +201,15 @@ class PieceStream:
         """The next so many bytes that were taken are there."""
         segment = self._open[0]
         self._filled += size
-        self._publish(segment, min(self._filled, SEGMENT) // REGION * REGION)
-        if self._filled < SEGMENT:
+        self._publish(segment, min(self._filled, self._size) // REGION * REGION)
+        if self._filled < self._size:
             return
-        over = bytes(segment.view[SEGMENT : self._filled])
+        over = bytes(segment.view[self._size : self._filled])
         if len(self._open) == 1:
-            self._place -= SEGMENT
-            self._open_segment(segment.base + SEGMENT)
+            self._place -= self._size
+            self._open_segment(segment.base + self._size)
         self._open.popleft()
-        self._filled -= SEGMENT
+        self._filled -= self._size
         self._published = 0
         self._open[0].view[: len(over)] = over
         self._publish(self._open[0], self._filled // REGION * REGION)
@@ -256,7 +258,7 @@ class PieceStream:
     def _open_segment(self, base: int) -> None:
         self._wait(lambda: bool(self._free))
         segment = self._free.popleft()
-        segment.base, segment.left = base, SEGMENT // REGION
+        segment.base, segment.left = base, self._size // REGION
         self._open.append(segment)
 
     def _wait(self, is_so: Callable[[], bool]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import accumulate, takewhile
 
 from ..wire.archive_manifest import (
     BundleRef,
@@ -19,10 +19,12 @@ from ..wire.archive_rows import (
     encode_missing_row,
     encode_row,
     encode_rows,
+    encode_whole_rows,
 )
 from ..wire.cid import Cid, dag_cbor_cid, raw_cid
 from ..wire.file_layout import Block, head_size
-from .plan_records import FileRecord, MissingRecord, PieceRecord, Plan, bundle_ref
+from .plan_file import Plan
+from .plan_records import FileRecord, MissingRecord, PieceRecord, RunRecord, bundle_ref
 from .planning import Tail, manifest_of
 from .snapshot_state import SnapshotState
 
@@ -34,6 +36,7 @@ class PieceTail:
         self._plan = plan
         self._state = state
         self._number = number
+        self._planned_bundles = {bundle.path.encode(): bundle for bundle in plan.head.bundles}
         self._bundles: list[BundleRef] = []
         self._parts: list[PartRef] = []
         self._at = 0
@@ -59,29 +62,44 @@ class PieceTail:
         )
         yield Block(raw_cid(footer), footer)
 
-    def _records(self) -> Iterator[FileRecord | MissingRecord]:
-        records = self._plan.of_piece(self._number)
+    def _records(self) -> Iterator[FileRecord | RunRecord | MissingRecord]:
+        records = self._plan.in_runs(self._number)
         for record in takewhile(lambda record: not isinstance(record, PieceRecord), records):
-            if isinstance(record, FileRecord | MissingRecord):
+            if isinstance(record, FileRecord | RunRecord | MissingRecord):
                 yield record
 
     def _rows(self) -> Iterator[Block]:
-        bundles = {bundle.path.encode(): bundle for bundle in self._plan.head.bundles}
         tail, rows, first = Tail(), list[bytes](), b""
         for record in self._records():
-            if not isinstance(record, FileRecord) or record.ref is not None:
+            if isinstance(record, RunRecord):
+                paths, new = record.paths, self._rows_of(record)
+            elif isinstance(record, FileRecord) and record.ref is None:
+                paths, new = [record.path], [self._row(record)]
+            else:
                 continue
-            row = record.row(self._state.cid(record.number)) if record.is_end else record.row()
-            if record.is_end and record.path in bundles:
-                self._bundles.append(bundle_ref(bundles[record.path], row))
-            raw = encode_row(row)
-            if tail.add(PartKind.ROWS, record.path, len(raw)):
+            done = 0
+            for begins in tail.add_many(PartKind.ROWS, paths, list(map(len, new))):
+                rows += new[done:begins]
                 if rows:
                     yield self._part(PartKind.ROWS, first, encode_rows(rows, len(rows)))
-                rows, first = [], record.path
-            rows.append(raw)
+                rows, first, done = [], paths[begins], begins
+            rows += new[done:]
         if rows:
             yield self._part(PartKind.ROWS, first, encode_rows(rows, len(rows)))
+
+    def _row(self, record: FileRecord) -> bytes:
+        row = record.row(self._state.cid(record.number)) if record.is_end else record.row()
+        if record.is_end and record.path in self._planned_bundles:
+            self._bundles.append(bundle_ref(self._planned_bundles[record.path], row))
+        return encode_row(row)
+
+    def _rows_of(self, run: RunRecord) -> list[bytes]:
+        lengths = run.lengths
+        offsets = accumulate(lengths[:-1], initial=run.offset)
+        cids = self._state.cids(run.number, len(lengths))
+        return encode_whole_rows(
+            run.paths, run.kinds, run.modes, run.sizes, cids, run.keys, offsets, lengths
+        )
 
     def _missing(self) -> Iterator[Block]:
         tail, rows, first = Tail(), list[bytes](), b""

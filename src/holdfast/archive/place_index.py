@@ -22,13 +22,13 @@ from ..dataset import locks
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.cid import Cid
 from .content_index import Split, Splits, take_row
+from .entries import key_identity
 from .finding import FoundPiece, iter_rows, read_end
 from .known_index import KnownIndex, find_row
 from .piece_blocks import FileAt, FilePart
 from .piece_sources import PieceSource
 from .pieces import FilePiece, OpenedPiece
 from .place_pieces import find_pieces
-from .repeats import key_identity
 from .salvaged import Salvaged
 
 _VERSION = 1

@@ -8,8 +8,9 @@ piece in which it ends. Every piece ends with its parts, its manifest and its fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from ..core import faults
 from ..core.errors import HoldError
@@ -31,6 +32,7 @@ from ..wire.archive_rows import (
     encode_missing_row,
     part_size,
     row_size,
+    whole_row_sizes,
 )
 from ..wire.car import HEADER_SIZE
 from ..wire.cid import Cid
@@ -38,6 +40,7 @@ from ..wire.file_layout import head_size, leaf_at, leaf_offset, plan_file, secti
 from ..wire.tree_layout import plan_links
 from ..wire.unixfs import PROFILE, Profile, symlink_block_size
 from .commitment import piece_cid_size
+from .entries import Entry, FileRun
 from .plan_records import (
     FileRecord,
     FolderRecord,
@@ -46,9 +49,13 @@ from .plan_records import (
     PieceRecord,
     PlanHead,
     Record,
+    RunRecord,
     bundle_ref,
 )
-from .repeats import Closed, Entry, Step
+from .repeats import Closed, Step
+
+_RUN_SPLIT = 16
+"""Of a run that does not fit as it is, so few files are placed one by one."""
 
 SPARE_PER_MILLE = 5
 """A file is split when more of a piece would stay empty."""
@@ -67,7 +74,7 @@ _ROW_MAX = 128
 
 def plan_pieces(
     head: PlanHead, steps: Iterable[Step], profile: Profile = PROFILE
-) -> Iterator[Record]:
+) -> Iterator[Record | RunRecord]:
     """The records of a plan, in order, for the steps of `repeats.iter_steps`.
 
     Holds the names in the folders that are open, and nothing that grows with the number of files.
@@ -106,9 +113,11 @@ class _Planner:
         self._manifest_base = self._empty_room = 0
         self._open()
 
-    def plan(self, steps: Iterable[Step]) -> Iterator[Record]:
+    def plan(self, steps: Iterable[Step]) -> Iterator[Record | RunRecord]:
         for number, what, ref in steps:
-            if isinstance(what, Closed):
+            if isinstance(what, FileRun):
+                yield from self._add_run(number, what)
+            elif isinstance(what, Closed):
                 yield from self._close_folder(number, what, ref)
             elif what.kind is None:
                 self._enter(what.path)
@@ -166,11 +175,15 @@ class _Planner:
             number, path, entry.kind, entry.mode, size, entry.key, entry.source, ref,
             self._at, 0, 0, size,
         )  # fmt: skip
-        if ref is None and entry.missing is None and length <= self._room() - _row_max(record):
+        if (
+            ref is None
+            and entry.missing is None
+            and length <= self._room() - _row_max(path, entry.key)
+        ):
             yield self._put(record, length, 0, leaves)
             return
         about = b"" if entry.missing is None else encode_missing_row(entry.missing)
-        extra = _row_max(record) + (len(about) + _part_max(path) if about else 0)
+        extra = _row_max(path, entry.key) + (len(about) + _part_max(path) if about else 0)
         if ref is None:
             yield from self._place(record, length, leaves, extra)
         else:
@@ -180,6 +193,32 @@ class _Planner:
         if entry.missing is not None:
             self._tail.add(PartKind.MISSING, path, len(about))
             yield MissingRecord(entry.missing)
+
+    def _add_run(self, number: int, run: FileRun) -> Iterator[Record | RunRecord]:
+        """Files of which none is split, and none begins a piece; else fewer at a time."""
+        folder, names, kinds, modes, sizes, keys, *_ = run
+        self._enter(folder[:-1])
+        count, record = len(names), RunRecord(number, *run[:-1], self._at)
+        paths, lengths = record.paths, record.lengths
+        length = sum(lengths)
+        extra = sum(map(_row_max, paths, keys))
+        if max(sizes) > self._profile.chunk_size or length + extra > self._room():
+            if count <= _RUN_SPLIT:
+                for at, entry in enumerate(run.entries()):
+                    yield from self._add(number + at, entry, None)
+                return
+            yield from self._add_run(number, run.part(0, count // 2))
+            yield from self._add_run(number + count // 2, run.part(count // 2, count))
+            return
+        offsets = accumulate(lengths[:-1], initial=self._at)
+        rows = whole_row_sizes(paths, kinds, modes, sizes, keys, offsets, lengths)
+        self._tail.add_many(PartKind.ROWS, paths, rows)
+        self._folders[-1].names += names
+        self._folders[-1].tsizes += sizes
+        self._at += length
+        self._first = self._first or paths[0]
+        self._last = paths[-1]
+        yield record
 
     def _place(self, record: FileRecord, length: int, leaves: int, extra: int) -> Iterator[Record]:
         """Put a file where it fits, in as many parts as it takes, with room for its rows."""
@@ -270,10 +309,9 @@ def _too_small(path: bytes) -> HoldError:
     return faults.ARCHIVE_SMALL_PIECE(path=path.decode("utf-8", "replace"))
 
 
-def _row_max(record: FileRecord) -> int:
+def _row_max(path: bytes, key: bytes | None) -> int:
     """What the row of a file takes at most, if it begins a part."""
-    size = len(record.path) + len(record.key or b"") + _ROW_MAX
-    return size + _part_max(record.path)
+    return len(path) + len(key or b"") + _ROW_MAX + _part_max(path)
 
 
 def _part_max(path: bytes) -> int:
@@ -329,6 +367,17 @@ class Tail:
         self._open[kind] = first, rows + size, count + 1
         self.size_max += size
         return begins
+
+    def add_many(self, kind: PartKind, paths: Sequence[bytes], sizes: Sequence[int]) -> list[int]:
+        """Take in rows; which of them begin parts."""
+        size = sum(sizes)
+        first, rows, count = self._open.get(kind, (b"", 0, 0))
+        if count and rows + size <= _ROWS_MAX:
+            self._open[kind] = first, rows + size, count + len(sizes)
+            self.size_max += size
+            return []
+        pairs = zip(paths, sizes, strict=True)
+        return [at for at, (path, size) in enumerate(pairs) if self.add(kind, path, size)]
 
     def finish(self) -> list[tuple[PartKind, bytes, int]]:
         """All parts: kind, first path, size of the block; those of files first."""

@@ -9,38 +9,21 @@ from __future__ import annotations
 
 import marshal
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from itertools import groupby
 from typing import IO, Any, NamedTuple
 
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import MissingRow, RowKind
 from ..wire.cid import Cid
+from .entries import Entry, FileRun, iter_in_runs
 from .plan_records import Ref
 
 IDENTITY_SIZE = 32
 _NUMBER = 8
+_LAST = b"\xff" * _NUMBER + bytes(_NUMBER)
 _BLOCK = 4096
 _KINDS = tuple(RowKind)
-
-
-class Entry(NamedTuple):
-    """A file of a snapshot, as it is found; ``kind`` is None for a folder that may be empty.
-
-    ``path`` is from the archive's root. ``source`` says where its bytes come from. ``identity`` is
-    empty where nothing is known of the content before it is read.
-    """
-
-    path: bytes
-    kind: RowKind | None
-    mode: int
-    size: int
-    key: bytes | None = None
-    source: str = ""
-    identity: bytes = b""
-    missing: MissingRow | None = None
 
 
 class Closed(NamedTuple):
@@ -51,21 +34,14 @@ class Closed(NamedTuple):
 
 
 class Step(NamedTuple):
-    """An entry or the end of a folder, its number, and where its content stands already."""
+    """An entry or the end of a folder, its number, and where its content stands already.
+
+    Or a run of files, the number of the first one, and no such place for any of them.
+    """
 
     number: int
-    what: Entry | Closed
+    what: Entry | Closed | FileRun
     ref: Ref
-
-
-def key_identity(key: bytes) -> bytes:
-    """The identity of an annexed content."""
-    return sha256(b"K" + key).digest()
-
-
-def object_identity(oid: bytes, kind: RowKind) -> bytes:
-    """The identity of what git has under a name in hex: a link is another block than a file."""
-    return sha256((b"L" if kind is RowKind.SYMLINK else b"G") + oid).digest()
 
 
 def iter_steps(
@@ -77,28 +53,63 @@ def iter_steps(
     tree order; ``known`` are identities with CIDs, sorted. What is too much for
     memory is spilled to ``folder``.
     """
-    with _InOrder(folder) as steps, SortedSpill(folder) as names, SortedSpill(folder) as refs:
-        number = 0
-        for place, what in enumerate(_walk(entries)):
-            steps.add(_plain(what))
-            if what.identity:
-                head = place.to_bytes(_NUMBER, "big") + number.to_bytes(_NUMBER, "big")
-                names.add(what.identity + head)
-            number += is_numbered(what)
-        _find_repeats(names, known, refs)
-        found = iter(refs)
-        ref = next(found, None)
-        repeats_at = -1 if ref is None else int.from_bytes(ref[:_NUMBER], "big")
-        number = 0
-        for place, values in enumerate(steps):
-            here: Ref = None
-            if place == repeats_at and ref is not None:
-                here = _read_ref(ref[_NUMBER:])
-                ref = next(found, None)
-                repeats_at = -1 if ref is None else int.from_bytes(ref[:_NUMBER], "big")
+    with _InOrder(folder) as steps, SortedSpill(folder) as names, SortedSpill(folder) as found:
+        place = number = 0
+        for what in _walk(iter_in_runs(entries)):
+            count = len(what.names) if isinstance(what, FileRun) else 1
+            steps.add(_plain(what), count)
+            names.update(_named(what, place, number))
+            place += count
+            number += count * is_numbered(what)
+        _find_repeats(names, known, found)
+        refs = _Refs(found)
+        place = number = 0
+        for values in steps:
             what = _read(values)
-            yield Step(number, what, here)
-            number += is_numbered(what)
+            if isinstance(what, FileRun):
+                count = len(what.names)
+                if refs.place >= place + count:
+                    yield Step(number, what, None)
+                else:
+                    for at, entry in enumerate(what.entries()):
+                        yield Step(number + at, entry, refs.at(place + at))
+                place += count
+                number += count
+            else:
+                yield Step(number, what, refs.at(place))
+                place += 1
+                number += is_numbered(what)
+
+
+def _named(what: Entry | Closed | FileRun, place: int, number: int) -> Iterator[bytes]:
+    """What is to be sorted of something that has an identity: that, its place and its number."""
+    identities = what.identities if isinstance(what, FileRun) else (what.identity,)
+    return (
+        identity + (place + at << 8 * _NUMBER | number + at).to_bytes(2 * _NUMBER, "big")
+        for at, identity in enumerate(identities)
+        if identity
+    )
+
+
+class _Refs:
+    """Where content stands already, by its place here, in order."""
+
+    def __init__(self, found: Iterable[bytes]) -> None:
+        self._rest = iter(found)
+        self._next()
+
+    def at(self, place: int) -> Ref:
+        """Where what is at a place stands; places have to be asked for in order."""
+        if place != self.place:
+            return None
+        ref = self._ref
+        self._next()
+        return ref
+
+    def _next(self) -> None:
+        raw = next(self._rest, _LAST)
+        self.place = int.from_bytes(raw[:_NUMBER], "big")
+        self._ref = _read_ref(raw[_NUMBER:])
 
 
 class _InOrder:
@@ -108,19 +119,23 @@ class _InOrder:
         self._folder = folder
         self._file: IO[bytes] | None = None
         self._block: list[tuple[Any, ...]] = []
+        self._count = 0
 
-    def add(self, values: tuple[Any, ...]) -> None:
-        """One more."""
+    def add(self, values: tuple[Any, ...], count: int) -> None:
+        """One more, which says as much as so many."""
         self._block.append(values)
-        if len(self._block) == _BLOCK:
+        self._count += count
+        if self._count >= _BLOCK:
             self._spill()
 
     def _spill(self) -> None:
         if self._file is None:
+            import tempfile  # late: most snapshots are small
+
             self._file = tempfile.TemporaryFile(dir=os.fsdecode(self._folder))  # noqa: SIM115
         raw = marshal.dumps(self._block)
         self._file.write(len(raw).to_bytes(_NUMBER, "big") + raw)
-        self._block = []
+        self._block, self._count = [], 0
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         if self._file is not None:
@@ -137,14 +152,14 @@ class _InOrder:
             self._file.close()
 
 
-def is_numbered(what: Entry | Closed) -> bool:
+def is_numbered(what: Entry | Closed | FileRun) -> bool:
     """Whether it is something with a CID."""
-    return isinstance(what, Closed) or what.kind is not None
+    return not isinstance(what, Entry) or what.kind is not None
 
 
-def _plain(what: Entry | Closed) -> tuple[Any, ...]:
-    if isinstance(what, Closed):
-        return tuple(what)
+def _plain(what: Entry | Closed | FileRun) -> tuple[Any, ...]:
+    if not isinstance(what, Entry):
+        return (isinstance(what, FileRun), *what)
     path, kind, mode, size, key, source, identity, missing = what
     return (
         path, kind if kind is None else int(kind), mode, size,
@@ -153,9 +168,9 @@ def _plain(what: Entry | Closed) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _read(values: tuple[Any, ...]) -> Entry | Closed:
-    if len(values) == 2:
-        return Closed(*values)
+def _read(values: tuple[Any, ...]) -> Entry | Closed | FileRun:
+    if isinstance(values[0], bool):
+        return FileRun(*values[1:]) if values[0] else Closed(*values[1:])
     path, kind, mode, size, key, source, identity, missing = values
     return Entry(
         path, kind if kind is None else _KINDS[kind], mode, size, key, source, identity,
@@ -172,18 +187,18 @@ def _find_repeats(
 ) -> None:
     earlier = iter(known)
     row = next(earlier, None)
-    for identity, items in groupby(names, lambda item: item[:IDENTITY_SIZE]):
-        while row is not None and row[0] < identity:
-            row = next(earlier, None)
-        first = b""
-        for item in items:
-            place = item[IDENTITY_SIZE:-_NUMBER]
+    last = first = b""
+    for item in names:
+        identity = item[:IDENTITY_SIZE]
+        is_new = identity != last
+        if is_new:
+            last, first = identity, item[-_NUMBER:]
+            while row is not None and row[0] < identity:
+                row = next(earlier, None)
             if row is not None and row[0] == identity:
-                refs.add(place + row[1])
-            elif first:
-                refs.add(place + first)
-            else:
-                first = item[-_NUMBER:]
+                first, is_new = row[1], False
+        if not is_new:
+            refs.add(item[IDENTITY_SIZE:-_NUMBER] + first)
 
 
 class _Open:
@@ -203,18 +218,25 @@ class _Open:
         else:
             self.unknown = True
 
+    def add_run(self, run: FileRun) -> None:
+        """Files that are in it."""
+        if all(run.identities):
+            pairs = zip(run.names, run.identities, strict=True)
+            self.parts.update(b"".join([name + b"\0" + identity for name, identity in pairs]))
+        else:
+            self.unknown = True
+
     @property
     def identity(self) -> bytes:
         """Empty when something in it has none. Names end with a NUL, identities have one length."""
         return b"" if self.unknown else self.parts.digest()
 
 
-def _walk(entries: Iterable[Entry]) -> Iterator[Entry | Closed]:
+def _walk(entries: Iterable[Entry | FileRun]) -> Iterator[Entry | Closed | FileRun]:
     """The entries with the end of each folder after what is in it, the root's last."""
     folders = [_Open(b"")]
     for entry in entries:
-        path = entry.path
-        folder = path if entry.kind is None else path[: max(0, path.rfind(b"/"))]
+        folder = _folder_of(entry)
         while folders[-1].path != folder and not _holds(folders[-1].path, folder):
             yield _close(folders)
         while folders[-1].path != folder:
@@ -222,10 +244,19 @@ def _walk(entries: Iterable[Entry]) -> Iterator[Entry | Closed]:
             end = folder.find(b"/", at)
             folders.append(_Open(folder if end < 0 else folder[:end]))
         yield entry
-        if entry.kind is not None:
-            folders[-1].add(path, entry.identity)
+        if isinstance(entry, FileRun):
+            folders[-1].add_run(entry)
+        elif entry.kind is not None:
+            folders[-1].add(entry.path, entry.identity)
     while folders:
         yield _close(folders)
+
+
+def _folder_of(entry: Entry | FileRun) -> bytes:
+    if isinstance(entry, FileRun):
+        return entry.folder[:-1]
+    path = entry.path
+    return path if entry.kind is None else path[: max(0, path.rfind(b"/"))]
 
 
 def _holds(above: bytes, folder: bytes) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .dataset_entries import identity_of
+from .entries import Entry, identity_of
 from .known_index import KnownIndex
-from .plan_records import FileRecord, MissingRecord, OpenedRecord, Plan, write_plan
+from .plan_file import Plan, write_plan
+from .plan_records import FileRecord, MissingRecord, OpenedRecord
 from .planning import plan_pieces
-from .repeats import Entry, iter_steps
+from .repeats import iter_steps
 
 
 def replan(

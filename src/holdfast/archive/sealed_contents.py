@@ -19,11 +19,9 @@ from ..wire.age_payload import CHUNK, SEALED_CHUNK, count_chunks
 from ..wire.archive_rows import RowKind
 from .contents import Blob, Content, File, SourceFault, Sources
 from .dataset_entries import DatasetSources
-from .plan_records import FileRecord
+from .entries import OF_SEAL
+from .plan_records import FileRecord, RunRecord
 from .seals import Head, Seal
-
-OF_SEAL = "~"
-"""Begins the ``source`` of what is encrypted while it is packed."""
 
 _READ = 16 * CHUNK
 
@@ -46,11 +44,6 @@ class SealedFrom(NamedTuple):
         return OF_SEAL + json.dumps(self)
 
 
-def is_sealed(record: FileRecord) -> bool:
-    """Whether a record is of an age file that is made while it is packed."""
-    return record.source.startswith(OF_SEAL)
-
-
 def sealed_from(source: str) -> SealedFrom:
     """What a record's source says."""
     return SealedFrom._make(json.loads(source[len(OF_SEAL) :]))
@@ -70,6 +63,10 @@ class SealedSources:
     def usual_path_of(self, record: FileRecord) -> bytes:
         """Where that file is, if all is as usual."""
         return self._plain.usual_path_of(record)
+
+    def usual_paths(self, run: RunRecord) -> list[bytes]:
+        """Where the files of a run are, if all is as usual."""
+        return self._plain.usual_paths(run)
 
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """There is nothing in the clear that git has."""

@@ -28,15 +28,14 @@ from ..wire.age_header import Primitives
 from ..wire.archive_rows import MissingRow, RowKind
 from ..wire.tree_layout import tree_order
 from .archive_folder import ArchiveFolder
-from .contents import FILES, SourceFault
-from .dataset_entries import identity_of
-from .folder_entries import OF_STATE
+from .contents import FILES, SourceFault, is_sealed
+from .entries import OF_STATE, Entry, identity_of, key_identity
 from .known_index import KnownIndex
-from .plan_records import FileRecord, Plan, PlanHead
-from .repeats import Entry, key_identity
+from .plan_file import Plan
+from .plan_records import FileRecord, PlanHead
 from .scope_keys import KeyFolder, named
 from .scopes import DATASET, Scopes
-from .sealed_contents import SealedFrom, SealedSources, is_sealed, sealed_from
+from .sealed_contents import SealedFrom, SealedSources, sealed_from
 from .sealed_names import (
     AnnexedName,
     GitName,
@@ -102,6 +101,8 @@ class Sealing:
 
 class SealedSource:
     """A version of a data set, encrypted."""
+
+    is_sealed = True
 
     def __init__(
         self, repository: Repository, objects: Objects, ledger: Callable[[], Ledger], version: str,

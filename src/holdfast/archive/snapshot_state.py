@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -87,6 +88,11 @@ class SnapshotState:
         self._new_cids.append(cid)
         self._count += 1
 
+    def add_many(self, cids: Sequence[Cid]) -> None:
+        """Note those of the next files."""
+        self._new_cids += cids
+        self._count += len(cids)
+
     def add_digest(self, digest: bytes) -> None:
         """Note the next leaf of a file that has more than one."""
         self._new_digests.append(digest)
@@ -102,6 +108,12 @@ class SnapshotState:
             self._read_cids = os.pread(self._cids, _CIDS * SHA256_CID_SIZE, first * SHA256_CID_SIZE)
         at = (number - first) * SHA256_CID_SIZE
         return Cid(self._read_cids[at : at + SHA256_CID_SIZE])
+
+    def cids(self, first: int, count: int) -> list[Cid]:
+        """The CIDs of some that follow each other, which were handed over to the system."""
+        size = SHA256_CID_SIZE
+        raw = os.pread(self._cids, count * size, first * size)
+        return [Cid(raw[at : at + size]) for at in range(0, len(raw), size)]
 
     def flush(self) -> None:
         """Hand over what is noted to the system, so that a kill does not lose it."""

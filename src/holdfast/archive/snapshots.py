@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ..core import faults
 from ..core.progress import Progress
@@ -23,17 +23,21 @@ from ..wire.piece import Kernel
 from .archive_folder import ArchiveFolder
 from .bundles import Bundle, chain_of, make_bundle, needs_of_next, read_refs, refs_of
 from .contents import SourceFault, Sources
-from .dataset_entries import DatasetSources, identity_of, iter_version
-from .folder_entries import OF_STATE, FolderSources, check_name, iter_folder
-from .images import SnapshotImage
+from .dataset_entries import DatasetSources, iter_version
+from .entries import OF_STATE, Entry, identity_of
+from .folder_entries import FolderSources, check_name, iter_folder
 from .packing import Packer
-from .piece_sending import Sent
-from .plan_records import BundlePlan, FileRecord, Plan, PlanHead, write_plan
+from .plan_file import Plan, write_plan
+from .plan_records import BundlePlan, FileRecord, PlanHead
 from .planning import plan_pieces
 from .readme import readme
-from .repeats import Entry, iter_steps
+from .repeats import iter_steps
 from .replanning import replan
 from .snapshot_state import DonePiece, SnapshotState
+
+if TYPE_CHECKING:
+    from .images import SnapshotImage
+    from .piece_sending import Sent
 
 TRIES = 3
 """So often a file is read that is another one after each time."""
@@ -41,6 +45,10 @@ TRIES = 3
 
 class Source(Protocol):
     """What a snapshot is made of."""
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it is encrypted."""
 
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle."""
@@ -87,7 +95,7 @@ class Repacked:
     instead: Entry | None
 
 
-Deliver = Callable[[SnapshotImage], Generator[Sent, None, bool]]
+Deliver: TypeAlias = "Callable[[SnapshotImage], Generator[Sent, None, bool]]"
 """Brings the pieces of a packed snapshot elsewhere; says whether all are there."""
 
 
@@ -171,6 +179,8 @@ def _delivered(
     deliver: Deliver, packer: Packer, source: Source, state: SnapshotState
 ) -> Generator[Sent, None, bool]:
     """Bring the pieces away; what is found to have changed then counts as not packed."""
+    from .images import SnapshotImage  # late: only what is sent away is made again
+
     image = SnapshotImage(state.folder, packer.root, state.pieces, source.sources(state.folder))
     try:
         return (yield from deliver(image))
@@ -215,6 +225,8 @@ def _with_own(entries: Iterable[Entry], archive: ArchiveFolder, head: PlanHead) 
 
 class _InTheClear:
     """What is the same of sources that are not encrypted."""
+
+    is_sealed = False
 
     def amended(self, state_folder: bytes, entries: Iterator[Entry]) -> Iterator[Entry]:
         """As they are."""

@@ -17,9 +17,9 @@ from hashlib import sha256
 
 from ..wire.archive_rows import RowKind
 from ..wire.unixfs import PROFILE, symlink_block
-from .contents import SourceFault, Sources, is_blob
+from .contents import SourceFault, Sources, is_blob, is_sealed
 from .plan_records import FileRecord
-from .sealed_contents import SealedLeaves, SealedSources, is_sealed
+from .sealed_contents import SealedLeaves, SealedSources
 
 SETTLED_S = 10.0
 """Times of files are told finer by every system, and clocks of file servers go less wrong."""

@@ -27,13 +27,13 @@ from ..wire.tree_layout import tree_order
 from .chosen_paths import ChosenPaths
 from .content_index import ContentIndex
 from .contents import FILES
+from .entries import key_identity
 from .finding import Finding, FoundSnapshot
 from .known_index import KnownIndex, KnownRow, encode_row
 from .piece_blocks import FileAt, iter_content
 from .piece_rows import PieceRows
 from .pieces_place import PiecesPlace
 from .plain_tree import tree_of
-from .repeats import key_identity
 from .scope_keys import DATASET_TAG, Identity
 from .sealed_names import (
     AnnexedName,

@@ -8,7 +8,7 @@ Format: git-annex's "key format" page, checked against the program (see docs/for
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -215,6 +215,19 @@ def object_path(key: Key) -> bytes:
     """Where content lies below ``annex/objects`` of a repository with a work tree."""
     name = encode_file_name(key)
     return b"/".join((hash_dir_mixed(key), name, name))
+
+
+def object_paths(keys: Sequence[bytes]) -> list[bytes]:
+    """`object_path` of many keys."""
+    together = b"\0".join(keys)
+    if any(sign in together for sign in (b"&", b"%", b":", b"/", b"-S", b"-C")):
+        return [object_path(Key(key)) for key in keys]
+    names, md5, number = _mixed_names(), _md5(), int.from_bytes
+    words = [number(md5(key).digest()[:3], "little") for key in keys]
+    return [
+        b"%b/%b/%b/%b" % (names[word & 0x7FF], names[word >> 12 & 0x7FF], key, key)
+        for word, key in zip(words, keys, strict=True)
+    ]
 
 
 @lru_cache(maxsize=RECENT)

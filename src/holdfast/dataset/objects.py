@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ..core import faults
 from ..core.abilities import Answer, Partial, Stream
 from ..core.errors import PlaceUnavailableError, ProtocolError
-from ..core.key import Key, encode_file_name, object_path, object_path_lower
+from ..core.key import Key, encode_file_name, object_path, object_path_lower, object_paths
 from ..core.place import Place, Presence
 from . import locks
 from .repository import Repository
@@ -68,6 +68,12 @@ class Objects:
     def path_of(self, key: Key) -> bytes:
         """Where content of this key belongs in this repository."""
         return self._root + self._layouts[0](key)
+
+    def paths_of(self, keys: Sequence[bytes]) -> list[bytes]:
+        """`path_of` each of many keys."""
+        if self._layouts[0] is object_path:
+            return list(map(self._root.__add__, object_paths(keys)))
+        return [self.path_of(Key(key)) for key in keys]
 
     def content_path(self, key: Key) -> bytes | None:
         """The file that holds the content, in whichever layout, or None."""

@@ -6,7 +6,8 @@ import marshal
 import os
 from collections.abc import Iterable, Iterator
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, islice
+from operator import itemgetter
 from types import TracebackType
 from typing import IO
 
@@ -42,8 +43,11 @@ class SortedSpill:
 
     def update(self, items: Iterable[bytes]) -> None:
         """Take many."""
-        for item in items:
-            self.add(item)
+        rest = iter(items)
+        while some := list(islice(rest, _RUN - len(self._open))):
+            self._open += some
+            if len(self._open) == _RUN:
+                self._spill()
 
     def _spill(self) -> None:
         if self._file is None:
@@ -68,8 +72,8 @@ class SortedSpill:
 
     def __iter__(self) -> Iterator[bytes]:
         runs = [self._iter_run(start, end) for start, end in self._runs]
-        for item, _ in groupby(merge(*runs, sorted(self._open))):
-            yield item
+        items: Iterable[bytes] = sorted(self._open)
+        return map(itemgetter(0), groupby(merge(*runs, items) if runs else items))
 
     def __enter__(self) -> SortedSpill:
         return self

@@ -1,8 +1,8 @@
 """Files copied side by side, their hashes made on the way.
 
 One hash waits for itself most of the time: sixteen MD5 at once take little longer than one, and so
-do two SHA-256 where the machine has instructions for it. Reading, hashing and writing go on in small
-parts that stay near the processor, and Python's other threads run meanwhile.
+do two SHA-256 where the machine has instructions for it. Reading, hashing and writing go on in
+small parts that stay near the processor, and Python's other threads run meanwhile.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..core.errors import ProtocolError
@@ -118,6 +119,42 @@ def row_size(row: Row) -> int:
     total += 1 if cid is None else len(_LINK) + SHA256_CID_SIZE
     total += 1 if key is None else _head_size(len(key)) + len(key)
     return total + sum(map(_head_size, (size, offset, length, start)))
+
+
+def encode_whole_rows(
+    paths: Iterable[bytes], kinds: Iterable[int], modes: Iterable[int], sizes: Iterable[int],
+    cids: Iterable[Cid], keys: Iterable[bytes | None], offsets: Iterable[int],
+    lengths: Iterable[int],
+) -> list[bytes]:  # fmt: skip
+    """`encode_row` of many files that are whole, their fields in columns."""
+    number, join = _number_head, b"".join
+    return [
+        join(
+            (
+                _NINE, _bytes_head(len(path)), path, number(kind), number(mode), number(size),
+                _LINK, cid, _NULL if key is None else _bytes_head(len(key)) + key,
+                _head(0, offset), number(length), _ZERO,
+            )
+        )
+        for path, kind, mode, size, cid, key, offset, length in zip(
+            paths, kinds, modes, sizes, cids, keys, offsets, lengths, strict=True
+        )
+    ]  # fmt: skip
+
+
+def whole_row_sizes(
+    paths: Iterable[bytes], kinds: Iterable[int], modes: Iterable[int], sizes: Iterable[int],
+    keys: Iterable[bytes | None], offsets: Iterable[int], lengths: Iterable[int],
+) -> list[int]:  # fmt: skip
+    """How long the rows of `encode_whole_rows` are."""
+    around, head, named = 2 + len(_LINK) + SHA256_CID_SIZE, _cached_head_size, _bytes_size
+    return [
+        around + named(len(path)) + head(kind) + head(mode) + head(size)
+        + (1 if key is None else named(len(key))) + _head_size(offset) + head(length)
+        for path, kind, mode, size, key, offset, length in zip(
+            paths, kinds, modes, sizes, keys, offsets, lengths, strict=True
+        )
+    ]  # fmt: skip
 
 
 def encode_missing_row(row: MissingRow) -> bytes:
@@ -262,9 +299,26 @@ def _head_size(number: int) -> int:
     return 5 if number < 0x100000000 else 9
 
 
+@lru_cache(maxsize=4096)
+def _number_head(number: int) -> bytes:
+    return _head(0, number)
+
+
+@lru_cache(maxsize=4096)
+def _bytes_head(size: int) -> bytes:
+    return _head(0x40, size)
+
+
+@lru_cache(maxsize=4096)
+def _bytes_size(size: int) -> int:
+    return _head_size(size) + size
+
+
+_cached_head_size = lru_cache(maxsize=4096)(_head_size)
 _SHORT_HEADS = tuple(bytes((number,)) for number in range(256))
 _NULL = b"\xf6"
 _NINE = b"\x89"
+_ZERO = b"\0"
 _LINK = encode_cbor(Link(UNKNOWN_CID))[:-SHA256_CID_SIZE]
 _ROWS_START = encode_cbor({"v": VERSION, "kind": "rows", "rows": []})[:-1]
 _MISSING_START = encode_cbor({"v": VERSION, "kind": "missing", "rows": []})[:-1]

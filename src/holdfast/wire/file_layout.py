@@ -11,7 +11,7 @@ byte of the file is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -81,6 +81,16 @@ def head_size(block_size: int) -> int:
 def section_size(block_size: int) -> int:
     """How long the section of such a block is."""
     return varint_size(block_size + SHA256_CID_SIZE) + SHA256_CID_SIZE + block_size
+
+
+def section_sizes(block_sizes: Iterable[int]) -> list[int]:
+    """`section_size` of many."""
+    head, varints = SHA256_CID_SIZE, _VARINT_SIZES
+    return [size + head + varints[(size + head).bit_length()] for size in block_sizes]
+
+
+_VARINT_SIZES = tuple(varint_size(1 << bits >> 1) for bits in range(64))
+"""Of numbers, by how many bits they have."""
 
 
 def plan_file(size: int, profile: Profile = PROFILE) -> FilePlan:

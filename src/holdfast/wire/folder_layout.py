@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from ..core.errors import LocalProtocolError
-from .cid import SHA256_CID_SIZE, Cid, dag_pb_cid
-from .dag_pb import encode_link, join_node, link_size
+from .cid import Cid, dag_pb_cid
+from .dag_pb import encode_link, encode_links, join_node, link_size, links_size
 from .file_layout import Block, section_size
 from .folder_names import fault_in_names
 from .murmur3 import murmur3_x64_64
 from .unixfs import FOLDER_DATA, PROFILE, Profile, shard_data
-from .varint import encode_varint, varint_size
+from .varint import varint_size
 
 BUCKET_NAMES = tuple(b"%02X" % bucket for bucket in range(256))
 HASH_BYTES = 8
@@ -62,7 +62,7 @@ def plan_folder(
         LocalProtocolError: A name cannot be in a folder, is there twice, or out of order.
     """
     check_names(names)
-    size = _FOLDER_END + sum(map(link_size, map(len, names), tsizes))
+    size = _FOLDER_END + links_size(names, tsizes)
     if size <= profile.folder_size_max:
         return FolderPlan([size], section_size(size), size + sum(tsizes))
     sizes: list[int] = []
@@ -84,11 +84,18 @@ def build_folder(entries: Sequence[Entry], profile: Profile = PROFILE) -> Folder
     Raises:
         LocalProtocolError: A name cannot be in a folder, is there twice, or out of order.
     """
-    check_names([entry.name for entry in entries])
-    block = join_node(map(_link, entries), FOLDER_DATA)
-    below = sum(entry.tsize for entry in entries)
+    names, cids = [entry.name for entry in entries], [entry.cid for entry in entries]
+    return build_from_columns(names, cids, [entry.tsize for entry in entries], profile)
+
+
+def build_from_columns(
+    names: Sequence[bytes], cids: Sequence[Cid], tsizes: Sequence[int], profile: Profile = PROFILE
+) -> FolderBlocks:
+    """As `build_folder`, the names, CIDs and sizes of entries each by themselves."""
+    check_names(names)
+    block = join_node(encode_links(cids, names, tsizes), FOLDER_DATA)
     if len(block) <= profile.folder_size_max:
-        return FolderBlocks([Block(dag_pb_cid(block), block)], len(block) + below)
+        return FolderBlocks([Block(dag_pb_cid(block), block)], len(block) + sum(tsizes))
     blocks: list[Block] = []
 
     def close(buckets: list[int], links: list[tuple[bytes, tuple[Cid, int]]]) -> tuple[Cid, int]:
@@ -101,8 +108,7 @@ def build_folder(entries: Sequence[Entry], profile: Profile = PROFILE) -> Folder
         blocks.append(Block(dag_pb_cid(data), data))
         return blocks[-1].cid, len(data) + sum(tsize for _, (_, tsize) in links)
 
-    names = [entry.name for entry in entries]
-    _, tsize = _fold(names, [(entry.cid, entry.tsize) for entry in entries], close)
+    _, tsize = _fold(names, list(zip(cids, tsizes, strict=True)), close)
     return FolderBlocks(blocks, tsize)
 
 
@@ -149,12 +155,3 @@ def _fold(
         return close(buckets, links)
 
     return shard(0, len(names), 0)
-
-
-def _link(entry: Entry) -> bytes:
-    """As `encode_link`, with less work for the CIDs that we make."""
-    name, cid, tsize = entry
-    if len(cid) != SHA256_CID_SIZE:
-        return encode_link(cid, name, tsize)
-    tail = b"".join((b"\x12", encode_varint(len(name)), name, b"\x18", encode_varint(tsize)))
-    return b"".join((b"\x12", encode_varint(38 + len(tail)), b"\x0a\x24", cid, tail))

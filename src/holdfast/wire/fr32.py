@@ -7,19 +7,26 @@ zero bits. Format: docs/formats/piece.md.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from ..core import faults
 
 PAYLOAD_GROUP, PADDED_GROUP = 127, 128
 """What is padded at a time, and what becomes of it: the smallest whole number of bytes each."""
 
-_PAYLOAD, _PADDED = struct.Struct("127s"), struct.Struct("128s")
-_AT_ONCE = 512 * PADDED_GROUP
-_LANE = ((1 << 254) - 1).to_bytes(32, "little")
-_LANES = tuple(
-    int.from_bytes((bytes(32 * n) + _LANE + bytes(96 - 32 * n)) * 512, "little") for n in range(4)
-)
-"""Of 512 groups, the bits that each of the four lanes has when padded."""
+_AT_ONCE = 512
+"""So many groups: the numbers they make stay in a processor's cache."""
+
+
+def _mask(*bits: tuple[int, int]) -> int:
+    """These ranges of bits in each of as many groups as are done at once."""
+    one = sum((1 << end) - (1 << start) for start, end in bits)
+    return int.from_bytes(one.to_bytes(PADDED_GROUP, "little") * _AT_ONCE, "little")
+
+
+_FIRST_HALF = _mask((0, 508))
+_FIRST_OF_HALVES = _mask((0, 254), (512, 766))
+"""Of a group, the first two lanes of 254 bits; of its halves, when these are apart, the first."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -27,9 +34,18 @@ Buffer = bytes | bytearray | memoryview
 def pad(payload: Buffer) -> bytes:
     """Whole groups of payload, padded."""
     assert len(payload) % PAYLOAD_GROUP == 0, "only whole groups can be padded"
-    # A zero byte after each group puts every group at its place; then lanes move by whole numbers.
-    spaced = b"".join([group + b"\0" for (group,) in _PAYLOAD.iter_unpack(payload)])
-    return b"".join(_moved(spaced[at : at + _AT_ONCE], outwards=True) for at in _starts(spaced))
+    parts = []
+    for at in range(0, len(payload), _AT_ONCE * PAYLOAD_GROUP):
+        some = payload[at : at + _AT_ONCE * PAYLOAD_GROUP]
+        close, spaced = _layouts(len(some) // PAYLOAD_GROUP)
+        # A zero byte after each group puts every group at its place; then its halves move apart by
+        # four bits, and then the lanes of each half by two.
+        bits = int.from_bytes(spaced.pack(*close.unpack(some)), "little")
+        first = bits & _FIRST_HALF
+        bits = first | (bits ^ first) << 4
+        first = bits & _FIRST_OF_HALVES
+        parts.append((first | (bits ^ first) << 2).to_bytes(spaced.size, "little"))
+    return b"".join(parts)
 
 
 def unpad(padded: Buffer) -> bytes:
@@ -42,23 +58,23 @@ def unpad(padded: Buffer) -> bytes:
         raise _refused(f"it has {len(padded)} bytes, which is no multiple of {PADDED_GROUP}")
     if any(top > 0x3F for top in padded[31::32]):
         raise _refused("two bits that are always zero are not, so it was never padded")
-    moved = [_moved(padded[at : at + _AT_ONCE], outwards=False) for at in _starts(padded)]
-    groups = (group for part in moved for (group,) in _PADDED.iter_unpack(part))
-    return b"".join([group[:PAYLOAD_GROUP] for group in groups])
+    parts = []
+    for at in range(0, len(padded), _AT_ONCE * PADDED_GROUP):
+        some = padded[at : at + _AT_ONCE * PADDED_GROUP]
+        close, spaced = _layouts(len(some) // PADDED_GROUP)
+        bits = int.from_bytes(some, "little")
+        first = bits & _FIRST_OF_HALVES
+        bits = first | (bits ^ first) >> 2
+        first = bits & _FIRST_HALF
+        moved = first | (bits ^ first) >> 4
+        parts.append(close.pack(*spaced.unpack(moved.to_bytes(spaced.size, "little"))))
+    return b"".join(parts)
 
 
-def _moved(groups: Buffer, *, outwards: bool) -> bytes:
-    """Groups of 128 bytes whose four lanes lie close together, moved apart; or the other way."""
-    bits = int.from_bytes(groups, "little")
-    if outwards:
-        first, second, third, fourth = (bits << 2 * n & lane for n, lane in enumerate(_LANES))
-    else:
-        first, second, third, fourth = ((bits & lane) >> 2 * n for n, lane in enumerate(_LANES))
-    return (first | second | third | fourth).to_bytes(len(groups), "little")
-
-
-def _starts(data: Buffer) -> range:
-    return range(0, len(data), _AT_ONCE)
+@lru_cache(maxsize=64)
+def _layouts(groups: int) -> tuple[struct.Struct, struct.Struct]:
+    """So many groups of payload, close together and with a byte after each."""
+    return struct.Struct("127s" * groups), struct.Struct("127sx" * groups)
 
 
 class Padder:

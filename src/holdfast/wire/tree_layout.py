@@ -15,7 +15,7 @@ from ..core.errors import LocalProtocolError
 from .car import HEADER_SIZE
 from .cid import Cid
 from .file_layout import Block, plan_file, section_size
-from .folder_layout import Entry, FolderBlocks, FolderPlan, build_folder, plan_folder
+from .folder_layout import Entry, FolderBlocks, FolderPlan, build_from_columns, plan_folder
 from .folder_names import in_order_of_links
 from .unixfs import FOLDERS_DEEP_MAX, PROFILE, Kind, Profile, symlink_block_size
 
@@ -114,10 +114,10 @@ def build_links(
     names: list[bytes], cids: list[Cid], tsizes: list[int], profile: Profile = PROFILE
 ) -> FolderBlocks:
     """As `build_folder`, of names that need not be UTF-8, in the order of their bytes."""
-    entries = list(map(Entry, names, cids, tsizes))
     if (links := in_order_of_links(names)) is not None:
-        entries = [entries[at]._replace(name=name) for name, at in links]
-    return build_folder(entries, profile)
+        names, order = [name for name, _ in links], [at for _, at in links]
+        cids, tsizes = [cids[at] for at in order], [tsizes[at] for at in order]
+    return build_from_columns(names, cids, tsizes, profile)
 
 
 def _split(path: bytes) -> tuple[bytes, bytes]:
