@@ -409,10 +409,13 @@ def test_many_buffers_are_hashed_as_one_by_one(kernel: Kernel) -> None:
     sizes = array("Q", [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1000, 7001, 9, *range(2000, 2023)])
     places = array("Q", [17 * number for number in range(len(sizes))])
     buffers = [data[at : at + size] for at, size in zip(places, sizes, strict=True)]
+    units = os.urandom(2 * UNIT_SIZE)
+    roots = PLAIN.roots(units)
     for count in [*range(20), len(sizes)]:
         some = places[:count], sizes[:count]
         expected = b"".join(hashlib.sha256(each).digest() for each in buffers[:count])
-        assert kernel.sha256_each(data, *some) == expected
+        assert kernel.roots_beside_each(b"", data, *some) == (b"", expected)
+        assert kernel.roots_beside_each(units, data, *some) == (roots, expected)
         expected = b"".join(hashlib.md5(each).digest() for each in buffers[:count])
         assert md5_many(kernel, data, *some) == expected
 

@@ -79,7 +79,7 @@ class LeafJob:
             if self._leaf is not None:
                 roots, self.digests = self._run_leaf(kernel, before, self._leaf)
             elif self._paths:
-                self._run_files(kernel)
+                roots = self._run_files(kernel, before)
         except BaseException as error:  # told to the thread that waits
             self._error = error
         finally:
@@ -104,7 +104,8 @@ class LeafJob:
                 whole.give_up()
             raise
 
-    def _run_files(self, kernel: Kernel) -> None:
+    def _run_files(self, kernel: Kernel, before: memoryview | bytes) -> bytes:
+        """The roots; files are read, and the digest of each goes along."""
         places, sizes = self._places, self._sizes
         numbers: Sequence[int] = range(len(places))
         paths, to, counts = self._paths, places, sizes
@@ -115,9 +116,10 @@ class LeafJob:
             counts = array("Q", [sizes[number] for number in numbers])
         wrong = read_files(kernel, paths, self.buffer, to, counts)
         self.wrong = set(compress(numbers, wrong)) if any(wrong) else set()
-        self.digests = kernel.sha256_each(self.buffer, places, sizes)
+        roots, self.digests = kernel.roots_beside_each(before, self.buffer, places, sizes)
         if self._by_md5[0]:
             self.md5 = md5_many(kernel, self.buffer, *self._by_md5)
+        return roots
 
     def wait(self) -> None:
         """Wait until it is done.

@@ -48,7 +48,13 @@ _HARDWARE_SIGNATURES: _Signatures = {
         None,
     ),
     "hold_sha256_copy": ([c_void_p, c_void_p, c_uint64, c_void_p, c_size_t], None),
-    "hold_sha256_each": ([c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
+    "hold_roots_beside_each": (
+        [
+            c_void_p, c_size_t, c_size_t, c_void_p, c_void_p,
+            c_void_p, c_void_p, c_void_p, c_size_t, c_void_p,
+        ],
+        None,
+    ),
     "hold_md5_serial_size": ([], c_size_t),
     "hold_md5_serial_begin": ([c_void_p], None),
     "hold_md5_serial_update": ([c_void_p, c_void_p, c_size_t], None),
@@ -146,16 +152,21 @@ class CompiledKernel:
             )  # fmt: skip
         return made.raw, digest.raw
 
-    def sha256_each(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
+    def roots_beside_each(
+        self, data: Buffer, base: Buffer, places: Numbers, sizes: Numbers
+    ) -> tuple[bytes, bytes]:
         """See `Kernel`."""
         if self.kind != HARDWARE:
-            return sha256_each(base, places, sizes)
+            return self.roots(data), sha256_each(base, places, sizes)
+        count = len(data) // (PAYLOAD_GROUP * UNIT_GROUPS)
+        made = ctypes.create_string_buffer(NODE_SIZE * count)
         digests = ctypes.create_string_buffer(32 * len(places))
-        with address_of(base) as start:
-            self._code.hold_sha256_each(
-                start, places.buffer_info()[0], sizes.buffer_info()[0], len(places), digests
-            )
-        return digests.raw
+        with address_of(data) as source, address_of(base) as start:
+            self._code.hold_roots_beside_each(
+                source, UNIT_GROUPS, count, self._scratch(), made, start,
+                places.buffer_info()[0], sizes.buffer_info()[0], len(places), digests,
+            )  # fmt: skip
+        return made.raw, digests.raw
 
     def md5_many(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
         """The MD5 of each of the buffers at places in ``base``, one after the other."""

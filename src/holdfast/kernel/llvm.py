@@ -79,9 +79,11 @@ class LlvmKernel:
             whole.update(block)
         return self.roots(data), hashlib.sha256(block).digest()
 
-    def sha256_each(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
+    def roots_beside_each(
+        self, data: Buffer, base: Buffer, places: Numbers, sizes: Numbers
+    ) -> tuple[bytes, bytes]:
         """See `Kernel`."""
-        return sha256_each(base, places, sizes)
+        return self.roots(data), sha256_each(base, places, sizes)
 
     def running(self) -> Running:
         """See `Kernel`."""

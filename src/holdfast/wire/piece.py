@@ -155,8 +155,10 @@ class Kernel(Protocol):
         The block may be the same bytes, or others. ``whole`` may be of any hash; see `takes_along`.
         """
 
-    def sha256_each(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
-        """The SHA-256 of each of the buffers at places in ``base``, one after the other."""
+    def roots_beside_each(
+        self, data: Buffer, base: Buffer, places: Numbers, sizes: Numbers
+    ) -> tuple[bytes, bytes]:
+        """`roots` of whole units, and the SHA-256 of each buffer at these places in ``base``."""
 
     def running(self) -> Running:
         """A SHA-256 to give as ``whole``."""
@@ -193,9 +195,11 @@ class PlainKernel:
             whole.update(block)
         return self.roots(data), sha256(block).digest()
 
-    def sha256_each(self, base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
+    def roots_beside_each(
+        self, data: Buffer, base: Buffer, places: Numbers, sizes: Numbers
+    ) -> tuple[bytes, bytes]:
         """See `Kernel`."""
-        return sha256_each(base, places, sizes)
+        return self.roots(data), sha256_each(base, places, sizes)
 
     def running(self) -> Running:
         """See `Kernel`."""
@@ -207,7 +211,7 @@ class PlainKernel:
 
 
 def sha256_each(base: Buffer, places: Numbers, sizes: Numbers) -> bytes:
-    """`Kernel.sha256_each` by hashlib."""
+    """The SHA-256 of each of the buffers at these places in ``base``, by hashlib."""
     view = memoryview(base)
     return b"".join(
         [sha256(view[at : at + size]).digest() for at, size in zip(places, sizes, strict=True)]

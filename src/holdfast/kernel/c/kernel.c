@@ -272,20 +272,27 @@ HW_TARGET HOLD_API void hold_roots_beside(const uint8_t *data, size_t groups, si
     if (md5) hold_md5_serial_update(md5, block + done, n - done);
 }
 
-/* The SHA-256 of each of n buffers at places after `base`, 32 bytes each to `digests`. Two at a time.
- * Only for KIND_HARDWARE. */
-HW_TARGET HOLD_API void hold_sha256_each(const uint8_t *base, const uint64_t *places,
-                                         const uint64_t *sizes, size_t n, uint8_t *digests)
+/* hold_roots, and beside it the SHA-256 of each of n buffers at places after `base`, 32 bytes each to
+ * `digests`; what is left of them when the tree has ended goes two at a time. Only for KIND_HARDWARE. */
+HW_TARGET HOLD_API void hold_roots_beside_each(const uint8_t *data, size_t groups, size_t count,
+                                               uint8_t *scratch, uint8_t *out, const uint8_t *base,
+                                               const uint64_t *places, const uint64_t *sizes,
+                                               size_t n, uint8_t *digests)
 {
-    for (size_t i = 0; i < n; i += 2) {
+    leaves each = {base, places, sizes, n, digests};
+    beside go = {.kind = ITSELF, .each = &each};
+    for (size_t i = 0; i < count; i++)
+        hw_root(data + 127 * groups * i, groups, scratch, out + 32 * i, &go);
+    if (go.begun) {
+        hw_rest(&go);
+        hw_end_leaf(&go.data, &each, go.begun - 1);
+    }
+    for (size_t i = go.begun; i < n; i += 2) {
         int some = n - i < 2 ? 1 : 2;
-        stream go[2];
-        for (int j = 0; j < some; j++) hw_begin(go + j, base + places[i + j], (size_t)sizes[i + j]);
-        hw_finish_blocks(go, some);
-        for (int j = 0; j < some; j++) {
-            uint64_t size = sizes[i + j];
-            hw_end(go + j, base + places[i + j] + size - size % 64, size, digests + 32 * (i + j));
-        }
+        stream two[2];
+        for (int j = 0; j < some; j++) hw_begin_leaf(two + j, &each, i + j);
+        hw_finish_blocks(two, some);
+        for (int j = 0; j < some; j++) hw_end_leaf(two + j, &each, i + j);
     }
 }
 #endif

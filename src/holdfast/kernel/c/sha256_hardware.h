@@ -22,11 +22,21 @@ typedef struct {
     size_t blocks;
 } stream;
 
+/* Buffers at places after `base`, and where the SHA-256 of each goes. */
+typedef struct {
+    const uint8_t *base;
+    const uint64_t *places, *sizes;
+    size_t count;
+    uint8_t *digests;
+} leaves;
+
 /* What goes along with a tree: data by itself, and as a part of a whole by SHA-256 or MD5. */
 enum { ALONE, ITSELF, WITH_SHA256, WITH_MD5 };
 typedef struct {
     int kind;
     stream data;
+    const leaves *each; /* the data may be many buffers, each hashed by itself; else null */
+    size_t begun;
     hw whole0, whole1;
     uint32_t md5[4];
 } beside;
@@ -107,12 +117,37 @@ HW_TARGET static void hw_end_nodes(tree *on)
     on->to = 0;
 }
 
+HW_TARGET static void hw_begin(stream *go, const uint8_t *data, size_t n);
+HW_TARGET static void hw_end(stream *go, const uint8_t *rest, uint64_t total, uint8_t *digest);
+
+HW_TARGET static void hw_begin_leaf(stream *go, const leaves *each, size_t i)
+{
+    hw_begin(go, each->base + each->places[i], (size_t)each->sizes[i]);
+}
+
+HW_TARGET static void hw_end_leaf(stream *go, const leaves *each, size_t i)
+{
+    uint64_t size = each->sizes[i];
+    hw_end(go, each->base + each->places[i] + size - size % 64, size, each->digests + 32 * i);
+}
+
+/* Whether there is a block that goes along; of many buffers the next is begun when one has ended. */
+HW_TARGET static int hw_goes_along(beside *go)
+{
+    if (!go) return 0;
+    while (!go->data.blocks && go->each && go->begun < go->each->count) {
+        if (go->begun) hw_end_leaf(&go->data, go->each, go->begun - 1);
+        hw_begin_leaf(&go->data, go->each, go->begun++);
+    }
+    return go->data.blocks > 0;
+}
+
 /* Two nodes more, which are at `to` after the next two, or hw_end_nodes; they may stand where any
  * nodes do that were given before. */
 HW_TARGET static void hw_two_nodes(const uint8_t *in, uint8_t *to, tree *on)
 {
     if (!on->to) hw_begins(in, on);
-    else if (!on->go || !on->go->data.blocks) hw_both(in, on);
+    else if (!hw_goes_along(on->go)) hw_both(in, on);
     else if (on->go->kind == ITSELF) hw_both_itself(in, on);
     else if (on->go->kind == WITH_SHA256) hw_both_sha256(in, on);
     else hw_both_md5(in, on);
