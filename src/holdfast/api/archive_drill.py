@@ -6,7 +6,6 @@ import itertools
 import os
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from ..archive.chosen_paths import ChosenPaths
@@ -88,7 +87,7 @@ def iter_archive_drill(
         target = found.scratch + b"/drill"
         if snapshot.manifest.version:
             for outcome in have_dataset(found, snapshot, target):
-                yield replace(outcome, action="drill", path="history", facts={})
+                yield outcome._replace(action="drill", path="history", facts={})
             with open_dataset(target, settings) as dataset:
                 dataset.repository.git.run("fsck", "--no-dangling", "--no-progress")
                 outcomes = _iter_contents(dataset, found, snapshot, chosen, listener)
@@ -193,7 +192,7 @@ def _iter_contents(
     getter = Getter(dataset, Sources([place], []), progress, dataset.jobs(None))
     with unrecorded(dataset.repository, dataset.objects) as note:
         for outcome in getter.iter_get(sample, note):
-            yield replace(outcome, action="drill")
+            yield outcome._replace(action="drill")
     yield from iter_wrong("drill", index.faults)
 
 
@@ -208,7 +207,7 @@ def _iter_sealed(
     with FolderWriter(target) as writer:
         restorer = folder.restorer(writer, progress)
         for outcome in itertools.chain(restorer.iter_block(wanted), restorer.iter_flushed()):
-            yield replace(outcome, action="drill")
+            yield outcome._replace(action="drill")
     for error in folder.locked:
         yield failed("drill", error.what.removesuffix(" is locked"), error)
     yield from iter_wrong("drill", folder.faults)
@@ -232,6 +231,6 @@ def _iter_files(
     with FolderWriter(target) as writer:
         restorer = Restorer(writer, progress)
         for outcome in restorer.iter_block(wanted):
-            yield replace(outcome, action="drill")
+            yield outcome._replace(action="drill")
         for outcome in restorer.iter_flushed():
-            yield replace(outcome, action="drill")
+            yield outcome._replace(action="drill")

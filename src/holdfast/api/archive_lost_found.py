@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import islice
 
 from ..archive.folder_writer import FolderWriter
@@ -58,4 +57,4 @@ def _notes(block: list[UnnamedFile | HoldError]) -> dict[str, str]:
 
 def _with_note(outcome: Outcome, notes: dict[str, str]) -> Outcome:
     note = notes.get(outcome.path, "")
-    return replace(outcome, note=note) if note and outcome.good else outcome
+    return outcome._replace(note=note) if note and outcome.good else outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ..archive.chosen_paths import ChosenPaths
 from ..archive.content_index import ContentIndex
@@ -180,13 +180,13 @@ def iter_content(
     getter = Getter(dataset, Sources([place], []), progress, dataset.jobs(jobs))
     with unrecorded(repository, dataset.objects) as note:
         for outcome in getter.iter_get(files(), note):
-            yield replace(outcome, action=RESTORE)
+            yield outcome._replace(action=RESTORE)
     if lost and isinstance(index, ContentIndex) and is_damaged(found, index):
         contents = look_for_lost(found, snapshot, index, lost)
         again = [file for file in lost if file.key is not None and place.expect(file.key)]
         with unrecorded(repository, dataset.objects) as note:
             for outcome in getter.iter_get(again, note):
-                yield replace(outcome, action=RESTORE)
+                yield outcome._replace(action=RESTORE)
         keys = {file.key for file in again}
         lost = [file for file in lost if file.key not in keys]
         index.faults += contents.faults

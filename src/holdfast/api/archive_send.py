@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..archive.archive_folder import ArchiveFolder
 from ..archive.images import SnapshotImage
@@ -163,7 +163,7 @@ class Delivery:
             os.unlink(path)
             place.write_list([Listed(os.path.basename(file), size, is_parity=True)])
             facts = {name: fact for name, fact in outcome.facts.items() if name != "file"}
-            yield replace(outcome, facts={**facts, "place": place.label})
+            yield outcome._replace(facts={**facts, "place": place.label})
 
 
 class _Images:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
@@ -226,7 +225,7 @@ class Sender:
     def _moved(self, outcome: Outcome) -> Outcome:
         moved = as_action("move", outcome)
         if moved.status is Status.OK:
-            moved = replace(moved, note=f"to {self._target.place.label}")
+            moved = moved._replace(note=f"to {self._target.place.label}")
         return moved
 
     def _drop(
@@ -244,7 +243,7 @@ def _with_first(facts: Mapping[str, str], outcomes: Iterable[Outcome]) -> Iterat
     """Outcomes, the first that went well with more facts."""
     for outcome in outcomes:
         if facts and outcome.status is Status.OK:
-            outcome, facts = replace(outcome, facts={**outcome.facts, **facts}), {}
+            outcome, facts = outcome._replace(facts={**outcome.facts, **facts}), {}
         yield outcome
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 
 from ..core import faults
 from ..core.errors import PlaceFullError
@@ -382,7 +381,7 @@ class _Run:
             return outcome
         name = backend.decode("utf-8", "replace")
         warning = f"here despite {SETTING}: {name} {weakness(backend)}"
-        return replace(outcome, facts={**outcome.facts, "warning": warning})
+        return outcome._replace(facts={**outcome.facts, "warning": warning})
 
 
 def _told_again(outcome: Outcome, file: TrackedFile) -> Outcome:
@@ -392,7 +391,7 @@ def _told_again(outcome: Outcome, file: TrackedFile) -> Outcome:
         same = faults.DAMAGED(path=name, detail=error.why, bad="", others="")
         same.safe = error.safe
         error = same
-    return replace(outcome, path=name, size=None, error=error)
+    return outcome._replace(path=name, size=None, error=error)
 
 
 def _is_near(sources: Sources, key: Key) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from ..core import secure_hashes
@@ -198,7 +197,7 @@ class Getter:
                     status = Status.ERROR
                     if isinstance(refusal, PolicyError):
                         status = Status.IMPOSSIBLE
-                    yield replace(_told(file, status), error=refusal, note=refusal.why)
+                    yield _told(file, status)._replace(error=refusal, note=refusal.why)
         if missing:
             note.add(list(missing))
             for outcome in self._bring(missing):
@@ -326,7 +325,7 @@ class Getter:
         if not self._warnings:
             return outcome
         warning = self._warnings.pop(str(outcome.facts.get("from", "")), {})
-        return replace(outcome, facts={**outcome.facts, **warning}) if warning else outcome
+        return outcome._replace(facts={**outcome.facts, **warning}) if warning else outcome
 
     def _explained(self, outcome: Outcome) -> Outcome:
         """A failure, with what the places nearby answered and those that could not be asked."""
@@ -343,7 +342,7 @@ class Getter:
             return outcome
         error.what = error.what.replace(outcome.key.text, outcome.path)
         error.why = "; ".join([*answers, error.why])
-        return replace(outcome, error=error, note=error.why)
+        return outcome._replace(error=error, note=error.why)
 
 
 def _told(file: TrackedFile, status: Status, like: Outcome | None = None) -> Outcome:

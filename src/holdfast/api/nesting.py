@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -143,7 +142,7 @@ def rerooted(outcomes: Iterator[Outcome], path: bytes) -> Iterator[Outcome]:
         error = None if outcome.error is None else rerooted_error(outcome.error, path)
         name = os.path.join(prefix, outcome.path) if outcome.path else ""
         # Content without a path is told by its key.
-        yield replace(outcome, path=name or ("" if outcome.key else prefix), error=error)
+        yield outcome._replace(path=name or ("" if outcome.key else prefix), error=error)
 
 
 def rerooted_error(error: HoldError, path: bytes) -> HoldError:

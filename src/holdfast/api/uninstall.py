@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from ..core import faults
 from ..core.errors import HoldError
@@ -93,7 +92,7 @@ def _take_away(
         return Outcome(action, Status.ERROR, name, error=error, note=error.why)
     if outcome.status is Status.OK:
         deactivate(repository, one.name or os.fsdecode(one.path))
-    return replace(outcome, action=action, path=name)
+    return outcome._replace(action=action, path=name)
 
 
 def _remove(top: bytes, reason: str | None, outer: Dataset, progress: Progress) -> Outcome:

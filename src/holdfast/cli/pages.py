@@ -5,8 +5,6 @@ from __future__ import annotations
 from argparse import Action
 from collections.abc import Iterable
 from importlib import import_module
-from inspect import cleandoc
-from textwrap import fill
 
 from .parser import (
     Parser,
@@ -36,7 +34,7 @@ def usage(name: str, parser: Parser) -> str:
 
 def paragraphs(module: Runnable) -> list[str]:
     """What a command's docstring says, a paragraph each, each in one line."""
-    parts = cleandoc(module.__doc__ or "").split("\n\n")
+    parts = (module.__doc__ or "").split("\n\n")
     return [" ".join(part.split()) for part in parts if part.strip()]
 
 
@@ -45,7 +43,7 @@ def page(name: str, module: Runnable, width: int) -> str:
     parser = make_parser(name, module)
     arguments, options = own_actions(parser)
     blocks = [f"Usage: {usage(name, parser)}"]
-    blocks += [fill(text, width) for text in paragraphs(module)]
+    blocks += [_fill(text, width) for text in paragraphs(module)]
     rows = [(value_name(action), action) for action in arguments]
     blocks += _block("Arguments", rows, width)
     blocks += _block("Options", [(invocation(a), a) for a in options], width)
@@ -66,8 +64,13 @@ def _row(label: str, text: str, width: int) -> str:
     start = f"  {label:<{INDENT - 4}}  "
     if len(start) > INDENT:
         start = f"  {label}\n{' ' * INDENT}"
-    body = fill(text, width, initial_indent=" " * INDENT, subsequent_indent=" " * INDENT)
-    return start + body[INDENT:]
+    return start + _fill(text, width, " " * INDENT)[INDENT:]
+
+
+def _fill(text: str, width: int, indent: str = "") -> str:
+    from textwrap import fill  # late: each command loads this module, and few show a page
+
+    return fill(text, width, initial_indent=indent, subsequent_indent=indent)
 
 
 def all_parsers() -> Iterable[tuple[str, str, str, Runnable, Parser]]:

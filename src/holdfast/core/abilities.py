@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from .errors import HoldError
@@ -23,16 +22,18 @@ class Answer(NamedTuple):
     `time.monotonic`'s clock. None where the promise lasts as long as we hold it."""
 
 
-@dataclass(slots=True)
 class Stream:
     """Content on its way: from which byte it really starts, its whole size if known, the bytes.
 
     A source that cannot start in the middle says ``offset`` 0, whatever it was asked for.
     """
 
-    offset: int
-    size: int | None
-    chunks: Iterator[bytes]
+    __slots__ = ("chunks", "offset", "size")
+
+    def __init__(self, offset: int, size: int | None, chunks: Iterator[bytes]) -> None:
+        self.offset = offset
+        self.size = size
+        self.chunks = chunks
 
 
 class Askable(Protocol):
@@ -93,12 +94,14 @@ class LocalFiles(Protocol):
         """The file that holds the content, or None when it is not there."""
 
 
-@dataclass(slots=True)
 class Partial:
     """The unfinished file of one key, locked for us: where it is and what it holds already."""
 
-    path: bytes
-    size: int
+    __slots__ = ("path", "size")
+
+    def __init__(self, path: bytes, size: int) -> None:
+        self.path = path
+        self.size = size
 
 
 class Writable(Protocol):
@@ -224,11 +227,16 @@ class BulkReadable(Readable, Protocol):
         """
 
 
-@dataclass(slots=True)
 class RemarkedStream(Stream):
     """A stream whose source has something to tell, should the bytes turn out to be wrong."""
 
-    remark: str = ""
+    __slots__ = ("remark",)
+
+    def __init__(
+        self, offset: int, size: int | None, chunks: Iterator[bytes], remark: str = ""
+    ) -> None:
+        super().__init__(offset, size, chunks)
+        self.remark = remark
 
 
 class BulkLimits(NamedTuple):

@@ -8,7 +8,6 @@ otherwise in a picked place while the group has fewer than N copies. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from .balance import Member, Pick
 from .facts import NO, UNKNOWN, YES, Facts, Verdict
@@ -16,14 +15,16 @@ from .numbers import read_number
 from .place import Trust
 
 
-@dataclass(frozen=True, slots=True)
 class Balanced:
-    """One of these terms; ``count`` None stands for as many copies as are lacking."""
+    """One of these terms; ``wanted`` None stands for as many copies as are lacking."""
 
-    group: str
-    count: int | None
-    pick: Pick
-    settled: bool
+    __slots__ = ("group", "pick", "settled", "wanted")
+
+    def __init__(self, group: str, wanted: int | None, pick: Pick, *, settled: bool) -> None:
+        self.group = group
+        self.wanted = wanted
+        self.pick = pick
+        self.settled = settled
 
     def __call__(self, facts: Facts) -> Verdict:
         """Whether the place that asks is to have the content."""
@@ -45,8 +46,8 @@ class Balanced:
 
     def _wanted(self, facts: Facts, members: Sequence[Member]) -> int | None:
         """How many places of the group are to have it."""
-        if self.count is not None:
-            return self.count
+        if self.wanted is not None:
+            return self.wanted
         wanted, holders = facts.numcopies(), facts.holders()
         if wanted is None or holders is None:
             return None
@@ -66,11 +67,11 @@ def read_balanced(pick: Pick, value: str, *, settled: bool) -> Balanced:
     if len(rest) > 1:
         raise ValueError(f"{value!r} is no group with a number")
     if rest == ["lackingcopies"]:
-        return Balanced(group, None, pick, settled)
+        return Balanced(group, None, pick, settled=settled)
     count = read_number(rest[0]) if rest else 1
     if count is None:
         raise ValueError(f"{rest[0]!r} is no number of places")
-    return Balanced(group, count, pick, settled)
+    return Balanced(group, count, pick, settled=settled)
 
 
 def _copies(facts: Facts, members: Sequence[Member]) -> int | None:

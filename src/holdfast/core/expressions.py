@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from . import faults
 from .balanced import Balanced
@@ -51,15 +51,13 @@ class Dialect(StrEnum):
     CONTENT = "content"
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(NamedTuple):
     """Operands, each with whether ``or`` joins it to what stands left of it."""
 
     steps: tuple[_Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Not:
+class _Not(NamedTuple):
     node: _Node
 
 
@@ -67,8 +65,7 @@ _Node = Test | _Group | _Not
 _Step = tuple[bool, _Node]
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(NamedTuple):
     """An expression that was read, and its terms in order.
 
     ``strange`` holds those that git-annex would not allow in this dialect; they are UNKNOWN.
@@ -226,12 +223,14 @@ def _allowed(word: str, dialect: Dialect) -> bool:
     return name in DIALECTS[dialect]
 
 
-@dataclass(frozen=True, slots=True)
 class _StandsFor:
     """A term that stands for another expression, which must not hold the term itself."""
 
-    ask: Callable[[Facts], str | None]
-    forbidden: frozenset[str]
+    __slots__ = ("ask", "forbidden")
+
+    def __init__(self, ask: Callable[[Facts], str | None], forbidden: frozenset[str]) -> None:
+        self.ask = ask
+        self.forbidden = forbidden
 
     def read(self, facts: Facts) -> Expression | None:
         """That expression; None where there is none that can be read."""

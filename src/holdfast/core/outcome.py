@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from . import faults
 from .errors import HoldError
@@ -26,8 +26,10 @@ GRAVEST = (130, 4, 1, 2, 3)
 """Exit codes, the one that wins first: stopped, needs a person, error, usage, run it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+NO_FACTS: Mapping[str, object] = {}
+
+
+class Outcome(NamedTuple):
     """What a verb did to one thing.
 
     ``path`` is relative to the data set, as text with undecodable bytes as surrogates; ``size``
@@ -41,20 +43,12 @@ class Outcome:
     size: int | None = None
     note: str = ""
     error: HoldError | None = None
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, object] = NO_FACTS
 
     @property
     def good(self) -> bool:
         """True when nobody has to do anything about it."""
         return self.status in GOOD
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickled in half the time that is usual: many thousands go from process to process."""
-        fields = (
-            self.action, self.status, self.path, self.key, self.size, self.note, self.error,
-            self.facts,
-        )  # fmt: skip
-        return Outcome, fields
 
     def as_record(self) -> dict[str, object]:
         """A JSON object: the fields that are set, then the facts."""
@@ -72,16 +66,18 @@ class Outcome:
         return {**record, **self.facts}
 
 
-@dataclass(slots=True)
 class Report:
     """What a verb did in all: counts and bytes of everything, and each outcome that was not good.
 
     Memory grows with the failures, not with the things done.
     """
 
-    counts: Counter[tuple[str, Status]] = field(default_factory=Counter)
-    size: int = 0
-    failures: list[Outcome] = field(default_factory=list)
+    __slots__ = ("counts", "failures", "size")
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, Status]] = Counter()
+        self.size = 0
+        self.failures: list[Outcome] = []
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from ..core import faults
 from ..core.errors import HoldError
@@ -14,12 +13,12 @@ USUAL_RESERVE = 100_000_000
 """Bytes that stay free when annex.diskreserve says nothing; git-annex's number too."""
 
 
-@dataclass
 class Room:
     """The bytes that are left for content; grows smaller as content is let in."""
 
-    free: int
-    reserve: int
+    def __init__(self, free: int, reserve: int) -> None:
+        self.free = free
+        self.reserve = reserve
 
     @classmethod
     def of(cls, repository: Repository) -> Room:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from heapq import merge
 from itertools import chain, groupby
+from typing import NamedTuple
 
 from ..core.key import Key
 from ..wire.pointer import POINTER_SIZE_MAX, key_of_link, key_of_pointer
@@ -52,8 +52,7 @@ class Untracked(StrEnum):
     ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class PathStatus:
+class PathStatus(NamedTuple):
     """One path: how it differs, what it is now (what it was, when it is gone), its content.
 
     Of a data set ``moved`` says that another version of it is there than belongs here, ``inside``

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..core import faults
 from ..core.errors import NotFoundError
@@ -18,8 +17,10 @@ _RUN = (
 _FORMAT = "%H%x1f%P%x1f%aI%x1f%an%x1f%ae%x1f%D%x1f%B%x00"
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+NO_RUN: Mapping[str, Any] = {}
+
+
+class Version(NamedTuple):
     """One state of a data set: who made it, when, why; ``run`` when a program did.
 
     ``run`` holds the run record as DataLad writes it, and its title; ``names`` are the branches
@@ -32,7 +33,7 @@ class Version:
     author: str
     message: str
     names: tuple[str, ...] = ()
-    run: dict[str, Any] = field(default_factory=dict)
+    run: Mapping[str, Any] = NO_RUN
 
 
 def iter_versions(

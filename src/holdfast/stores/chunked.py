@@ -61,7 +61,7 @@ def count_of(size: int, chunk_size: int) -> int:
 
 def chunk_keys(key: Key, chunking: Chunking) -> Iterator[Key]:
     """The keys of all chunks, in order."""
-    for number in range(1, chunking.count + 1):
+    for number in range(1, chunking.chunks + 1):
         yield Key.make(
             key.backend, key.name, size=key.size, mtime=key.mtime,
             chunk_size=chunking.size, chunk_number=number,
@@ -163,7 +163,7 @@ class Chunked:
         if way is None:
             return stack.enter_context(self._inner.open_content(key, offset))
         # At the very end there is nothing to read; the last chunk tells that it is there.
-        first = min(offset // way.size, way.count - 1)
+        first = min(offset // way.size, way.chunks - 1)
         names = list(islice(chunk_keys(key, way), first, None))
         begun = stack.enter_context(_opened(self._inner, names[0], offset - first * way.size))
         return Stream(offset, key.size, self._iter_bytes(begun, names[1:]))
@@ -190,7 +190,7 @@ class Chunked:
             self._inner.send(key, content, progress)
             return
         chunking = Chunking(self._size, count_of(content.size, self._size))
-        if chunking.count == 1:
+        if chunking.chunks == 1:
             self._inner.send(next(chunk_keys(key, chunking)), content, progress)
         else:
             self._send_chunks(key, content, chunking, progress)
@@ -274,8 +274,8 @@ class Chunked:
         place, now = self.place.id, self._now or _now()
 
         def edit(old: bytes) -> bytes:
-            known = {found.size: found.count for found in parse_chunks(old).get(place, [])}
-            if known.get(chunking.size, 0) == chunking.count:
+            known = {found.size: found.chunks for found in parse_chunks(old).get(place, [])}
+            if known.get(chunking.size, 0) == chunking.chunks:
                 return old
             return set_chunks(old, place, chunking, now)
 

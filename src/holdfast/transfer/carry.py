@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from ..core import faults
 from ..core.abilities import (
@@ -86,15 +85,17 @@ def iter_carry(
         carrier.stop()
 
 
-@dataclass(slots=True)
 class _Task:
     """One key on its way: who wants it, who is still to be asked, who answered what."""
 
-    key: Key
-    paths: list[str]
-    order: deque[PlaceId]
-    answers: list[tuple[Place, HoldError]] = field(default_factory=list)
-    retried: set[PlaceId] = field(default_factory=set)
+    __slots__ = ("answers", "key", "order", "paths", "retried")
+
+    def __init__(self, key: Key, paths: list[str], order: deque[PlaceId]) -> None:
+        self.key = key
+        self.paths = paths
+        self.order = order
+        self.answers: list[tuple[Place, HoldError]] = []
+        self.retried: set[PlaceId] = set()
 
 
 _Done = tuple[_Task | None, Received | HoldError | BaseException]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..core.abilities import (
@@ -42,12 +41,14 @@ class Sent(NamedTuple):
     error: HoldError | None
 
 
-@dataclass(slots=True)
 class _Task:
-    path: str
-    key: Key
-    content: Content
-    tries: int = 0
+    __slots__ = ("content", "key", "path", "tries")
+
+    def __init__(self, path: str, key: Key, content: Content) -> None:
+        self.path = path
+        self.key = key
+        self.content = content
+        self.tries = 0
 
 
 def iter_send(

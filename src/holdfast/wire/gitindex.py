@@ -12,7 +12,6 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from mmap import mmap
 from typing import BinaryIO, NamedTuple
 
@@ -509,7 +508,6 @@ class _Merge:
 # The cache tree: which directories of the index are trees that git has already.
 
 
-@dataclass(slots=True)
 class CacheTree:
     """One directory: how many entries of the index are in it, at any depth, and its tree.
 
@@ -517,9 +515,17 @@ class CacheTree:
     directories above it either.
     """
 
-    entry_count: int = -1
-    oid: Oid | None = None
-    children: dict[bytes, CacheTree] = field(default_factory=dict)
+    __slots__ = ("children", "entry_count", "oid")
+
+    def __init__(
+        self,
+        entry_count: int = -1,
+        oid: Oid | None = None,
+        children: dict[bytes, CacheTree] | None = None,
+    ) -> None:
+        self.entry_count = entry_count
+        self.oid = oid
+        self.children = {} if children is None else children
 
 
 def encode_cache_tree(root: CacheTree) -> bytes:

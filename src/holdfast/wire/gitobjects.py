@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from struct import Struct
 from typing import NamedTuple, NewType, Protocol
 
@@ -35,20 +34,24 @@ class Hasher(Protocol):
         """The hash of all that was taken in."""
 
 
-@dataclass(frozen=True)
-class ObjectFormat:
+class ObjectFormat(NamedTuple):
     """How a repository names objects: git's word for the algorithm, and bytes in a name."""
 
     name: str
     digest_size: int
 
-    @cached_property
+    @property
     def hasher(self) -> Callable[[bytes], Hasher]:
         """What begins a hash."""
-        import hashlib  # late: OpenSSL takes a while to load, and looking often needs no hash
+        return _hasher(self.name)
 
-        hasher: Callable[[bytes], Hasher] = getattr(hashlib, self.name)
-        return hasher
+
+@cache
+def _hasher(name: str) -> Callable[[bytes], Hasher]:
+    import hashlib  # late: OpenSSL takes a while to load, and looking often needs no hash
+
+    hasher: Callable[[bytes], Hasher] = getattr(hashlib, name)
+    return hasher
 
 
 SHA1 = ObjectFormat("sha1", 20)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
@@ -45,12 +44,11 @@ class Entry(NamedTuple):
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Chunking:
+class Chunking(NamedTuple):
     """How a place holds content in pieces: bytes in each (the last may be short), how many."""
 
     size: int
-    count: int
+    chunks: int
 
 
 _PRESENCE = re.compile(rb"^(%b) ([10X]) ([^\n]+)$" % TIMESTAMP, re.MULTILINE)
@@ -167,7 +165,7 @@ def parse_chunks(data: bytes) -> dict[PlaceId, list[Chunking]]:
 def set_chunks(data: bytes, place: PlaceId, chunking: Chunking, now: Moment) -> bytes:
     """The chunk log after a place took the content in chunks; a count of 0: no longer so."""
     name = b"%b:%d" % (place.encode(), chunking.size)
-    return set_map_log(data, name, b"%d" % chunking.count, now)
+    return set_map_log(data, name, b"%d" % chunking.chunks, now)
 
 
 def parse_place_map(data: bytes) -> dict[PlaceId, bytes]:
