@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +91,26 @@ def test_a_command_imports_no_other_command_and_no_service() -> None:
     assert not found & services
     assert "holdfast.cli.status" in found
     assert "holdfast.cli.get" not in found
+
+
+def test_a_look_at_a_data_set_loads_no_machinery_for_classes(tmp_path: Path) -> None:
+    folder = str(tmp_path / "study")
+    subprocess.run(
+        [sys.executable, "-m", "holdfast", "create", folder], check=True, capture_output=True,
+        env={**os.environ, "HOME": str(tmp_path), "GIT_AUTHOR_NAME": "A", "EMAIL": "a@example.org"},
+    )  # fmt: skip
+    run = f"from holdfast.cli.main import run; run(['status', '-d', {folder!r}])"
+    found = imported(f"import os, sys; sys.stdout = open(os.devnull, 'w')\n{run}")
+    assert "holdfast.dataset.status" in found
+    assert not found & {
+        "ast",
+        "ctypes",
+        "dataclasses",
+        "hashlib",
+        "inspect",
+        "tempfile",
+        "textwrap",
+    }
 
 
 def test_python_dash_m_is_the_command() -> None:
