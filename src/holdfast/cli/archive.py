@@ -137,7 +137,6 @@ def run(call: Call) -> int:
         iter_archive_pack,
         iter_archive_plan,
     )
-    from ..api.piece_places import is_path
 
     options = call.options
     refuse_secrets(options)
@@ -164,8 +163,8 @@ def run(call: Call) -> int:
     if options.work == "plan":
         return call.finish(iter_archive_plan(archive, piece_size=size))
     write = os.path.abspath(os.fsencode(options.write)) if options.write else None
-    if options.to and is_path(options.to):  # before it is made
-        archive.source.refuse_within(os.fsencode(options.to))
+    if options.to:
+        _check_target(archive, options.to)
     with destination(call) as to:
         parity = parity_of(options) if to is None else None
         more = PackOptions(parity, options.known or (), call.settings.values)
@@ -173,6 +172,14 @@ def run(call: Call) -> int:
             archive, write=write, to=to, piece_size=size, options=more, progress=call.progress
         )
         return call.finish(outcomes)
+
+
+def _check_target(archive: Archive, name: str) -> None:
+    """Refuse a folder to send pieces to that cannot be one, before it is made."""
+    from ..api.piece_places import is_path  # late: most packs send nothing
+
+    if is_path(name):
+        archive.source.refuse_within(os.fsencode(name))
 
 
 def _serve(call: Call, archive: Archive) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -54,6 +53,8 @@ def add_check_options(parser: ArgumentParser) -> None:
 
 def run_check(call: Call) -> int:
     """Carry it out."""
+    from tempfile import gettempdir
+
     from ..api.archive_check import CheckOptions, iter_archive_check
     from ..api.archive_repair import RepairOptions
     from ..api.urls import RATE_MAX
@@ -77,7 +78,7 @@ def run_check(call: Call) -> int:
     dataset = call.dataset
     relative = dataset.relative(options.pieces)
     paths = () if b"" in relative else tuple(relative)
-    with CheckReport(os.fsencode(tempfile.gettempdir())) as report:
+    with CheckReport(os.fsencode(gettempdir())) as report:
         outcomes = iter_archive_check(
             dataset, paths, options=check, levels=levels_of(options), report=report,
             progress=call.progress,
@@ -93,10 +94,12 @@ def _check_writable(path: str) -> None:
     Raises:
         HoldError: It cannot.
     """
+    from tempfile import TemporaryFile  # late: all of hold archive load this module
+
     try:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=os.path.dirname(path) or "."):
+        with TemporaryFile(dir=os.path.dirname(path) or "."):
             pass
     except OSError as error:
         raise as_target_fault(error, path) from error

@@ -63,12 +63,12 @@ def key_place(options: Namespace) -> KeyPlace:
 
 def encrypt_by(options: Namespace) -> EncryptBy | None:
     """How a new archive is to be encrypted; None when nothing was said."""
-    from ..api.archive_sealing import EncryptBy
-
     if options.encrypt and options.encrypt_by:
         raise bad("--encrypt is one key for all, --encrypt-by several: give one of them")
     if not options.encrypt and not options.encrypt_by:
         return None
+    from ..api.archive_sealing import EncryptBy  # late: most archives are in the clear
+
     return EncryptBy(tuple(options.encrypt_by or ()))
 
 

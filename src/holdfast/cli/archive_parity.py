@@ -51,9 +51,6 @@ def run_parity(call: Call) -> int:
 @contextmanager
 def destination(call: Call) -> Iterator[Destination | None]:
     """Where pack sends pieces, opened; None when it does not."""
-    from ..api.archive_send import Destination
-    from ..api.piece_places import open_piece_place
-
     options = call.options
     if not options.to:
         if options.verify:
@@ -62,6 +59,10 @@ def destination(call: Call) -> Iterator[Destination | None]:
             raise bad("--parity goes with --write or --to")
         yield None
         return
+    # Late: most packs send nothing, and this takes as long as to pack some files.
+    from ..api.archive_send import Destination
+    from ..api.piece_places import open_piece_place
+
     dataset = None if "/" in options.to else call.dataset
     with open_piece_place(options.to, dataset) as place:
         yield Destination(place, options.verify, parity_of(options))
@@ -73,10 +74,10 @@ def parity_of(options: Namespace) -> ParityPlan | None:
     Raises:
         UsageError: It is not K+M.
     """
-    from ..api.archive_parity import ParityPlan
-
     if options.parity is None:
         return None
+    from ..api.archive_parity import ParityPlan  # late: most packs make none
+
     found = re.fullmatch(r"([0-9]{1,3})\+([0-9]{1,3})", options.parity, re.ASCII)
     if found is None:
         raise bad(f"{options.parity} is no K+M, such as 4+2")
