@@ -39,6 +39,9 @@ MEMORY_MAX = 200_000_000
 LARGE_TIMES = 1.25
 """At least 0.8 of the floor's rate."""
 NAME = "there"
+PLACE = "place"
+"""The folder of a place on this machine."""
+
 KEYS = {
     "AWS_ACCESS_KEY_ID": "benchbenchbenchbench",
     "AWS_SECRET_ACCESS_KEY": "sekretsekretsekret12",
@@ -123,7 +126,8 @@ def _back(lab: Lab, tree: Path, source: Path, what: str, count: int, *, small: b
 
         def fetch(who: Contender, _: int) -> Run:
             folder = bench.fresh(full)
-            machine.settle(folder)
+            # What a place on this machine has is read before, as what the floor copies is.
+            machine.settle(folder, *filter(Path.exists, [bench.folder / PLACE]))
             return machine.run_commands([FETCH[who.name]], folder, bench.environment)
 
         _measure(bench, row, fetch, lambda: lab.fetch_floor(tree))
@@ -154,7 +158,7 @@ def _bar(lab: Lab, times: float, *, small: bool) -> TimesFaster | Within:
 
 def path_lab(bench: Bench, sizes: Sequence[str] = SIZES) -> Iterator[Row]:
     """A clone at a path."""
-    place = bench.folder / "place"
+    place = bench.folder / PLACE
 
     def make(folder: Path) -> None:
         machine.remove_tree(place)
@@ -171,7 +175,7 @@ def path_lab(bench: Bench, sizes: Sequence[str] = SIZES) -> Iterator[Row]:
 
 def ssh_lab(bench: Bench, sizes: Sequence[str] = SIZES) -> Iterator[Row]:
     """A clone behind a real sshd."""
-    place = bench.folder / "place"
+    place = bench.folder / PLACE
     usual = bench.environment
     try:
         with loopback_ssh(bench.folder / "sshd", usual) as environment:
