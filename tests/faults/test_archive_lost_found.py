@@ -240,3 +240,40 @@ def test_words_that_do_not_go_together_are_refused(scans: Scene, tmp_path: Path)
         assert done.code == 2 and "--lost-found" in done.err, done.text
     done = run(tmp_path, HOLD, "archive", "drill", "pieces", "--lost-found")
     assert done.code == 2 and "drill takes no --lost-found" in done.err, done.text
+
+
+def test_of_a_data_set_whose_history_is_lost_the_files_come_as_a_plain_folder(
+    worms: Scene, tmp_path: Path
+) -> None:
+    def bundles(path: Path) -> list[Range]:
+        found = worms.anatomy.manifests[path].bundles
+        return [Range(path, one.offset, one.offset + one.length) for one in found]
+
+    _damage(worms, tmp_path, bundles)
+    done = _restore(tmp_path)
+    assert done.code == 1 and not (tmp_path / "out").exists(), done.text
+    done = _restore(tmp_path, "--lost-found")
+    assert done.code == 1 and "is damaged at byte" in done.text, done.text
+    truth = {f"sub/{n}.worm": (worms.main / f"sub/{n}.worm").read_bytes() for n in range(3)}
+    found = _bytes_below(tmp_path / "out")
+    assert {name: found.get(name) for name in truth} == truth
+    assert not (tmp_path / "out/.git").exists()
+
+
+def test_pieces_that_say_nothing_of_themselves_give_what_is_whole_in_them(
+    scans: Scene, tmp_path: Path
+) -> None:
+    body = scans.anatomy
+    folders = {one for ranges in body.folders.values() for one in ranges} | set(body.readme)
+
+    def what(path: Path) -> list[Range]:
+        ends = [body.manifest_at[path], body.footer_at[path]]
+        return _parts(scans, path) + ends + [one for one in folders if one.piece == path]
+
+    _damage(scans, tmp_path, what)
+    done = _restore(tmp_path)
+    assert done.code == 1 and not (tmp_path / "out").exists(), done.text
+    done = _restore(tmp_path, "--lost-found")
+    assert done.code == 1, done.text
+    found = set(_bytes_below(tmp_path / "out/lost+found").values())
+    assert set(_bytes_below(scans.main).values()) <= found, done.text

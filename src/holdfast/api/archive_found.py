@@ -64,12 +64,13 @@ class FoundArchive:
 def open_archive(
     names: Pieces, settings: Mapping[str, str], target: bytes | None = None,
     keys: KeyPlace | None = None, *, wanted: str = "", rebuild: bool = True,
+    loose_alone: bool = False,
 ) -> Iterator[FoundArchive]:  # fmt: skip
     """Find the archive that these pieces are of; scratch is beside ``target``, if there is one.
 
     Of several archives it is the one of the data set ``wanted``, else the one of most pieces.
     ``keys`` says where those of an encrypted one are. Without ``rebuild``, a piece whose manifest
-    is lost counts as one that is not here.
+    is lost counts as one that is not here. With ``loose_alone`` there may be no snapshot at all.
 
     Raises:
         NotFoundError: There is no piece.
@@ -78,7 +79,7 @@ def open_archive(
     from .archive_unsealing import unlock
 
     with _scratch(target) as scratch, opened_pieces(names, settings, scratch) as opened:
-        finding = find(opened, scratch, wanted, rebuild=rebuild)
+        finding = find(opened, scratch, wanted, rebuild=rebuild, loose_alone=loose_alone)
         yield FoundArchive(finding, scratch, unlock(finding, keys))
 
 

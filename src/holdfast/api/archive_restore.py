@@ -12,6 +12,7 @@ from ..archive.finding import FoundSnapshot
 from ..archive.lost_contents import LostContents, Wanted
 from ..archive.snapshot_choice import choose
 from ..core import faults
+from ..core.errors import IncompleteError, IntegrityError, ProtocolError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.progress import Progress, Silence
@@ -57,7 +58,8 @@ def iter_archive_restore(
     Killed at any moment, the same call goes on. What is in no piece is told with where it was last
     known to be; all else is restored. ``only`` brings the content of some files, and of the pieces
     no more than it takes. With ``lost_found``, what is whole in the pieces though nothing proves
-    its name is put into ``lost+found`` of the target, under its CID.
+    its name is put into ``lost+found`` of the target, under its CID; and where nothing leads to
+    the history of a data set, its files come as a plain folder.
 
     Raises:
         NotFoundError: There is no piece, or no such version.
@@ -75,13 +77,26 @@ def iter_archive_restore(
     else:
         target = _default_target(pieces, plan)
     listener = progress or Silence()
-    with open_archive(pieces, plan.settings, target, plan.keys) as found:
-        snapshot = choose(found.finding, plan.version)
+    opening = open_archive(pieces, plan.settings, target, plan.keys, loose_alone=plan.lost_found)
+    with opening as found:
+        snapshot = choose(found.finding, plan.version) if found.finding.snapshots else None
         yield from iter_wrong(RESTORE, found.finding.faults)
+        if snapshot is None:
+            yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
+            return
+        is_sealed = snapshot.number in found.unlocked.sealed
         if snapshot.manifest.version:
             from .archive_restore_dataset import have_dataset
 
-            yield from have_dataset(found, snapshot, target)
+            try:
+                yield from have_dataset(found, snapshot, target)
+            except (IntegrityError, IncompleteError, ProtocolError) as reason:
+                if not plan.lost_found or is_sealed:
+                    raise
+                yield from iter_wrong(RESTORE, [reason])
+                yield from _iter_as_folder(found, snapshot, target, chosen, listener)
+                yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
+                return
             with open_dataset(target, plan.settings) as dataset:
                 outcomes = iter_content(dataset, found, snapshot, chosen, plan.jobs, listener)
                 yield from _with_missing(outcomes, found, snapshot, plan)
@@ -89,14 +104,12 @@ def iter_archive_restore(
                     for path in dataset.repository.git.iter_fields("ls-files", "-z"):
                         chosen.has(path)
                 yield from _iter_unnamed(found, target, plan, dataset.objects.has, listener)
-        elif snapshot.number in found.unlocked.sealed:
+        elif is_sealed:
             outcomes = iter_restore_sealed(found, snapshot, target, chosen, listener)
             yield from _with_missing(outcomes, found, snapshot, plan)
             yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
         else:
-            from .archive_restore_folder import iter_restore_folder
-
-            outcomes = iter_restore_folder(found.finding, snapshot, target, chosen, listener)
+            outcomes = _iter_as_folder(found, snapshot, target, chosen, listener)
             yield from _with_missing(outcomes, found, snapshot, plan)
             yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
         for glob in chosen.unmatched:
@@ -116,9 +129,19 @@ def archive_restore(
     return complete(iter_archive_restore(pieces, target, plan=plan))
 
 
+def _iter_as_folder(
+    found: FoundArchive, snapshot: FoundSnapshot, target: bytes, chosen: ChosenPaths,
+    progress: Progress,
+) -> Iterator[Outcome]:  # fmt: skip
+    """The files that the root of a snapshot names; of a data set, what is left without git."""
+    from .archive_restore_folder import iter_restore_folder
+
+    return iter_restore_folder(found.finding, snapshot, target, chosen, progress)
+
+
 def _default_target(pieces: Pieces, plan: RestorePlan) -> bytes:
-    with open_archive(pieces, plan.settings) as found:
-        name = found.finding.dataset[:8]
+    with open_archive(pieces, plan.settings, loose_alone=plan.lost_found) as found:
+        name = found.finding.dataset[:8] or "pieces"
     return os.path.abspath(b"restored-" + os.fsencode(name.replace("/", "-").replace("\0", "-")))
 
 

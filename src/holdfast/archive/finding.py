@@ -50,12 +50,14 @@ def find(
     wanted: str = "",
     *,
     rebuild: bool = True,
+    loose_alone: bool = False,
 ) -> Finding:
     """Read the ends of pieces and say what archive they are: that of ``wanted``, if it is there.
 
     What was named and is no piece, and what looks like a piece and is damaged, is a fault. Ends of
     pieces that are not files of this machine are kept in the folder ``scratch``. With ``rebuild``,
-    what a lost manifest said is told by the root of its piece, as far as that goes.
+    what a lost manifest said is told by the root of its piece, as far as that goes. Pieces of which
+    nothing says what they are of are an archive without snapshots where ``loose_alone`` says so.
 
     Raises:
         NotFoundError: There is no piece at all; a fault that is the only reason is raised itself.
@@ -86,6 +88,8 @@ def find(
                 loose.remove(lost)
                 _add(made, found, loose)
     if not found:
+        if loose and loose_alone:
+            return Finding("", [], loose, wrong, [], scratch)
         if wrong:
             raise wrong[0]
         raise faults.NO_PIECES(paths=", ".join(names[:3]) or "what was named")

@@ -38,7 +38,8 @@ def add_restore_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--lost-found", action="store_true",
-        help="restore: of damaged pieces also what is whole and has no name, as lost+found/CID",
+        help="restore: of damaged pieces also what is whole and has no name, as lost+found/CID; "
+        "and the files of a version whose history is lost",
     )  # fmt: skip
     parser.add_argument(
         "--sample", metavar="N", type=int, help="drill: how many files to restore (20)"
