@@ -25,6 +25,7 @@ from threading import get_ident
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "faults"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "programs"))
 
 from scenes import (
     KILLED,
