@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import signal
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -233,3 +236,39 @@ def test_a_copy_that_shares_blocks_is_hashed_itself_and_not_its_original(
         assert os.stat(end.temporary).st_mode & 0o777 == 0o444
     assert len(list(tmp_path.glob("copy-*"))) == MANY - 1
     assert len(os.listdir("/dev/fd")) == before, "every file is closed"
+
+
+@pytest.mark.parametrize("backend", ["MD5", "SHA512"])
+def test_an_interrupt_ends_copies_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setattr("holdfast.transfer.side_by_side.WORTH_IT", 1)
+    monkeypatch.setattr("holdfast.transfer.side_by_side.LARGE", 1)
+    items = [make_file(tmp_path, n, 300_000, backend) for n in range(70)]
+    begun = threading.Event()
+
+    def slowly(lanes: CopyLanes) -> None:
+        begun.set()
+        time.sleep(0.05)
+
+    def read_slowly(file: int, rooms: list[memoryview]) -> int:
+        begun.set()
+        time.sleep(0.05)
+        rooms[0][:1] = b"x"
+        return 1
+
+    monkeypatch.setattr(CopyLanes, "step", slowly)
+    monkeypatch.setattr(os, "readv", read_slowly)
+    target = Target(tmp_path / "here")
+    target.folder.mkdir()
+    waiting = threading.Thread(target=lambda: (begun.wait(), os.kill(os.getpid(), signal.SIGINT)))
+    waiting.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(
+            iter_bring(
+                [Wanted(str(n), item.key) for n, item in enumerate(items)], Source(items), target,
+                scratch=os.fsencode(tmp_path / "scratch"), source_name="there", sync=lambda _: None,
+            )
+        )  # fmt: skip
+    waiting.join()
+    assert not os.listdir(tmp_path / "scratch")

@@ -173,7 +173,7 @@ class _Sharing:
 
 
 class _Stopped(BaseException):
-    """Ends a thread that waited while all was ended."""
+    """Ends a thread when all was ended."""
 
 
 class _Carrier:
@@ -259,7 +259,7 @@ class _Carrier:
         lanes = copy_lanes(best(), algorithm)
         if lanes is None:
             return {}
-        ends = SideBySide(lanes, self._begin, self._name).copy(items)
+        ends = SideBySide(lanes, self._begin, self._name, self._check).copy(items)
         return {item.key: end for item, end in ends.items()}
 
     def _as_ours(self, error: HoldError | OSError, path: str) -> HoldError:
@@ -287,7 +287,8 @@ class _Carrier:
             while count := os.readv(copy.reader, [buffer]):
                 chunk = buffer[:count]
                 if self.throttle is not None:
-                    self._wait(count)
+                    self.throttle.wait(count)
+                self._check()
                 if check is not None:
                     check.feed(chunk)  # type: ignore[arg-type]
                 copy.write(chunk)
@@ -302,9 +303,8 @@ class _Carrier:
             copy.abandon()
             raise
 
-    def _wait(self, size: int) -> None:
-        assert self.throttle is not None
-        self.throttle.wait(size)
+    def _check(self) -> None:
+        """End this thread if all was ended."""
         if self._stopped:
             raise _Stopped
 

@@ -133,10 +133,18 @@ class SideBySide(Generic[Item]):
     For one thread.
     """
 
-    def __init__(self, lanes: CopyLanes, begin: Callable[[Item], Copy], source_name: str) -> None:
+    def __init__(
+        self,
+        lanes: CopyLanes,
+        begin: Callable[[Item], Copy],
+        source_name: str,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``check`` is called after each step; what it raises ends all."""
         self._lanes = lanes
         self._begin = begin
         self._name = source_name
+        self._check = check
         self._running: dict[int, tuple[Item, Copy]] = {}
 
     def copy(self, items: Iterable[Item]) -> dict[Item, End]:
@@ -147,6 +155,7 @@ class SideBySide(Generic[Item]):
         try:
             while self._fill(free, waiting, ends):
                 self._lanes.step()
+                self._check()
                 for lane, (item, copy) in list(self._running.items()):
                     end = self._look(lane, copy)
                     if end is not None:
