@@ -353,6 +353,15 @@ def test_a_part_that_is_there_with_other_bytes_is_sent_again(server: Server, sto
     assert parts_sent(server) == {"2", "3"}
 
 
+def test_an_upload_that_somebody_else_began_is_not_thrown_away(server: Server, store: S3) -> None:
+    key = key_of(LARGE)
+    server.begun, server.parts = name_of(key), {1: LARGE[: 5 << 20]}
+    with pytest.raises(IntegrityError):
+        store.send(key, content_of(key, LARGE[:-1] + b"!"), ignore)
+    assert server.objects == {}
+    assert not [asked for asked in server.asked if asked.startswith("DELETE")]
+
+
 def test_an_upload_that_somebody_else_ended_is_begun_anew(server: Server, store: S3) -> None:
     def gone(handler: http.server.BaseHTTPRequestHandler) -> bool:
         if "uploads=" in handler.path:

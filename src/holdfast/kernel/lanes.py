@@ -27,7 +27,7 @@ _PART = 128 << 10
 
 
 class _File(ctypes.Structure):
-    """md5_file of the library."""
+    """lane_file of the library."""
 
     _fields_ = (
         ("source", c_int32),

@@ -61,11 +61,11 @@ class PartSender:
                 progress(size)
 
             try:
-                return self._send(name, content, part, *left, count)
+                return self._send(name, content, part, *left, count, is_ours=False)
             except NotFoundError:  # somebody else ended it meanwhile
                 progress(-gone)
         upload = self._client.begin(name, headers)
-        return self._send(name, content, part, upload, {}, progress)
+        return self._send(name, content, part, upload, {}, progress, is_ours=True)
 
     def _send(
         self,
@@ -75,6 +75,8 @@ class PartSender:
         upload: str,
         there: _Parts,
         progress: OnBytes,
+        *,
+        is_ours: bool,
     ) -> str:
         client = self._client
         on_way: list[Future[str]] = []
@@ -97,7 +99,8 @@ class PartSender:
             for future in on_way:
                 future.cancel()
             wait(on_way)
-            if not _goes_on(error):
+            # One that we did not begin may be somebody else's, who is still at it.
+            if is_ours and not _goes_on(error):
                 with suppress(HoldError):
                     client.abort(name, upload)
             raise
