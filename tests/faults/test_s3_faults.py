@@ -362,14 +362,25 @@ def test_an_upload_that_somebody_else_began_is_not_thrown_away(server: Server, s
     assert not [asked for asked in server.asked if asked.startswith("DELETE")]
 
 
+def test_an_upload_that_begins_with_other_bytes_is_left_alone(server: Server, store: S3) -> None:
+    key = key_of(LARGE)
+    server.begun, server.parts = name_of(key), {1: bytes(5 << 20), 2: LARGE[5 << 20 : 10 << 20]}
+    store.send(key, content_of(key, LARGE), ignore)
+    assert server.objects == {name_of(key): LARGE}
+    assert parts_sent(server) == {"1", "2", "3"}
+    posts = [asked for asked in server.asked if asked.startswith("POST")]
+    assert posts[0].endswith("?uploads=")
+
+
 def test_an_upload_that_somebody_else_ended_is_begun_anew(server: Server, store: S3) -> None:
     def gone(handler: http.server.BaseHTTPRequestHandler) -> bool:
-        if "uploads=" in handler.path:
+        if handler.command != "PUT":
             server.trouble.insert(0, gone)
             return False
         return busy(404)(handler)
 
     key = key_of(LARGE)
+    server.parts = {1: LARGE[: 5 << 20]}
     server.begun, server.trouble = name_of(key), [gone]
     store.send(key, content_of(key, LARGE), ignore)
     assert server.objects == {name_of(key): LARGE}

@@ -62,7 +62,7 @@ class PartSender:
 
             try:
                 return self._send(name, content, part, *left, count, is_ours=False)
-            except NotFoundError:  # somebody else ended it meanwhile
+            except (NotFoundError, _OtherError):  # somebody ended it meanwhile, or it is of no use
                 progress(-gone)
         upload = self._client.begin(name, headers)
         return self._send(name, content, part, upload, {}, progress, is_ours=True)
@@ -85,6 +85,9 @@ class PartSender:
                 number, size = len(on_way) + 1, len(data)
                 if there.get(number) == (size, _etag(data) if number in there else ""):
                     sent = _done(there[number][1])
+                elif number == 1 and not is_ours:
+                    self._buffers.give_back(part)
+                    raise _OtherError
                 else:
                     sent = self._pool.submit(client.put_part, name, upload, number, data)
                 sent.add_done_callback(lambda done: self._buffers.give_back(part))
@@ -143,6 +146,10 @@ class PartSender:
         finally:
             if kept is not None:
                 self._buffers.give_back(part)
+
+
+class _OtherError(Exception):
+    """What was begun has other bytes: it was encrypted anew, say."""
 
 
 def _goes_on(error: BaseException) -> bool:
