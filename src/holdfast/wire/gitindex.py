@@ -527,6 +527,12 @@ class CacheTree:
         self.oid = oid
         self.children = {} if children is None else children
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CacheTree) and (
+            (self.entry_count, self.oid, self.children)
+            == (other.entry_count, other.oid, other.children)
+        )
+
 
 def encode_cache_tree(root: CacheTree) -> bytes:
     """The extension's content; children are put in git's order, whatever theirs is."""
