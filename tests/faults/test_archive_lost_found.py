@@ -258,6 +258,19 @@ def test_of_a_data_set_whose_history_is_lost_the_files_come_as_a_plain_folder(
     found = _bytes_below(tmp_path / "out")
     assert {name: found.get(name) for name in truth} == truth
     assert not (tmp_path / "out/.git").exists()
+    (tmp_path / "out/sub/1.worm").unlink()
+    again = _restore(tmp_path, "--lost-found")
+    assert again.code == 1 and _bytes_below(tmp_path / "out") == found, again.text
+
+
+def test_files_alone_are_never_put_into_a_repository_or_in_place_of_a_history_that_is_there(
+    worms: Scene, tmp_path: Path
+) -> None:
+    _damage(worms, tmp_path, lambda _: [])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").write_bytes(b"mine")
+    done = _restore(tmp_path, "--lost-found")
+    assert done.code == 4 and _bytes_below(tmp_path / "out") == {"mine": b"mine"}, done.text
 
 
 def test_pieces_that_say_nothing_of_themselves_give_what_is_whole_in_them(

@@ -1,10 +1,9 @@
-"""A file's own hash is made beside its leaves', by whichever threads have them, and in order."""
+"""A file's own hash is made beside its leaves', by the thread that has them all."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from holdfast.archive.contents import File, SourceFault
 from holdfast.archive.leaf_jobs import LeafJob
 from holdfast.archive.plan_records import FileRecord
-from holdfast.archive.whole_hash import WholeHash, whole_hash
+from holdfast.archive.whole_hash import whole_hash
 from holdfast.core.key import Key
 from holdfast.kernel.compiled import HARDWARE, CompiledKernel
 from holdfast.testing.kernels import compiled_library, every_kernel
@@ -28,7 +27,6 @@ DIGESTS = {
     b"SHA256": hashlib.sha256(CONTENT).hexdigest(),
     b"SHA1": hashlib.sha1(CONTENT, usedforsecurity=False).hexdigest(),
 }
-PATIENCE_S = 60
 
 
 @pytest.fixture(params=list(every_kernel()))
@@ -55,32 +53,17 @@ def jobs_of(file: File) -> list[LeafJob]:
     return jobs
 
 
-def run_by_threads(jobs: list[LeafJob], kernel: Kernel, count: int) -> None:
-    """As the packer does: begun in their order, and by several threads."""
-    todo, guard = iter(jobs), threading.Lock()
-
-    def work() -> None:
-        while True:
-            with guard:
-                job = next(todo, None)
-            if job is None:
-                return
-            assert job.run(kernel, bytes(UNIT_SIZE)) == PLAIN.roots(bytes(UNIT_SIZE))
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE_S)
-        assert not thread.is_alive(), "a leaf waits for ever"
+def run_all(jobs: list[LeafJob], kernel: Kernel) -> None:
+    for job in jobs:
+        assert job.run(kernel, bytes(UNIT_SIZE)) == PLAIN.roots(bytes(UNIT_SIZE))
 
 
-def pack(path: Path, key: Key, kernel: Kernel, threads: int) -> None:
+def pack(path: Path, key: Key, kernel: Kernel) -> None:
     """All that happens to one file. Raises SourceFault."""
     file = File(record_of(key), os.fsencode(path), LEAF, kernel)
     try:
         jobs = jobs_of(file)
-        run_by_threads(jobs, kernel, threads)
+        run_all(jobs, kernel)
         for job in jobs:
             job.wait()
             assert job.digests == hashlib.sha256(job.buffer).digest()
@@ -90,66 +73,41 @@ def pack(path: Path, key: Key, kernel: Kernel, threads: int) -> None:
         file.close()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("backend", DIGESTS)
 def test_a_right_file_is_right_and_a_wrong_one_is_not(
-    tmp_path: Path, kernel: Kernel, backend: bytes, threads: int
+    tmp_path: Path, kernel: Kernel, backend: bytes
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(CONTENT)
-    pack(path, key_of(backend, DIGESTS[backend]), kernel, threads)
+    pack(path, key_of(backend, DIGESTS[backend]), kernel)
     for at in (0, 5 * LEAF - 1, len(CONTENT) - 1):
         path.write_bytes(CONTENT[:at] + bytes([CONTENT[at] ^ 1]) + CONTENT[at + 1 :])
         with pytest.raises(SourceFault, match=f"its hash should be {DIGESTS[backend]} and is"):
-            pack(path, key_of(backend, DIGESTS[backend]), kernel, threads)
+            pack(path, key_of(backend, DIGESTS[backend]), kernel)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("backend", [b"MD5E", b"SHA256E"])
-def test_nobody_waits_for_a_leaf_that_is_gone(
-    tmp_path: Path, kernel: Kernel, backend: bytes, threads: int
+def test_a_leaf_that_is_gone_is_told_and_those_after_it_too(
+    tmp_path: Path, kernel: Kernel, backend: bytes
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(CONTENT)
     file = File(record_of(key_of(backend, DIGESTS[backend])), os.fsencode(path), LEAF, kernel)
     os.truncate(path, 4 * LEAF + 5)
     jobs = jobs_of(file)
-    run_by_threads(jobs, kernel, threads)
-    for job in jobs[:4]:
-        job.wait()
-    for job in jobs[4:]:
-        with pytest.raises(SourceFault, match="it changed while it was read"):
+    run_all(jobs[:6], kernel)
+    path.write_bytes(CONTENT)
+    run_all(jobs[6:], kernel)
+    for number, job in enumerate(jobs):
+        if number in (4, 5):
+            with pytest.raises(SourceFault, match="it changed while it was read"):
+                job.wait()
+        else:
             job.wait()
+        file.take(memoryview(job.buffer), job.digests)
+    with pytest.raises(SourceFault):
+        file.finish()
     file.close()
-
-
-def test_a_leaf_waits_for_the_one_before(tmp_path: Path) -> None:
-    key, told = key_of(b"MD5", DIGESTS[b"MD5"]), []
-    whole = WholeHash(key, hashlib.md5(usedforsecurity=False))
-
-    def second() -> None:
-        with whole.turn(LEAF, len(CONTENT) - LEAF) as running:
-            told.append("second")
-            assert running is not None
-            running.update(CONTENT[LEAF:])
-
-    thread = threading.Thread(target=second)
-    with whole.turn(0, LEAF) as running:
-        thread.start()
-        thread.join(0.05)
-        told.append("first")
-        assert running is not None
-        running.update(CONTENT[:LEAF])
-    thread.join(PATIENCE_S)
-    assert told == ["first", "second"] and not whole.fault()
-
-
-def test_what_was_given_up_is_not_right() -> None:
-    whole = WholeHash(key_of(b"MD5", DIGESTS[b"MD5"]), hashlib.md5(usedforsecurity=False))
-    whole.give_up()
-    with whole.turn(LEAF, LEAF) as running:
-        assert running is None
-    assert whole.fault()
 
 
 def test_only_what_costs_less_together_goes_along() -> None:

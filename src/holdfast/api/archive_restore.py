@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from ..archive.chosen_paths import ChosenPaths
@@ -12,7 +13,7 @@ from ..archive.finding import FoundSnapshot
 from ..archive.lost_contents import LostContents, Wanted
 from ..archive.snapshot_choice import choose
 from ..core import faults
-from ..core.errors import IncompleteError, IntegrityError, ProtocolError
+from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.progress import Progress, Silence
@@ -77,41 +78,32 @@ def iter_archive_restore(
     else:
         target = _default_target(pieces, plan)
     listener = progress or Silence()
-    opening = open_archive(pieces, plan.settings, target, plan.keys, loose_alone=plan.lost_found)
-    with opening as found:
-        snapshot = choose(found.finding, plan.version) if found.finding.snapshots else None
+    with ExitStack() as stack:
+        found = stack.enter_context(
+            open_archive(pieces, plan.settings, target, plan.keys, loose_alone=plan.lost_found)
+        )
+        snapshot = None
+        if found.finding.snapshots:
+            snapshot = choose(found.finding, plan.version, files_alone=plan.lost_found)
         yield from iter_wrong(RESTORE, found.finding.faults)
-        if snapshot is None:
-            yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
-            return
-        is_sealed = snapshot.number in found.unlocked.sealed
-        if snapshot.manifest.version:
-            from .archive_restore_dataset import have_dataset
+        dataset = None
+        if snapshot is not None and snapshot.manifest.version:
+            dataset = yield from _iter_dataset(stack, found, snapshot, target, plan)
+        if dataset is not None:
+            assert snapshot is not None
+            outcomes = iter_content(dataset, found, snapshot, chosen, plan.jobs, listener)
+            yield from _with_missing(outcomes, found, snapshot, plan)
+            if chosen.unmatched:  # perhaps a file that is git's own, and here with the history
+                for path in dataset.repository.git.iter_fields("ls-files", "-z"):
+                    chosen.has(path)
+        elif snapshot is not None:
+            outcomes = _iter_folder(found, snapshot, target, chosen, listener)
+            yield from _with_missing(outcomes, found, snapshot, plan)
+        if plan.lost_found:
+            from .archive_lost_found import iter_lost_found
 
-            try:
-                yield from have_dataset(found, snapshot, target)
-            except (IntegrityError, IncompleteError, ProtocolError) as reason:
-                if not plan.lost_found or is_sealed:
-                    raise
-                yield from iter_wrong(RESTORE, [reason])
-                yield from _iter_as_folder(found, snapshot, target, chosen, listener)
-                yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
-                return
-            with open_dataset(target, plan.settings) as dataset:
-                outcomes = iter_content(dataset, found, snapshot, chosen, plan.jobs, listener)
-                yield from _with_missing(outcomes, found, snapshot, plan)
-                if chosen.unmatched:  # perhaps a file that is git's own, and here with the history
-                    for path in dataset.repository.git.iter_fields("ls-files", "-z"):
-                        chosen.has(path)
-                yield from _iter_unnamed(found, target, plan, dataset.objects.has, listener)
-        elif is_sealed:
-            outcomes = iter_restore_sealed(found, snapshot, target, chosen, listener)
-            yield from _with_missing(outcomes, found, snapshot, plan)
-            yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
-        else:
-            outcomes = _iter_as_folder(found, snapshot, target, chosen, listener)
-            yield from _with_missing(outcomes, found, snapshot, plan)
-            yield from _iter_unnamed(found, target, plan, lambda _: False, listener)
+            has = (lambda _: False) if dataset is None else dataset.objects.has
+            yield from iter_lost_found(found, target, has, listener)
         for glob in chosen.unmatched:
             name = os.fsdecode(glob)
             error = faults.ARCHIVE_NO_MATCH(glob=name)
@@ -129,11 +121,33 @@ def archive_restore(
     return complete(iter_archive_restore(pieces, target, plan=plan))
 
 
-def _iter_as_folder(
+def _iter_dataset(
+    stack: ExitStack, found: FoundArchive, snapshot: FoundSnapshot, target: bytes,
+    plan: RestorePlan,
+) -> Generator[Outcome, None, Dataset | None]:  # fmt: skip
+    """Make the data set; gives it, or None where its files are all that is left and are wanted."""
+    from .archive_restore_dataset import have_dataset, history_fault
+
+    try:
+        yield from have_dataset(found, snapshot, target)
+    except HoldError:
+        if not plan.lost_found or os.path.lexists(target + b"/.git"):
+            raise
+        reason = None if snapshot.manifest.is_sealed else history_fault(found, snapshot)
+        if reason is None:
+            raise
+        yield from iter_wrong(RESTORE, [reason])
+        return None
+    return stack.enter_context(open_dataset(target, plan.settings))
+
+
+def _iter_folder(
     found: FoundArchive, snapshot: FoundSnapshot, target: bytes, chosen: ChosenPaths,
     progress: Progress,
 ) -> Iterator[Outcome]:  # fmt: skip
     """The files that the root of a snapshot names; of a data set, what is left without git."""
+    if snapshot.number in found.unlocked.sealed:
+        return iter_restore_sealed(found, snapshot, target, chosen, progress)
     from .archive_restore_folder import iter_restore_folder
 
     return iter_restore_folder(found.finding, snapshot, target, chosen, progress)
@@ -159,20 +173,6 @@ def _with_missing(
             yield Outcome(RESTORE, Status.NOT_NEEDED, "pieces", note=note)
         else:
             yield from iter_wrong(RESTORE, [error])
-
-
-def _iter_unnamed(
-    found: FoundArchive,
-    target: bytes,
-    plan: RestorePlan,
-    has: Callable[[Key], bool],
-    progress: Progress,
-) -> Iterator[Outcome]:
-    """What has no name, if that is wanted."""
-    if plan.lost_found:
-        from .archive_lost_found import iter_lost_found
-
-        yield from iter_lost_found(found, target, has, progress)
 
 
 def iter_content(

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from ..archive.finding import FoundSnapshot
 from ..archive.history import FoundBundle, chains_to, write_bundle
+from ..archive.snapshot_choice import why_not
 from ..core import faults
 from ..core.errors import HoldError
 from ..core.outcome import Outcome, Status
@@ -60,7 +61,31 @@ def have_dataset(found: FoundArchive, snapshot: FoundSnapshot, target: bytes) ->
                 note += f"; its tags are those of snapshot {later}"
             yield Outcome("restore", Status.OK, name, note=note, facts=mark)
             return
-    raise failures[0]
+    raise failures[0] if failures else _no_way(found, snapshot)
+
+
+def history_fault(found: FoundArchive, snapshot: FoundSnapshot) -> HoldError | None:
+    """Why nothing in these pieces gives the history of a version; None when something is whole.
+
+    All bundles that lead to it are read for that, until some are whole.
+    """
+    faults_found: list[HoldError] = []
+    path = found.scratch + b"/tried.bundle"
+    for chain in chains_to(found.finding, snapshot):
+        try:
+            for bundle in chain:
+                write_bundle(found.finding, bundle, path)
+        except HoldError as error:
+            faults_found.append(error)
+        else:
+            return None
+    return faults_found[0] if faults_found else _no_way(found, snapshot)
+
+
+def _no_way(found: FoundArchive, snapshot: FoundSnapshot) -> HoldError:
+    reason = why_not(found.finding, snapshot)
+    assert reason is not None, "without a chain there is a reason"
+    return reason
 
 
 def _make(

@@ -91,18 +91,12 @@ class LeafJob:
     ) -> tuple[bytes, bytes]:
         """The roots, and the digest of the leaf, once it is read; its file's hash goes along."""
         content = self._content
-        whole = None if content is None else content.whole
-        try:
-            if content is not None:
-                content.read(leaf, self._offset)
-            if whole is None:
-                return kernel.roots_beside(before, leaf)
-            with whole.turn(self._offset, len(leaf)) as running:
-                return kernel.roots_beside(before, leaf, running)
-        except BaseException:
-            if whole is not None:
-                whole.give_up()
-            raise
+        if content is None:
+            return kernel.roots_beside(before, leaf)
+        content.read(leaf, self._offset)
+        whole = content.whole
+        running = None if whole is None else whole.next(self._offset, len(leaf))
+        return kernel.roots_beside(before, leaf, running)
 
     def _run_files(self, kernel: Kernel, before: memoryview | bytes) -> bytes:
         """The roots; files are read, and the digest of each goes along."""

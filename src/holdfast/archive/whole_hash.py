@@ -1,10 +1,6 @@
-"""The hash of a whole file whose leaves are hashed by several threads: each takes its turn."""
+"""The hash of a whole file, made beside those of its leaves by the one thread that has them all."""
 
 from __future__ import annotations
-
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from ..core.backends import backend_of, check_hashed, is_verifiable
 from ..core.errors import IntegrityError
@@ -13,43 +9,26 @@ from ..wire.piece import Kernel, Running
 
 
 class WholeHash:
-    """What has all leaves of a file fed to it in order, beside the hashing of each of them.
+    """What has all leaves of a file fed to it beside the hashing of each of them.
 
-    A leaf waits for those before it. With several threads that costs more on the clock than the
-    processor's time it saves, so the packer has it so where it works alone.
+    Several threads would wait for each other's leaves, which costs more on the clock than it saves
+    of the processor's time: the packer has it where it works alone.
     """
 
     def __init__(self, key: Key, running: Running) -> None:
         self._key = key
         self._running = running
         self._size = 0
-        self._is_given_up = False
-        self._changed = threading.Condition()
 
-    @contextmanager
-    def turn(self, offset: int, size: int) -> Iterator[Running | None]:
-        """What the leaf at an offset is to be fed to meanwhile; nothing if it was given up.
-
-        The leaves before it have to be under way, or it waits for ever.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._is_given_up or self._size == offset)
-        if self._is_given_up:
-            yield None
-            return
-        yield self._running
-        with self._changed:
-            self._size += size
-            self._changed.notify_all()
-
-    def give_up(self) -> None:
-        """A leaf could not be read, or hashed: nobody should wait for it."""
-        with self._changed:
-            self._is_given_up = True
-            self._changed.notify_all()
+    def next(self, offset: int, size: int) -> Running | None:
+        """What the leaf at an offset is fed to; nothing once one before it could not be read."""
+        if offset != self._size:
+            return None
+        self._size += size
+        return self._running
 
     def feed(self, view: memoryview, digest: bytes) -> None:
-        """A leaf and its digest, as other checks of a file want them: it had its turn already."""
+        """A leaf and its digest, as other checks of a file want them: it was fed already."""
 
     def fault(self) -> str:
         """Why all that was fed is not what the key says; nothing when it is."""

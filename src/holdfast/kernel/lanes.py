@@ -8,7 +8,6 @@ small parts that stay near the processor, and Python's other threads run meanwhi
 from __future__ import annotations
 
 import ctypes
-import os
 from ctypes import c_int32, c_uint64
 from typing import Any, NamedTuple, Protocol
 
@@ -44,8 +43,9 @@ class Taken(NamedTuple):
 
     size: int
     is_end: bool
-    failed_read: OSError | None
-    failed_write: OSError | None
+    failed_read: int
+    failed_write: int
+    """What the system said, or 0."""
 
 
 class CopyLanes:
@@ -75,9 +75,7 @@ class CopyLanes:
     def taken(self, lane: int) -> Taken:
         """What the last step did for a lane's file."""
         file = self._files[lane]
-        return Taken(
-            file.taken, bool(file.is_end), _error(file.failed_read), _error(file.failed_write)
-        )
+        return Taken(file.taken, bool(file.is_end), file.failed_read, file.failed_write)
 
     def end(self, lane: int) -> bytes:
         """Free a lane; gives the hash of all that it took in."""
@@ -154,7 +152,3 @@ def copy_lanes(kernel: Kernel, algorithm: str) -> CopyLanes | None:
     if found is not None and algorithm == "sha256" and found.kind == HARDWARE:
         return CopyLanes(Sha256Hashes(found.library))
     return None
-
-
-def _error(number: int) -> OSError | None:
-    return OSError(number, os.strerror(number)) if number else None

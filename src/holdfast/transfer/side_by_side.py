@@ -95,12 +95,12 @@ class Copy:
         Raises:
             OSError: It could not be read or written; its filename says which.
         """
-        for error, name in (
+        for number, name in (
             (taken.failed_read, self.temporary if self.is_clone else self._source),
             (taken.failed_write, self.temporary),
         ):
-            if error is not None:
-                raise OSError(error.errno, error.strerror, name)
+            if number:
+                raise OSError(number, os.strerror(number), name)
 
     def write(self, chunk: memoryview) -> None:
         """Take the next bytes."""
