@@ -290,3 +290,25 @@ def test_pieces_that_say_nothing_of_themselves_give_what_is_whole_in_them(
     assert done.code == 1, done.text
     found = set(_bytes_below(tmp_path / "out/lost+found").values())
     assert set(_bytes_below(scans.main).values()) <= found, done.text
+
+
+def test_without_the_piece_that_history_begins_in_the_files_that_are_here_come_alone(
+    tmp_path: Path,
+) -> None:
+    main = tmp_path / "main"
+    must(tmp_path, HOLD, "create", "-q", "--profile", "all-annexed", "main")
+    for name in ("old", "new"):
+        (main / name).write_bytes(name.encode() * 1000)
+        must(main, HOLD, "save", "-q", "-m", name)
+        must(main, HOLD, "archive", "pack", "-q", "--write", f"../{name}-pieces")
+    work = tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "new-pieces").rename(work / "pieces")
+    done = _restore(work)
+    assert done.code and not (work / "out").exists(), done.text
+    for _ in range(2):
+        done = _restore(work, "--lost-found")
+        assert done.code, done.text
+        assert (work / "out/new").read_bytes() == b"new" * 1000
+        assert not (work / "out/old").exists() and "old" in done.text, done.text
+        assert not (work / "out/.git").exists()
