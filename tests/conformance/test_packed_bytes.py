@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import md5, sha256
 from pathlib import Path
 
 import pytest
 
-from holdfast.archive.entries import Entry, key_identity, object_identity
+from holdfast.archive.entries import Entry, FileRun, key_identity, object_identity, one_by_one
 from holdfast.archive.folder_entries import FolderSources, iter_folder
 from holdfast.archive.packing import Packer
 from holdfast.archive.plan_file import Plan, write_plan
@@ -64,13 +63,13 @@ def _make(folder: Path) -> None:
     (folder / "tiny/link").symlink_to("../many/0001.dat")
 
 
-def _plain(folder: Path) -> Iterator[Entry]:
+def _plain(folder: Path) -> Iterator[Entry | FileRun]:
     return iter_folder(os.fsencode(folder))
 
 
 def _keyed(folder: Path) -> Iterator[Entry]:
     """As of a data set: most of it by keys, some in git, some repeated, some missing."""
-    for number, entry in enumerate(iter_folder(os.fsencode(folder))):
+    for number, entry in enumerate(one_by_one(iter_folder(os.fsencode(folder)))):
         if entry.kind is not RowKind.PLAIN:
             yield entry
             continue
@@ -136,5 +135,5 @@ def test_pieces_of_a_data_set_are_known(tmp_path: Path, kernel: Kernel) -> None:
 
 
 def test_one_large_piece_is_known(tmp_path: Path) -> None:
-    head = replace(HEAD, piece_size=1 << 26)
+    head = HEAD._replace(piece_size=1 << 26)
     assert _packed(tmp_path, PLAIN, head, keyed=True) == ONE_PIECE

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.archive.commitment import GROUP, piece_cid
-from holdfast.archive.entries import Entry, FileRun, key_identity
+from holdfast.archive.entries import Entry, FileRun, key_identity, one_by_one
 from holdfast.archive.folder_entries import FolderSources, iter_folder
 from holdfast.archive.packing import Packer
 from holdfast.archive.piece_making import EMPTY_FOLDER
@@ -65,7 +65,7 @@ class Tree:
         return Plan(state.plan_path)
 
     def entries(self) -> Iterator[Entry]:
-        return iter_folder(os.fsencode(self.source))
+        return one_by_one(iter_folder(os.fsencode(self.source)))
 
     def pack(self, *, write: bool = True) -> tuple[Cid, list[DonePiece]]:
         state = SnapshotState(self.state_folder)
@@ -205,7 +205,7 @@ def test_a_plan_in_runs_says_what_files_one_by_one_would(
             identity = b"" if key is None or size % 3 == 0 else key_identity(key)
             entries.append(Entry(path, kind, 0o100644, size, key, "0" * 40, identity))
     entries.sort(key=lambda entry: tree_order(entry.path))
-    head = replace(HEAD, piece_size=data.draw(st.sampled_from([1 << 14, 1 << 15, 1 << 22])))
+    head = HEAD._replace(piece_size=data.draw(st.sampled_from([1 << 14, 1 << 15, 1 << 22])))
     with tempfile.TemporaryDirectory() as folder:
         steps = list(iter_steps(entries, (), os.fsencode(folder)))
         single = list[Step]()
@@ -224,7 +224,7 @@ def test_a_plan_in_runs_says_what_files_one_by_one_would(
 def test_pieces_are_full_when_there_is_enough(tmp_path: Path) -> None:
     sizes = {f"d{number // 20}/f{number}": 900 for number in range(600)}
     sizes["huge"] = 900_000
-    head = replace(HEAD, piece_size=1 << 18)
+    head = HEAD._replace(piece_size=1 << 18)
     ends = [r for r in Tree(tmp_path, _bytes(sizes)).plan(head) if isinstance(r, PieceRecord)]
     assert len(ends) > 5
     for end in ends[:-1]:
@@ -240,7 +240,7 @@ def test_a_packer_stopped_anywhere_goes_on_to_the_same_pieces(
     sizes["z"] = 200_000
     with tempfile.TemporaryDirectory() as folder:
         tree = Tree(Path(folder), _bytes(sizes))
-        tree.plan(replace(HEAD, piece_size=1 << 17))
+        tree.plan(HEAD._replace(piece_size=1 << 17))
         root, pieces = tree.pack()
         for piece in pieces:
             os.unlink(piece.path)
@@ -280,7 +280,7 @@ def test_any_number_of_threads_and_any_kernel_makes_the_same_pieces(tmp_path: Pa
     contents |= {f"b/{number:04}": chance.randbytes(number % 700) for number in range(1500)}
     tree = Tree(tmp_path, contents)
     state = SnapshotState(tree.state_folder)
-    head = replace(HEAD, piece_size=1 << 23)
+    head = HEAD._replace(piece_size=1 << 23)
     steps = iter_steps(tree.entries(), (), tree.state_folder)
     write_plan(state.plan_path, head, plan_pieces(head, steps))
     state.close()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..archive.archive_folder import ArchiveFolder, folder_of
 from ..archive.left_out import count_left_out
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
     from .archive_send import Delivery, Destination
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(NamedTuple):
     """What is archived, and the folder in which it is noted what was."""
 
     folder: ArchiveFolder
@@ -126,8 +124,7 @@ def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Ite
         yield from _tell_plan(plan, count_left_out(archive.folder, plan.head.snapshot))
 
 
-@dataclass(frozen=True)
-class PackOptions:
+class PackOptions(NamedTuple):
     """What else there is to say of packing.
 
     ``parity`` is what pieces in ``write`` get beside them. ``known`` are pieces of earlier
@@ -137,7 +134,7 @@ class PackOptions:
 
     parity: ParityPlan | None = None
     known: Sequence[str] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = {}  # never changed
     kernel: Kernel | None = None
 
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core import faults
 from ..dataset import locks
@@ -29,8 +27,7 @@ from .plan_records import FileRecord, FolderRecord, PieceRecord, RunRecord
 from .snapshot_state import DonePiece, SnapshotState
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A finished snapshot. CIDs are in hex; ``manifest`` and ``piece`` are of its last piece."""
 
     number: int
@@ -119,6 +116,8 @@ class ArchiveFolder:
 
     def forget(self, number: int) -> None:
         """Remove what is noted of a snapshot that was begun, as another one has its number."""
+        import shutil  # late: it loads much, and most snapshots are forgotten by nobody
+
         shutil.rmtree(self.folder + b"/snapshot-%d" % number, ignore_errors=True)
 
     def note(self, name: str, new: list[Snapshot]) -> None:
@@ -182,11 +181,16 @@ class ArchiveFolder:
         path = self.folder + b"/snapshots"
         with open(path + b".part", "w", encoding="ascii") as file:
             for snapshot in snapshots:
-                file.write(json.dumps(asdict(snapshot)) + "\n")
+                file.write(json.dumps(_value_of(snapshot)) + "\n")
             file.flush()
             os.fsync(file.fileno())
         os.rename(path + b".part", path)
         self.snapshots = snapshots
+
+
+def _value_of(snapshot: Snapshot) -> dict[str, Any]:
+    bundle = snapshot.bundle
+    return snapshot._asdict() | {"bundle": None if bundle is None else bundle._asdict()}
 
 
 def _read_snapshot(value: dict[str, Any]) -> Snapshot:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from ..core.errors import ProtocolError
 from ..core.system_errors import as_fault
@@ -31,8 +30,7 @@ TIPS_MAX = 64
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(NamedTuple):
     """A bundle of an archive: the commits it needs and has, and its size. ``name`` is its file."""
 
     name: str

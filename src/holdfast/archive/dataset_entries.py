@@ -7,16 +7,16 @@ linked. Other missing content is told of with all that is known of it, and what 
 
 from __future__ import annotations
 
-import marshal
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
+from typing import TypeAlias
 
 from ..core.key import Key
-from ..dataset.annexed import LINK, TrackedFile, iter_tracked
+from ..dataset.annexed import LINK, TrackedFile, iter_tree, keys_of
 from ..dataset.ledger import Ledger
 from ..dataset.objects import Objects
 from ..dataset.repository import Repository
@@ -25,13 +25,23 @@ from ..wire.archive_rows import MissingRow, RowKind
 from ..wire.gitobjects import hash_object
 from ..wire.tree_layout import tree_order
 from .contents import FILES
-from .entries import OF_STATE, Entry, identity_of, key_identity
+from .entries import (
+    OF_STATE,
+    RUN_MAX,
+    RUN_MIN,
+    Entry,
+    FileRun,
+    identities_of,
+    identity_of,
+    key_identity,
+)
 from .folder_entries import check_name
 from .known_index import KnownIndex
 from .plan_records import FileRecord, RunRecord
 
-_BLOCK = 4096
-_KINDS = tuple(RowKind)
+_BLOCK = 8192
+_Listed: TypeAlias = tuple[bytes, bytes, bytes]
+"""The path of a file, its mode and its object, as git writes them."""
 _END = b"\0\0"
 """After a path in tree order; no path has it, since no name is empty."""
 
@@ -43,7 +53,7 @@ def iter_version(
     known: KnownIndex,
     commit: str,
     scratch: bytes,
-) -> Iterator[Entry]:
+) -> Iterator[Entry | FileRun]:
     """The files of a version, in tree order; data sets inside it are left out.
 
     Sizes are looked up now. What is too much for memory is spilled to the folder ``scratch``.
@@ -52,31 +62,24 @@ def iter_version(
         UsageError: A name cannot be in an archive.
     """
     finder = _Finder(repository, objects, ledger, known)
-    with SortedSpill(scratch) as found:
-        tracked = iter_tracked(repository, (), commit)
-        while block := list(islice(tracked, _BLOCK)):
-            found.update(map(_packed, finder.entries(block)))
+    with SortedSpill(scratch) as listed:
+        listed.update(map(_listed, iter_tree(repository, (), commit)))
         yield Entry(FILES[:-1], None, 0, 0)
-        for item in found:
-            at = item.index(_END)
-            yield _read(item[:at].replace(b"\0", b"/"), item[at + 2 :])
+        rest = map(_read, listed)
+        while block := list(islice(rest, _BLOCK)):
+            yield from finder.found(block)
 
 
-def _packed(entry: Entry) -> bytes:
-    path, kind, mode, size, key, source, _, missing = entry
-    check_name(path)
-    about = None if missing is None else tuple(missing)
-    name = None if key is None else bytes(key)
-    values = marshal.dumps((int(kind or 0), mode, size, name, source, about))
-    return tree_order(path) + _END + values
+def _listed(file: _Listed) -> bytes:
+    path, mode, oid = file
+    check_name(FILES + path)
+    return b"".join((tree_order(path), _END, mode, b" ", oid))
 
 
-def _read(path: bytes, raw: bytes) -> Entry:
-    number, mode, size, key, source, about = marshal.loads(raw)
-    kind = _KINDS[number]
-    missing = None if about is None else MissingRow(*about)
-    identity = identity_of(path, kind, key, source)
-    return Entry(path, kind, mode, size, key, source, identity, missing)
+def _read(raw: bytes) -> _Listed:
+    at = raw.index(_END)
+    mode, _, oid = raw[at + len(_END) :].partition(b" ")
+    return raw[:at].replace(b"\0", b"/"), mode, oid
 
 
 class _Finder:
@@ -90,43 +93,41 @@ class _Finder:
         self._ledger = ledger
         self._known = known
 
-    def entries(self, files: Sequence[TrackedFile]) -> Iterator[Entry]:
-        """The entries of these files, in any order."""
-        in_git = [(file, None) for file in files if file.key is None]
-        annexed = [file for file in files if file.key is not None]
-        missing = []
-        keys = [file.key for file in annexed if file.key is not None]
-        for file, path in zip(annexed, self._objects.paths_of(keys), strict=True):
-            size = self._size_of(file, path)
-            if size is None:
-                missing.append(file)
-            else:
-                yield _entry(file, RowKind.ANNEXED, size, None)
-        rows = self.missing_rows(missing)
-        yield from self.in_git([*in_git, *zip(missing, rows, strict=True)])
+    def found(self, files: Sequence[_Listed]) -> Iterator[Entry | FileRun]:
+        """These files, in their order."""
+        keys = keys_of(self._repository, files)
+        kinds = [RowKind.ANNEXED] * len(files)
+        sizes = self._sizes_here(keys)
+        others = [number for number, size in enumerate(sizes) if size is None]
+        missing = [number for number in others if keys[number] is not None]
+        rows = self.missing_rows([TrackedFile(*files[number], keys[number]) for number in missing])
+        told = dict(zip(missing, rows, strict=True))
+        in_git = self.sizes_in_git([files[number][2] for number in others])
+        for number in others:
+            _, mode, oid = files[number]
+            # What stands in the place of missing content is git's, not the key's.
+            kinds[number], sizes[number], keys[number] = _kind_in_git(mode), in_git[oid], None
+        yield from _in_runs(files, kinds, sizes, keys, told)
 
-    def _size_of(self, file: TrackedFile, usual: bytes) -> int | None:
-        """The size of content that is here, or in an earlier piece; None when it is in neither."""
+    def _sizes_here(self, keys: Sequence[Key | None]) -> list[int | None]:
+        """The sizes of content that is here, or in an earlier piece; None of all else."""
+        paths = iter(self._objects.paths_of([key for key in keys if key is not None]))
+        return [None if key is None else self._size_of(key, next(paths)) for key in keys]
+
+    def _size_of(self, key: Key, usual: bytes) -> int | None:
         try:
             return os.stat(usual).st_size
         except FileNotFoundError:
-            key = file.key
-        assert key is not None
-        path = self._objects.content_path(key)
+            path = self._objects.content_path(key)
         if path is not None:
             with suppress(FileNotFoundError):
                 return os.stat(path).st_size
         row = self._known.find(key_identity(key))
         return None if row is None else row.size
 
-    def in_git(self, files: Iterable[tuple[TrackedFile, MissingRow | None]]) -> Iterator[Entry]:
-        """What git has of these files."""
-        listed = list(files)
-        oids = {file.oid for file, _ in listed}
-        sizes = dict(self._repository.git.objects.iter_sizes(oids))
-        for file, missing in listed:
-            kind = RowKind.SYMLINK if file.mode == LINK else RowKind.GIT
-            yield _entry(file, kind, sizes[file.oid], missing)
+    def sizes_in_git(self, oids: Iterable[bytes]) -> dict[bytes, int]:
+        """How large these are."""
+        return dict(self._repository.git.objects.iter_sizes(set(oids)))
 
     def missing_rows(self, files: Sequence[TrackedFile], why: str = "") -> list[MissingRow]:
         """What is known of content that is not here."""
@@ -144,11 +145,64 @@ class _Finder:
         return rows
 
 
-def _entry(file: TrackedFile, kind: RowKind, size: int, missing: MissingRow | None) -> Entry:
-    # What stands in the place of missing content is git's, not the key's.
-    key = file.key if kind is RowKind.ANNEXED else None
-    mode, source = _mode(file.mode), file.oid.decode()
-    return Entry(FILES + file.path, kind, mode, size, key, source, b"", missing)
+def _in_runs(
+    files: Sequence[_Listed],
+    kinds: Sequence[RowKind],
+    sizes: Sequence[int | None],
+    keys: Sequence[Key | None],
+    told: Mapping[int, MissingRow],
+) -> Iterator[Entry | FileRun]:
+    """Files as entries and runs; ``told`` is what is said of those with missing content."""
+    folders = [
+        None if kind is RowKind.SYMLINK else path[: path.rfind(b"/") + 1]
+        for (path, _, _), kind in zip(files, kinds, strict=True)
+    ]
+    for number in told:
+        folders[number] = None
+    start = 0
+    for folder, same in groupby(folders):
+        stop = start + len(list(same))
+        for first in range(start, stop, RUN_MAX):
+            end = min(first + RUN_MAX, stop)
+            some = slice(first, end)
+            if folder is not None and end - first >= RUN_MIN:
+                yield _run(folder, files[some], kinds[some], sizes[some], keys[some])
+                continue
+            for number in range(first, end):
+                yield _entry(
+                    files[number], kinds[number], sizes[number], keys[number], told.get(number)
+                )
+        start = stop
+
+
+def _run(
+    folder: bytes,
+    files: Sequence[_Listed],
+    kinds: Sequence[RowKind],
+    sizes: Sequence[int | None],
+    keys: Sequence[Key | None],
+) -> FileRun:
+    paths, modes, oids = zip(*files, strict=True)
+    numbers, sources = list(map(int, kinds)), b" ".join(oids).decode().split(" ")
+    plain = [None if key is None else bytes(key) for key in keys]
+    skip = len(folder)
+    return FileRun(
+        FILES + folder, [path[skip:] for path in paths], numbers, list(map(_mode, modes)),
+        [size or 0 for size in sizes], plain, sources, identities_of(numbers, plain, sources),
+    )  # fmt: skip
+
+
+def _entry(
+    file: _Listed, kind: RowKind, size: int | None, key: Key | None, missing: MissingRow | None
+) -> Entry:
+    path, mode, oid = file
+    path, source = FILES + path, oid.decode()
+    identity = identity_of(path, kind, key, source)
+    return Entry(path, kind, _mode(mode), size or 0, key, source, identity, missing)
+
+
+def _kind_in_git(mode: bytes) -> RowKind:
+    return RowKind.SYMLINK if mode == LINK else RowKind.GIT
 
 
 @lru_cache(maxsize=64)
@@ -207,14 +261,8 @@ class DatasetSources:
     def instead_of(self, record: FileRecord, why: str) -> Entry:
         """What stands for a file whose content cannot be packed, and what is told of it."""
         assert record.key is not None
-        file = TrackedFile(
-            record.path[len(FILES) :],
-            b"%o" % record.mode,
-            record.source.encode(),
-            Key(record.key),
-        )
+        path, mode, oid = record.path[len(FILES) :], b"%o" % record.mode, record.source.encode()
         finder = _Finder(self._repository, self._objects, self._ledger, KnownIndex(b""))
-        rows = finder.missing_rows([file], why)
-        [entry] = finder.in_git([(file, rows[0])])
-        identity = identity_of(entry.path, entry.kind or RowKind.GIT, None, entry.source)
-        return entry._replace(identity=identity)
+        [row] = finder.missing_rows([TrackedFile(path, mode, oid, Key(record.key))], why)
+        size = finder.sizes_in_git([oid])[oid]
+        return _entry((path, mode, oid), _kind_in_git(mode), size, None, row)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import groupby, islice
+from itertools import groupby
 from typing import NamedTuple
 
 from ..wire.archive_rows import MissingRow, RowKind
@@ -73,24 +73,46 @@ class FileRun(NamedTuple):
         return list(map(Entry, paths, kinds, *self[3:]))
 
 
-def iter_in_runs(entries: Iterable[Entry]) -> Iterator[Entry | FileRun]:
-    """The same entries, those that can be in runs in these."""
-    rest = iter(entries)
-    while some := list(islice(rest, RUN_MAX)):
-        folders = [
-            path[: path.rfind(b"/") + 1]
-            if kind in _KINDS_IN_RUNS and missing is None and source[:1] not in _OWN
-            else None
-            for path, kind, _, _, _, source, _, missing in some
-        ]
-        start = 0
-        for folder, same in groupby(folders):
-            stop = start + len(list(same))
-            if folder is None or stop - start < RUN_MIN:
-                yield from some[start:stop]
-            else:
-                yield _run_of(folder, some[start:stop])
-            start = stop
+def one_by_one(found: Iterable[Entry | FileRun]) -> Iterator[Entry]:
+    """The entries, those of runs too."""
+    for what in found:
+        if isinstance(what, FileRun):
+            yield from what.entries()
+        else:
+            yield what
+
+
+def iter_in_runs(found: Iterable[Entry | FileRun]) -> Iterator[Entry | FileRun]:
+    """The same, those entries that can be in runs in these."""
+    some: list[Entry] = []
+    for what in found:
+        if isinstance(what, FileRun):
+            yield from _in_runs(some)
+            some.clear()
+            yield what
+            continue
+        some.append(what)
+        if len(some) == RUN_MAX:
+            yield from _in_runs(some)
+            some.clear()
+    yield from _in_runs(some)
+
+
+def _in_runs(entries: Sequence[Entry]) -> Iterator[Entry | FileRun]:
+    folders = [
+        path[: path.rfind(b"/") + 1]
+        if kind in _KINDS_IN_RUNS and missing is None and source[:1] not in _OWN
+        else None
+        for path, kind, _, _, _, source, _, missing in entries
+    ]
+    start = 0
+    for folder, same in groupby(folders):
+        stop = start + len(list(same))
+        if folder is None or stop - start < RUN_MIN:
+            yield from entries[start:stop]
+        else:
+            yield _run_of(folder, entries[start:stop])
+        start = stop
 
 
 def _run_of(folder: bytes, entries: Sequence[Entry]) -> FileRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import accumulate
 
 from ..core.progress import Progress
 from ..wire.archive_rows import RowKind
@@ -128,14 +129,14 @@ class Finisher:
             Cid(RAW_SHA256 + digests[at : at + DIGEST_SIZE])
             for at in range(0, len(digests), DIGEST_SIZE)
         ]
-        for number, length in enumerate(run.lengths[start:stop]):
+        places = accumulate(run.lengths[start : stop - 1], initial=place)
+        for number, (at, begins) in enumerate(zip(places, map(_head_start, sizes), strict=True)):
             if number in wrong:
                 is_unread, record = leaf + number in job.wrong, run.record(start + number)
-                digest = self._check(record, buffer, place, wrong=is_unread)
+                digest = self._check(record, buffer, at, wrong=is_unread)
                 cids[number] = Cid(RAW_SHA256 + digest)
-            head = _head_start(sizes[number]) + cids[number]
-            buffer[place : place + len(head)] = head
-            place += length
+            head = begins + cids[number]
+            buffer[at : at + len(head)] = head
         self.tree.add_run(run.folder, run.names[start:stop], cids, sizes)
         self._state.add_many(cids)
         self._progress.advance(count, sum(sizes))

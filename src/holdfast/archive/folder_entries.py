@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 from ..core import faults
@@ -12,43 +12,75 @@ from ..core.system_errors import as_fault
 from ..wire.archive_rows import RowKind
 from ..wire.folder_names import ESCAPED, NAME_MAX, link_name
 from .contents import FILES
-from .entries import OF_STATE, Entry
+from .entries import OF_STATE, RUN_MAX, RUN_MIN, Entry, FileRun
 from .plan_records import FileRecord, RunRecord
 
 _SHORT = (NAME_MAX - len(ESCAPED)) // 3
 """No name of so few bytes is too long, however it is written."""
 
 
-def iter_folder(folder: bytes, leave_out: bytes = b"") -> Iterator[Entry]:
+def iter_folder(folder: bytes, leave_out: bytes = b"") -> Iterator[Entry | FileRun]:
     """Everything in a folder, in tree order; ``leave_out`` is a folder in it that is passed over.
 
     Sockets, pipes and devices have no content that could be kept; they are left out.
 
     Raises:
         AccessError: Something in it cannot be read.
+        UsageError: A name cannot be in an archive.
     """
     yield from _iter_below(folder, FILES[:-1], leave_out)
 
 
-def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry]:
+def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry | FileRun]:
     try:
         with os.scandir(folder) as found:
             items = sorted(found, key=attrgetter("name"))
     except OSError as error:
         raise as_fault(error, os.fsdecode(folder), reading=True) from error
     yield Entry(path, None, 0, 0)
+    files: list[tuple[bytes, int, int]] = []
     for item in items:
-        name = path + b"/" + item.name
-        if item.is_dir(follow_symlinks=False):
+        name, is_folder = item.name, item.is_dir(follow_symlinks=False)
+        if not is_folder:
+            seen = item.stat(follow_symlinks=False)
+            if stat.S_ISREG(seen.st_mode):
+                files.append((name, seen.st_mode, seen.st_size))
+                continue
+        yield from _iter_files(path + b"/", files)
+        files.clear()
+        name = path + b"/" + name
+        check_name(name)
+        if is_folder:
             if item.path != leave_out:
                 yield from _iter_below(item.path, name, leave_out)
+        elif stat.S_ISLNK(seen.st_mode):
+            yield Entry(name, RowKind.SYMLINK, seen.st_mode, len(os.readlink(item.path)))
+    yield from _iter_files(path + b"/", files)
+
+
+def _iter_files(
+    folder: bytes, files: Sequence[tuple[bytes, int, int]]
+) -> Iterator[Entry | FileRun]:
+    """Files of a folder that follow each other: their names, modes and sizes."""
+    check_names(folder, [name for name, _, _ in files])
+    for start in range(0, len(files), RUN_MAX):
+        some = files[start : start + RUN_MAX]
+        if len(some) < RUN_MIN:
+            yield from (
+                Entry(folder + name, RowKind.PLAIN, mode, size) for name, mode, size in some
+            )
             continue
-        seen = item.stat(follow_symlinks=False)
-        mode = seen.st_mode
-        if stat.S_ISREG(mode):
-            yield Entry(name, RowKind.PLAIN, mode, seen.st_size)
-        elif stat.S_ISLNK(mode):
-            yield Entry(name, RowKind.SYMLINK, mode, len(os.readlink(item.path)))
+        names, modes, sizes = zip(*some, strict=True)
+        kinds, keys = [int(RowKind.PLAIN)] * len(some), [None] * len(some)
+        nothing, unknown = [""] * len(some), [b""] * len(some)
+        yield FileRun(folder, names, kinds, modes, sizes, keys, nothing, unknown)
+
+
+def check_names(folder: bytes, names: Sequence[bytes]) -> None:
+    """`check_name` of these in a folder, the path of which ends with a slash."""
+    if len(folder) + max(map(len, names), default=0) > _SHORT:
+        for name in names:
+            check_name(folder + name)
 
 
 def check_name(path: bytes) -> None:

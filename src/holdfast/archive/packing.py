@@ -160,7 +160,8 @@ class Packer:
             ]
             by_md5 = list(map(wants_md5, run.keys[start:stop]))
             leaf = job.add_files(paths[start:stop], places, run.sizes[start:stop], by_md5)
-            self._fill_in(run, start, job.buffer, places, blobs)
+            if RowKind.GIT in run.kinds[start:stop]:
+                self._fill_in(run, start, job.buffer, places, blobs)
             self._batch.add(RunPart(run, start, stop, place, leaf))
             start = stop
 

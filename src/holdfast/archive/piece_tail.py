@@ -95,7 +95,7 @@ class PieceTail:
 
     def _rows_of(self, run: RunRecord) -> list[bytes]:
         lengths = run.lengths
-        offsets = accumulate(lengths[:-1], initial=run.offset)
+        offsets = list(accumulate(lengths[:-1], initial=run.offset))
         cids = self._state.cids(run.number, len(lengths))
         return encode_whole_rows(
             run.paths, run.kinds, run.modes, run.sizes, cids, run.keys, offsets, lengths

@@ -12,8 +12,7 @@ import marshal
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ..core import faults
 from ..wire.archive_manifest import PrevRef
@@ -37,8 +36,7 @@ _FORMATS = (1, FORMAT)
 """In the first one there are no runs."""
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(NamedTuple):
     """What is in a plan as a whole: numbers of files and bytes, and where each piece begins."""
 
     files: int = 0
@@ -209,7 +207,8 @@ def _read_block(file: IO[bytes]) -> Any:
 
 
 def _head_value(head: PlanHead) -> dict[str, Any]:
-    value = asdict(head)
+    value = head._asdict()
+    value["bundles"] = [bundle._asdict() for bundle in head.bundles]
     value["prev"] = [[ref.manifest.hex(), ref.cid.hex(), ref.size] for ref in head.prev]
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, repeat
 from typing import NamedTuple, TypeAlias
 
@@ -21,8 +21,7 @@ Ref: TypeAlias = "int | Cid | None"
 """Where content stands that is not written: at an earlier number, or it has this CID already."""
 
 
-@dataclass(frozen=True)
-class BundlePlan:
+class BundlePlan(NamedTuple):
     """A git bundle that this snapshot brings: the commits it needs and those it has."""
 
     path: str
@@ -31,8 +30,7 @@ class BundlePlan:
     annex: str
 
 
-@dataclass(frozen=True)
-class PlanHead:
+class PlanHead(NamedTuple):
     """What a plan is of: as in the manifests of its pieces."""
 
     dataset: str
@@ -44,7 +42,7 @@ class PlanHead:
     profile: str = PROFILE.name
     piece_size: int = PIECE_SIZE
     prev: tuple[PrevRef, ...] = ()
-    bundles: tuple[BundlePlan, ...] = field(default=())
+    bundles: tuple[BundlePlan, ...] = ()
     is_sealed: bool = False
     """An encrypted one: its manifests tell nothing of version, branch and bundles."""
 
@@ -93,12 +91,7 @@ class FileRecord(NamedTuple):
         )
 
 
-class RunRecord(NamedTuple):
-    """Files of a run (`entries.FileRun`), each of one leaf that is written, one after the other.
-
-    ``number`` and ``offset`` are those of the first.
-    """
-
+class _Columns(NamedTuple):
     number: int
     folder: bytes
     names: Sequence[bytes]
@@ -109,13 +102,20 @@ class RunRecord(NamedTuple):
     sources: Sequence[str]
     offset: int
 
-    @property
+
+class RunRecord(_Columns):
+    """Files of a run (`entries.FileRun`), each of one leaf that is written, one after the other.
+
+    ``number`` and ``offset`` are those of the first.
+    """
+
+    @cached_property
     def paths(self) -> list[bytes]:
         """The path of each."""
         folder = self.folder
         return [folder + name for name in self.names]
 
-    @property
+    @cached_property
     def lengths(self) -> list[int]:
         """How long the section of each is."""
         return section_sizes(self.sizes)

@@ -9,7 +9,6 @@ piece in which it ends. Every piece ends with its parts, its manifest and its fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import accumulate
 
 from ..core import faults
@@ -201,7 +200,8 @@ class _Planner:
         count, record = len(names), RunRecord(number, *run[:-1], self._at)
         paths, lengths = record.paths, record.lengths
         length = sum(lengths)
-        extra = sum(map(_row_max, paths, keys))
+        extra = sum(map(len, filter(None, keys))) + count * _row_max(b"", None)
+        extra += 2 * sum(map(len, paths))  # `_row_max` of each
         if max(sizes) > self._profile.chunk_size or length + extra > self._room():
             if count <= _RUN_SPLIT:
                 for at, entry in enumerate(run.entries()):
@@ -210,7 +210,7 @@ class _Planner:
             yield from self._add_run(number, run.part(0, count // 2))
             yield from self._add_run(number + count // 2, run.part(count // 2, count))
             return
-        offsets = accumulate(lengths[:-1], initial=self._at)
+        offsets = list(accumulate(lengths[:-1], initial=self._at))
         rows = whole_row_sizes(paths, kinds, modes, sizes, keys, offsets, lengths)
         self._tail.add_many(PartKind.ROWS, paths, rows)
         self._folders[-1].names += names
@@ -333,7 +333,7 @@ def manifest_of(
 ) -> Manifest:
     """The manifest of the piece after those."""
     if head.is_sealed:
-        head, bundles = replace(head, version="", branch=SEALED, annex=""), []
+        head, bundles = head._replace(version="", branch=SEALED, annex=""), []
     return Manifest(
         head.dataset, head.snapshot, head.made, head.version, head.branch, head.annex,
         head.profile, root, len(pieces), tuple(pieces), head.prev, tuple(bundles), tuple(parts),

@@ -11,6 +11,8 @@ import marshal
 import os
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from operator import add
+from struct import Struct
 from typing import IO, Any, NamedTuple
 
 from ..dataset.sorted_spill import SortedSpill
@@ -21,6 +23,7 @@ from .plan_records import Ref
 
 IDENTITY_SIZE = 32
 _NUMBER = 8
+_PLACE_AND_NUMBER = Struct(">QQ").pack
 _LAST = b"\xff" * _NUMBER + bytes(_NUMBER)
 _BLOCK = 4096
 _KINDS = tuple(RowKind)
@@ -45,7 +48,7 @@ class Step(NamedTuple):
 
 
 def iter_steps(
-    entries: Iterable[Entry], known: Iterable[tuple[bytes, Cid]], folder: bytes
+    entries: Iterable[Entry | FileRun], known: Iterable[tuple[bytes, Cid]], folder: bytes
 ) -> Iterator[Step]:
     """Number all entries and folders, and find what is there already.
 
@@ -84,11 +87,11 @@ def iter_steps(
 def _named(what: Entry | Closed | FileRun, place: int, number: int) -> Iterator[bytes]:
     """What is to be sorted of something that has an identity: that, its place and its number."""
     identities = what.identities if isinstance(what, FileRun) else (what.identity,)
-    return (
-        identity + (place + at << 8 * _NUMBER | number + at).to_bytes(2 * _NUMBER, "big")
-        for at, identity in enumerate(identities)
-        if identity
-    )
+    count = len(identities)
+    places = map(_PLACE_AND_NUMBER, range(place, place + count), range(number, number + count))
+    if all(identities):
+        return map(add, identities, places)
+    return (identity + at for identity, at in zip(identities, places, strict=True) if identity)
 
 
 class _Refs:

@@ -14,7 +14,7 @@ import marshal
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from ..core import faults
@@ -29,7 +29,7 @@ from ..wire.archive_rows import MissingRow, RowKind
 from ..wire.tree_layout import tree_order
 from .archive_folder import ArchiveFolder
 from .contents import FILES, SourceFault, is_sealed
-from .entries import OF_STATE, Entry, identity_of, key_identity
+from .entries import OF_STATE, Entry, identity_of, key_identity, one_by_one
 from .known_index import KnownIndex
 from .plan_file import Plan
 from .plan_records import FileRecord, PlanHead
@@ -144,7 +144,7 @@ class SealedSource:
             AccessError: The key of the data set is not at hand.
         """
         self._sealing.have_key(DATASET)
-        head = replace(self._plain.head(archive, piece_size), is_sealed=True)
+        head = self._plain.head(archive, piece_size)._replace(is_sealed=True)
         self._seal = Seal.begin(os.urandom(SALT_SIZE), self._sealing.keys, self._sealing.use)
         number = self._seal.number(DATASET)
         bundles = []
@@ -153,8 +153,8 @@ class SealedSource:
             path = os.path.join(archive.next_folder, name.encode())
             seal_file(self._seal.fresh_head(number), path, path + b".age")
             os.unlink(path)
-            bundles.append(replace(bundle, path=f"files/git/{name}.age"))
-        return replace(head, bundles=tuple(bundles))
+            bundles.append(bundle._replace(path=f"files/git/{name}.age"))
+        return head._replace(bundles=tuple(bundles))
 
     def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
         """All files of the snapshot, in tree order.
@@ -169,7 +169,7 @@ class SealedSource:
             archive, self._seal, self._sealing, self._repository, self._content_path
         ) as listing:
             listing.has_all = not self._has_history
-            for entry in self._plain.entries(archive, head):
+            for entry in one_by_one(self._plain.entries(archive, head)):
                 listing.take(entry)
             listing.seal_names(self._dataset_head(archive, head))
             yield from listing.objects()

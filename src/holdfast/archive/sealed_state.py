@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..core import faults
 
 _FILE = b"/encryption"
 
 
-@dataclass(frozen=True)
-class Encryption:
+class Encryption(NamedTuple):
     """The globs of its scopes (none: one for all), and the scopes that were packed."""
 
     globs: tuple[str, ...] = ()

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from ..core import faults
 from ..core.progress import Progress
@@ -24,8 +22,8 @@ from .archive_folder import ArchiveFolder
 from .bundles import Bundle, chain_of, make_bundle, needs_of_next, read_refs, refs_of
 from .contents import SourceFault, Sources
 from .dataset_entries import DatasetSources, iter_version
-from .entries import OF_STATE, Entry, identity_of
-from .folder_entries import FolderSources, check_name, iter_folder
+from .entries import OF_STATE, Entry, FileRun, identity_of
+from .folder_entries import FolderSources, iter_folder
 from .packing import Packer
 from .plan_file import Plan, write_plan
 from .plan_records import BundlePlan, FileRecord, PlanHead
@@ -63,7 +61,7 @@ class Source(Protocol):
     def is_outdated(self, plan: Plan) -> bool:
         """Whether a plan of which nothing is packed may be of something else by now."""
 
-    def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+    def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry | FileRun]:
         """Its files and those that the archive adds to them, in tree order."""
 
     def sources(self, state_folder: bytes) -> Sources:
@@ -86,8 +84,7 @@ class Source(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Repacked:
+class Repacked(NamedTuple):
     """A file was another than was planned; ``instead`` is what was packed, None for nothing."""
 
     record: FileRecord
@@ -201,7 +198,7 @@ def _new_bundle(archive: ArchiveFolder, head: PlanHead) -> Bundle | None:
     [bundle] = head.bundles
     name = bundle.path.rpartition("/")[2]
     found = Bundle(name, bundle.needs, bundle.version, bundle.annex, 0)
-    return replace(found, size=os.stat(archive.path_of(found)).st_size)
+    return found._replace(size=os.stat(archive.path_of(found)).st_size)
 
 
 def own_readme(archive: ArchiveFolder, head: PlanHead, bundles: Sequence[str]) -> Entry:
@@ -212,7 +209,9 @@ def own_readme(archive: ArchiveFolder, head: PlanHead, bundles: Sequence[str]) -
     return Entry(b"README.txt", RowKind.PLAIN, 0o100644, len(text), None, source)
 
 
-def _with_own(entries: Iterable[Entry], archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+def _with_own(
+    entries: Iterable[Entry | FileRun], archive: ArchiveFolder, head: PlanHead
+) -> Iterator[Entry | FileRun]:
     """The files of a version, between what the archive adds to them."""
     bundles = chain(archive, head)
     yield own_readme(archive, head, [bundle.name for bundle in bundles])
@@ -347,11 +346,11 @@ class DatasetSource(_InTheClear):
         text = found.decode("utf-8", "replace").strip()
         return text if not code and text else str(self._repository.here)
 
-    def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+    def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry | FileRun]:
         """The files of the version, README.txt and history."""
         return _with_own(self.entries(archive, head), archive, head)
 
-    def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+    def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry | FileRun]:
         """The files of the version."""
         return iter_version(
             self._repository, self._objects, self._ledger(), archive.index, head.version,
@@ -401,18 +400,15 @@ class FolderSource(_InTheClear):
         """What the next snapshot is of; an archive keeps the name it got first."""
         name = archive.name
         if not name:
+            import uuid  # late: once for an archive
+
             name = str(uuid.uuid4())
             archive.keep_name(name)
         return PlanHead(name, archive.next_number, _now(), piece_size=piece_size, prev=archive.prev)
 
-    def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+    def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry | FileRun]:
         """All of its files, and README.txt."""
-        return _with_own(self._entries(), archive, head)
-
-    def _entries(self) -> Iterator[Entry]:
-        for entry in iter_folder(self._folder, self._leave_out):
-            check_name(entry.path)
-            yield entry
+        return _with_own(iter_folder(self._folder, self._leave_out), archive, head)
 
     def sources(self, state_folder: bytes) -> FolderSources:
         """Where their bytes come from."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -95,9 +95,20 @@ def with_keys(
     """Find the keys of paths, modes and objects, in order; what is no file has none."""
     rest = iter(entries)
     while block := list(islice(rest, _BLOCK)):
-        keys = _keys_of(repository, block)
-        for path, mode, oid in block:
-            yield TrackedFile(path, mode, oid, keys.get(oid if mode != LINK else b"@" + oid))
+        for (path, mode, oid), key in zip(block, keys_of(repository, block), strict=True):
+            yield TrackedFile(path, mode, oid, key)
+
+
+def keys_of(
+    repository: Repository, entries: Collection[tuple[bytes, bytes, bytes]]
+) -> list[Key | None]:
+    """The key of each of some paths, modes and objects; None of what is no annexed file.
+
+    Raises:
+        HoldError: An object is missing.
+    """
+    keys = _keys_of(repository, entries)
+    return [keys.get(oid if mode != LINK else b"@" + oid) for _, mode, oid in entries]
 
 
 def iter_annexed(

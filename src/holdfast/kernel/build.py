@@ -11,12 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import platform
-import shutil
 import stat
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -107,11 +103,21 @@ def _name() -> str:
     Not for other compilers: a cluster's nodes without one use what its login node built. Nor for
     other processors of a kind: the library looks at run time what they can do.
     """
-    machine = (FLAGS, sys.platform, platform.machine(), platform.libc_ver())
+    machine = (FLAGS, sys.platform, *_machine())
     made = hashlib.sha256(repr(machine).encode())
     for source in sorted(SOURCES.iterdir()):
         made.update(b"\0%b\0%b" % (source.name.encode(), source.read_bytes()))
     return f"hold-{made.hexdigest()[:32]}"
+
+
+def _machine() -> tuple[str, str]:
+    """The kind of machine, and its C library."""
+    try:
+        return os.uname().machine, os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, OSError, ValueError):  # another library, or no Unix
+        import platform  # late: it takes longer than all the rest of this
+
+        return platform.machine(), " ".join(platform.libc_ver())
 
 
 def _built_before(folder: Path, name: str) -> Path | None:
@@ -132,6 +138,8 @@ def _build(folder: Path, name: str) -> Path:
         said, _, reason = failed.read_text("utf-8", "replace").partition("\n")
         if said == identity:
             raise NotBuiltError(f"{reason.strip()} (remove {failed} to try again)")
+    import tempfile  # late: nothing is built most times
+
     _clear_abandoned(folder)
     handle, begun = tempfile.mkstemp(prefix=".building-", suffix=".so", dir=folder)
     os.close(handle)
@@ -152,6 +160,8 @@ def _build(folder: Path, name: str) -> Path:
 
 
 def _compiler() -> str:
+    import shutil  # late: nothing is built most times
+
     found = next(filter(None, map(shutil.which, COMPILERS)), None)
     if found is None:
         raise NotBuiltError(f"no C compiler on PATH ({', '.join(COMPILERS)})")
@@ -164,6 +174,8 @@ def _identity(compiler: str) -> str:
 
 
 def _run_compiler(compiler: str, target: Path) -> None:
+    import subprocess  # late: nothing is built most times
+
     command = [compiler, *FLAGS, "-o", str(target), str(SOURCES / "kernel.c")]
     try:
         ran = subprocess.run(

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from hashlib import md5, sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..settings import KERNELS, kernel_wish
 from ..wire.piece import PLAIN, UNIT_SIZE, Kernel
@@ -32,13 +31,12 @@ _SAMPLE_ROOTS = bytes.fromhex(
 )
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The kernel, its level, and why better levels were passed over."""
 
     kernel: Kernel
     level: str
-    passed: Mapping[str, str] = field(default_factory=dict)
+    passed: Mapping[str, str] = {}  # never changed
 
 
 class _UnfitError(Exception):

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
 from functools import lru_cache
+from itertools import repeat
+from struct import Struct
 from typing import NamedTuple
 
 from ..core.errors import ProtocolError
@@ -122,39 +124,42 @@ def row_size(row: Row) -> int:
 
 
 def encode_whole_rows(
-    paths: Iterable[bytes], kinds: Iterable[int], modes: Iterable[int], sizes: Iterable[int],
-    cids: Iterable[Cid], keys: Iterable[bytes | None], offsets: Iterable[int],
-    lengths: Iterable[int],
+    paths: Sequence[bytes], kinds: Sequence[int], modes: Sequence[int], sizes: Sequence[int],
+    cids: Sequence[Cid], keys: Sequence[bytes | None], offsets: Sequence[int],
+    lengths: Sequence[int],
 ) -> list[bytes]:  # fmt: skip
     """`encode_row` of many files that are whole, their fields in columns."""
-    number, join = _number_head, b"".join
-    return [
-        join(
-            (
-                _NINE, _bytes_head(len(path)), path, number(kind), number(mode), number(size),
-                _LINK, cid, _NULL if key is None else _bytes_head(len(key)) + key,
-                _head(0, offset), number(length), _ZERO,
-            )
-        )
-        for path, kind, mode, size, cid, key, offset, length in zip(
-            paths, kinds, modes, sizes, cids, keys, offsets, lengths, strict=True
-        )
-    ]  # fmt: skip
+    names: Iterable[bytes] = repeat(_NULL)
+    if keys.count(None) < len(keys):
+        names = [_NULL if key is None else _bytes_head(len(key)) + key for key in keys]
+    columns = zip(
+        repeat(_NINE), map(_bytes_head, map(len, paths)), paths, _number_heads(kinds),
+        _number_heads(modes), _number_heads(sizes), repeat(_LINK), cids, names,
+        _number_heads(offsets), _number_heads(lengths), repeat(_ZERO),
+    )  # fmt: skip
+    return list(map(b"".join, columns))
 
 
 def whole_row_sizes(
-    paths: Iterable[bytes], kinds: Iterable[int], modes: Iterable[int], sizes: Iterable[int],
-    keys: Iterable[bytes | None], offsets: Iterable[int], lengths: Iterable[int],
+    paths: Sequence[bytes], kinds: Sequence[int], modes: Sequence[int], sizes: Sequence[int],
+    keys: Sequence[bytes | None], offsets: Sequence[int], lengths: Sequence[int],
 ) -> list[int]:  # fmt: skip
     """How long the rows of `encode_whole_rows` are."""
-    around, head, named = 2 + len(_LINK) + SHA256_CID_SIZE, _cached_head_size, _bytes_size
-    return [
-        around + named(len(path)) + head(kind) + head(mode) + head(size)
-        + (1 if key is None else named(len(key))) + _head_size(offset) + head(length)
-        for path, kind, mode, size, key, offset, length in zip(
-            paths, kinds, modes, sizes, keys, offsets, lengths, strict=True
-        )
-    ]  # fmt: skip
+    same = 2 + len(_LINK) + SHA256_CID_SIZE
+    columns: list[Iterable[int]] = [map(_bytes_size, map(len, paths))]
+    for numbers in (kinds, modes, sizes, offsets, lengths):
+        least = _head_size(min(numbers, default=0))
+        if least == _head_size(max(numbers, default=0)):
+            same += least
+        else:
+            columns.append(map(_head_size, numbers))
+    if keys.count(None) < len(keys):
+        columns.append(1 if key is None else _bytes_size(len(key)) for key in keys)
+    else:
+        same += 1
+    if len(columns) == 1:
+        return list(map(same.__add__, columns[0]))
+    return [same + sum(each) for each in zip(*columns, strict=True)]
 
 
 def encode_missing_row(row: MissingRow) -> bytes:
@@ -299,9 +304,16 @@ def _head_size(number: int) -> int:
     return 5 if number < 0x100000000 else 9
 
 
-@lru_cache(maxsize=4096)
-def _number_head(number: int) -> bytes:
-    return _head(0, number)
+def _number_heads(numbers: Sequence[int]) -> Iterable[bytes]:
+    """`_head` of many numbers."""
+    least, most = min(numbers, default=0), max(numbers, default=0)
+    if least == most:
+        return repeat(_head(0, least))
+    size = _head_size(least)
+    if size != _head_size(most) or size not in _HEADS:
+        return map(_head, repeat(0), numbers)
+    first, pack = _HEADS[size]
+    return map(pack, repeat(first), numbers)
 
 
 @lru_cache(maxsize=4096)
@@ -314,7 +326,8 @@ def _bytes_size(size: int) -> int:
     return _head_size(size) + size
 
 
-_cached_head_size = lru_cache(maxsize=4096)(_head_size)
+_HEADS = {2: (24, Struct(">BB").pack), 3: (25, Struct(">BH").pack), 5: (26, Struct(">BI").pack)}
+"""What a number begins with, and what writes it, by how long both are together."""
 _SHORT_HEADS = tuple(bytes((number,)) for number in range(256))
 _NULL = b"\xf6"
 _NINE = b"\x89"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from struct import Struct
 from typing import TypeAlias
 
@@ -22,11 +21,22 @@ VALUES_MAX = 1 << 20
 """No more values are read from one block, since each takes more memory than a byte."""
 
 
-@dataclass(frozen=True, slots=True)
 class Link:
     """A link to a block."""
 
-    cid: Cid
+    __slots__ = ("cid",)
+
+    def __init__(self, cid: Cid) -> None:
+        self.cid = cid
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Link) and self.cid == other.cid
+
+    def __hash__(self) -> int:
+        return hash(self.cid)
+
+    def __repr__(self) -> str:
+        return f"Link({self.cid!r})"
 
 
 Value: TypeAlias = (

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from operator import add
 from typing import NamedTuple
 
 from ..core.errors import ProtocolError
 from .cid import DAG_PB_SHA256, RAW_SHA256, SHA256_CID_SIZE, Cid, parse_cid
-from .varint import VARINT_SIZE_MAX, decode_varint, encode_varint, varint_size
+from .varint import VARINT_SIZE_MAX, decode_varint, encode_varint, varint_size, varint_sizes
 
 NODE_MAX = 2 << 20
 """No block that we read is larger."""
@@ -79,11 +80,10 @@ def encode_links(
     """`encode_link` of many, the fields in columns."""
     if not _are_short(names) or set(map(len, cids)) != {SHA256_CID_SIZE}:
         return list(map(encode_link, cids, names, tsizes))
-    join, heads, short = b"".join, _SHORT_HEADS, _SHORT_NAMES
-    return [
-        join((heads[len(name) + len(end)], cid, short[len(name)], name, end))
-        for cid, name, end in zip(cids, names, map(_tsize_field, tsizes), strict=True)
-    ]
+    ends, lengths = list(map(_tsize_field, tsizes)), list(map(len, names))
+    heads = map(_SHORT_HEADS.__getitem__, map(add, lengths, map(len, ends)))
+    short = map(_SHORT_NAMES.__getitem__, lengths)
+    return list(map(b"".join, zip(heads, cids, short, names, ends, strict=True)))
 
 
 def links_size(names: Sequence[bytes], tsizes: Sequence[int]) -> int:
@@ -91,7 +91,7 @@ def links_size(names: Sequence[bytes], tsizes: Sequence[int]) -> int:
     if not _are_short(names):
         return sum(map(link_size, map(len, names), tsizes))
     least = (link_size(0, 0) - 1) * len(names)
-    return least + sum(map(len, names)) + sum(map(varint_size, tsizes))
+    return least + sum(map(len, names)) + varint_sizes(tsizes)
 
 
 def _are_short(names: Sequence[bytes]) -> bool:

@@ -11,7 +11,7 @@ byte of the file is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -83,8 +83,11 @@ def section_size(block_size: int) -> int:
     return varint_size(block_size + SHA256_CID_SIZE) + SHA256_CID_SIZE + block_size
 
 
-def section_sizes(block_sizes: Iterable[int]) -> list[int]:
+def section_sizes(block_sizes: Sequence[int]) -> list[int]:
     """`section_size` of many."""
+    least = head_size(min(block_sizes, default=0))
+    if least == head_size(max(block_sizes, default=0)):
+        return list(map(least.__add__, block_sizes))
     head, varints = SHA256_CID_SIZE, _VARINT_SIZES
     return [size + head + varints[(size + head).bit_length()] for size in block_sizes]
 

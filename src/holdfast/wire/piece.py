@@ -10,9 +10,8 @@ Format: docs/formats/piece.md.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 from hashlib import md5, sha256
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from ..core import faults
 from . import fr32, merkle, piece_cid
@@ -33,8 +32,7 @@ Numbers: TypeAlias = "array[int]"
 """Of 64 bits each, typecode ``Q``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A commitment: the root, how high its tree is, and how many zeros fill the payload up."""
 
     root: bytes

@@ -5,6 +5,8 @@ A number has one encoding, the shortest, of nine bytes at most (2^63 - 1). Anyth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..core.errors import LocalProtocolError, ProtocolError
 
 VARINT_MAX = (1 << 63) - 1
@@ -31,6 +33,14 @@ def encode_varint(number: int) -> bytes:
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+def varint_sizes(numbers: Sequence[int]) -> int:
+    """How long many are together."""
+    least = varint_size(min(numbers, default=0))
+    if least == varint_size(max(numbers, default=0)):
+        return least * len(numbers)
+    return sum(map(varint_size, numbers))
 
 
 def varint_size(number: int) -> int:
