@@ -126,7 +126,7 @@ def test_proofs_that_were_touched_are_refused() -> None:
 
 def test_a_proof_is_of_one_piece_in_one_other() -> None:
     proof = AGGREGATE.prove(2)
-    for part, whole in ((PIECES[1], AGGREGATE.piece), (PIECES[2], replace(PIECES[2], height=15))):
+    for part, whole in ((PIECES[1], AGGREGATE.piece), (PIECES[2], PIECES[2]._replace(height=15))):
         with pytest.raises((IntegrityError, ProtocolError)):
             verify(proof, part, whole)
 
