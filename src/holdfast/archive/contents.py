@@ -208,6 +208,8 @@ def not_right(keys: Sequence[bytes | None], digests: bytes, md5: bytes) -> list[
     if not any(keys):
         return []
     texts = (digests.hex().encode(), md5.hex().encode())
+    if _are_all(_MD5E, keys, texts[1], 32) or _are_all(_SHA256E, keys, texts[0], 64):
+        return []
     found, by_md5 = [], 0
     for number, key in enumerate(keys):
         if key is None:
@@ -229,6 +231,19 @@ def not_right(keys: Sequence[bytes | None], digests: bytes, md5: bytes) -> list[
         ):
             found.append(number)
     return found
+
+
+def _are_all(backend: bytes, keys: Sequence[bytes | None], text: bytes, size: int) -> bool:
+    """Whether all keys are of that backend and right, as most are; ``text`` has their hashes."""
+    if len(text) != size * len(keys) or None in keys:
+        return False
+    names = [key[key.index(_DASHES) + 2 :] for key in keys if key is not None]
+    hashes = [text[at : at + size] for at in range(0, len(text), size)]
+    return (
+        {key[: len(backend)] for key in keys if key is not None} == {backend}
+        and all(map(bytes.startswith, names, hashes))
+        and {name[size : size + 1] for name in names} <= {b"", b"."}
+    )
 
 
 def wants_md5(key: bytes | None) -> bool:
@@ -331,4 +346,5 @@ def check_leaf(record: FileRecord, view: memoryview) -> bytes:
 
 
 _DOT = ord(".")
+_DASHES, _MD5E, _SHA256E = b"--", b"MD5E-", b"SHA256E-"
 _NO_CHECK = _NoCheck()

@@ -16,7 +16,7 @@ from itertools import groupby, islice
 from typing import TypeAlias
 
 from ..core.key import Key
-from ..dataset.annexed import LINK, TrackedFile, iter_tree, keys_of
+from ..dataset.annexed import LINK, TrackedFile, keys_of
 from ..dataset.ledger import Ledger
 from ..dataset.objects import Objects
 from ..dataset.repository import Repository
@@ -42,6 +42,8 @@ from .plan_records import FileRecord, RunRecord
 _BLOCK = 8192
 _Listed: TypeAlias = tuple[bytes, bytes, bytes]
 """The path of a file, its mode and its object, as git writes them."""
+_MODE_SIZE, _BLOB = 6, b" blob "
+_OID = _MODE_SIZE + len(_BLOB)
 _END = b"\0\0"
 """After a path in tree order; no path has it, since no name is empty."""
 
@@ -63,23 +65,26 @@ def iter_version(
     """
     finder = _Finder(repository, objects, ledger, known)
     with SortedSpill(scratch) as listed:
-        listed.update(map(_listed, iter_tree(repository, (), commit)))
+        listed.update(_iter_listed(repository, commit))
         yield Entry(FILES[:-1], None, 0, 0)
         rest = map(_read, listed)
         while block := list(islice(rest, _BLOCK)):
             yield from finder.found(block)
 
 
-def _listed(file: _Listed) -> bytes:
-    path, mode, oid = file
-    check_name(FILES + path)
-    return b"".join((tree_order(path), _END, mode, b" ", oid))
+def _iter_listed(repository: Repository, commit: str) -> Iterator[bytes]:
+    """What git says of each file, after its path in tree order."""
+    for field in repository.git.iter_fields("ls-tree", "-r", "-z", "--full-tree", commit):
+        facts, _, path = field.partition(b"\t")
+        if facts[_MODE_SIZE:_OID] == _BLOB:
+            check_name(FILES + path)
+            yield tree_order(path) + _END + facts
 
 
 def _read(raw: bytes) -> _Listed:
     at = raw.index(_END)
-    mode, _, oid = raw[at + len(_END) :].partition(b" ")
-    return raw[:at].replace(b"\0", b"/"), mode, oid
+    facts = raw[at + len(_END) :]
+    return raw[:at].replace(b"\0", b"/"), facts[:_MODE_SIZE], facts[_OID:]
 
 
 class _Finder:

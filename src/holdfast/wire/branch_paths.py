@@ -41,12 +41,10 @@ EQUIVALENT_KEYS = b".log.ek"
 _KEY_LOG = re.compile(
     rb"[0-9a-f]{3}/[0-9a-f]{3}/([^/]+)(\.log(?:\.(?:web|met|rmet|rmt|cnk|cid|ek))?)", re.DOTALL
 )
-_USUAL_KEY = re.compile(rb"[A-Z0-9_]+-s(?:0|[1-9][0-9]*)--[0-9A-Za-z.]+")
-"""Keys that are canonical and written as they are in file names: nearly all."""
-_USUAL_LOG = re.compile(
-    rb"[0-7]+ blob ([0-9a-f]+)\t[0-9a-f]{3}/[0-9a-f]{3}/"
-    rb"(" + _USUAL_KEY.pattern + rb")\.log"
-)
+USUAL_KEY = rb"[A-Z0-9_]+-s(?:0|[1-9][0-9]*)--[0-9A-Za-z.]+"
+"""Matches keys that are canonical and written as they are in file names: nearly all."""
+_USUAL_KEY = re.compile(USUAL_KEY)
+_USUAL_LOG = re.compile(rb"[0-7]+ blob ([0-9a-f]+)\t[0-9a-f]{3}/[0-9a-f]{3}/(%b)\.log" % USUAL_KEY)
 """A location log as `git ls-tree -r` lists it, its key in the usual form."""
 _HASHED_JOURNAL = re.compile(rb"([0-9a-f]{3})_([0-9a-f]{3})_(.+)", re.DOTALL)
 

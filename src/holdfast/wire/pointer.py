@@ -5,13 +5,16 @@ Written canonically, read as git-annex reads; format: docs/formats/annex.md.
 
 from __future__ import annotations
 
+import re
+
 from ..core.key import Key, encode_file_name, object_path
-from .branch_paths import key_of_file_name
+from .branch_paths import USUAL_KEY, key_of_file_name
 
 POINTER_SIZE_MAX = 32 * 1024
 """A blob larger than this is never a pointer; no need to read it."""
 
 _OBJECTS = b"/annex/objects/"
+_USUAL_LINK = re.compile(rb"(?:\.\./)*\.git/annex/objects/\w+/\w+/[^/\n]+/(%b)" % USUAL_KEY)
 _NOTE = b"/annex/"
 
 
@@ -25,6 +28,9 @@ def key_of_link(target: bytes) -> Key | None:
 
     Only the last component counts: hash directories may be wrong or missing.
     """
+    usual = _USUAL_LINK.fullmatch(target)
+    if usual is not None:
+        return Key(usual[1])
     if target.find(_OBJECTS) < 1:
         return None
     return _key_at_end(target[:-1] if target.endswith(b"\n") else target)
