@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 from ..core.errors import ProtocolError
 from ..core.system_errors import as_fault
-from ..dataset.git import git_failed
+from ..dataset.git import BOUNDED, git_failed
 from ..dataset.repository import Repository
 from ..wire.bundle_header import BundleHeader, Ref, encode_header, other_refs, read_header
 from ..wire.gitobjects import SHA256
@@ -146,7 +146,7 @@ def _write_pack(
     repository: Repository, file: IO[bytes], oids: Sequence[str], needs: Sequence[str]
 ) -> None:
     arguments = (
-        "-c", "pack.threads=1", "pack-objects", "--quiet", "--revs", "--thin", "--stdout",
+        *BOUNDED, "-c", "pack.threads=1", "pack-objects", "--quiet", "--revs", "--thin", "--stdout",
         "--delta-base-offset",
     )  # fmt: skip
     process = repository.git.start(*arguments, reads=True)

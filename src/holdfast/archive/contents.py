@@ -46,6 +46,13 @@ class Sources(Protocol):
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """The bytes of what git has, and of links, in order and checked; None for what is gone."""
 
+    def open_blob(self, record: FileRecord) -> int:
+        """A file of the system with the bytes of what git has, checked; for what is large.
+
+        Raises:
+            SourceFault: They are gone.
+        """
+
 
 def is_blob(record: FileRecord) -> bool:
     """Whether its bytes come as a whole, from git or from a link."""
@@ -114,15 +121,19 @@ class File:
     """A file of this machine."""
 
     def __init__(
-        self, record: FileRecord, path: bytes | None, chunk_size: int, kernel: Kernel = PLAIN
+        self,
+        record: FileRecord,
+        path: bytes | int | None,
+        chunk_size: int,
+        kernel: Kernel = PLAIN,
     ) -> None:
-        """Open it; the kernel is that which hashes its leaves, if `LeafJob`s do that.
+        """Open it, or take one that is open; ``kernel`` hashes its leaves, if `LeafJob`s do that.
 
         Raises:
             SourceFault: It is gone, or has another size than was planned.
         """
         self._record = record
-        self._file = _open(record, path)
+        self._file = path if isinstance(path, int) else _open(record, path)
         try:
             self._seen = os.fstat(self._file)
             if self._seen.st_size != record.size:

@@ -260,6 +260,12 @@ class DatasetSources:
             name = asked.popleft()
             yield None if answer is None or not self._is_it(name, answer[1]) else answer[1]
 
+    def open_blob(self, record: FileRecord) -> int:
+        """A file of the system with what git has."""
+        from .large_blobs import open_large_blob  # late: git has few large files
+
+        return open_large_blob(self._repository, record, self._state_folder)
+
     def _is_it(self, name: bytes, data: bytes) -> bool:
         return hash_object(b"blob", data, self._repository.object_format).hex().encode() == name
 

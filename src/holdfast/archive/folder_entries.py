@@ -11,7 +11,7 @@ from ..core import faults
 from ..core.system_errors import as_fault
 from ..wire.archive_rows import RowKind
 from ..wire.folder_names import ESCAPED, NAME_MAX, link_name
-from .contents import FILES
+from .contents import FILES, SourceFault
 from .entries import OF_STATE, RUN_MAX, RUN_MIN, Entry, FileRun
 from .plan_records import FileRecord, RunRecord
 
@@ -120,6 +120,10 @@ class FolderSources:
             b"" if kind == RowKind.GIT else folder + name
             for name, kind in zip(run.names, run.kinds, strict=True)
         ]
+
+    def open_blob(self, record: FileRecord) -> int:
+        """Nothing is git's."""
+        raise SourceFault(record, "a plain folder has nothing in git", None)
 
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """What links say."""

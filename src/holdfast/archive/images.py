@@ -22,6 +22,7 @@ from ..wire.file_layout import iter_blocks, leaf_at, leaf_offset, section_size
 from ..wire.unixfs import PROFILE, symlink_block_size
 from .contents import SourceFault, Sources, is_blob
 from .image_spans import BLOCK, HEADER, KEPT, SPAN, BlockRow, Span, open_spans
+from .large_blobs import is_large_blob
 from .piece_making import EMPTY_FOLDER
 from .plan_file import Plan
 from .plan_records import FileRecord, Record
@@ -157,7 +158,7 @@ class ImageReader:
 
     def _file_sections(self, span: Span, start: int, stop: int) -> Iterator[Section]:
         record = self._record(span.place)
-        if is_blob(record) and not self._leaves.has(record):
+        if is_blob(record) and not self._leaves.has(record) and not is_large_blob(record):
             self._leaves.expect(self._blobs_from(span.place, stop))
         if record.kind is RowKind.SYMLINK or record.size <= PROFILE.chunk_size:
             fill = partial(self._fill_leaf, record, span, 0)

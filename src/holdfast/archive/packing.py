@@ -24,6 +24,7 @@ from ..wire.unixfs import PROFILE, Profile, symlink_block
 from .batches import COUNT_MAX, SIZE_MAX, Batch, Leaf, RunPart
 from .contents import Blob, Content, File, SourceFault, Sources, is_blob, is_sealed, wants_md5
 from .finishing import Finisher
+from .large_blobs import is_large_blob
 from .leaf_jobs import LeafJob
 from .piece_making import PieceMaker
 from .piece_stream import ROOM, usual_lanes
@@ -120,7 +121,7 @@ class Packer:
 
     def _is_wanted(self, record: FileRecord) -> bool:
         is_new = record.number >= self._resume and record.ref is None and not record.start
-        return is_new and is_blob(record)
+        return is_new and is_blob(record) and not is_large_blob(record)
 
     # folders and files are begun
 
@@ -255,6 +256,8 @@ class Packer:
         self._begin_next()
 
     def _open(self, record: FileRecord, blobs: Iterator[bytes | None]) -> Content:
+        if is_large_blob(record):
+            return File(record, self._sources.open_blob(record), self._profile.chunk_size)
         if is_blob(record):
             return Blob(record, next(blobs))
         if is_sealed(record):

@@ -20,6 +20,7 @@ from ..wire.archive_rows import RowKind
 from .contents import Blob, Content, File, SourceFault, Sources
 from .dataset_entries import DatasetSources
 from .entries import OF_SEAL
+from .large_blobs import is_large_blob
 from .plan_records import FileRecord, RunRecord
 from .seals import Head, Seal
 
@@ -72,6 +73,10 @@ class SealedSources:
         """There is nothing in the clear that git has."""
         return self._plain.iter_blobs(records)
 
+    def open_blob(self, record: FileRecord) -> int:
+        """There is nothing in the clear that git has."""
+        return self._plain.open_blob(record)
+
     def plain_record(self, record: FileRecord) -> FileRecord:
         """The file of the data set that is in an age file."""
         about = sealed_from(record.source)
@@ -91,7 +96,7 @@ class SealedSources:
         plain = self.plain_record(record)
         head = self._head(record)
         if plain.kind is RowKind.GIT:
-            return SealedContent(record, plain.size, self._blob(record, plain), head)
+            return SealedContent(record, plain.size, self._in_git(record, plain), head)
         path, digest = self._plain.path_of(plain), sealed_from(record.source).digest
         if digest:
             plain = plain._replace(key=Key.make(b"SHA256", digest.encode(), size=plain.size))
@@ -113,12 +118,14 @@ class SealedSources:
         except HoldError as error:
             raise SourceFault(record, f"{error.what}: {error.why}", None) from None
         if plain.kind is RowKind.GIT:
-            return SealedLeaves(record, plain.size, head, data=self._blob(record, plain).data)
+            return SealedLeaves(record, plain.size, head, plain=self._in_git(record, plain))
         return SealedLeaves(record, plain.size, head, path=self._plain.path_of(plain))
 
-    def _blob(self, record: FileRecord, plain: FileRecord) -> Blob:
-        [data] = self._plain.iter_blobs(iter([plain]))
+    def _in_git(self, record: FileRecord, plain: FileRecord) -> Content:
         try:
+            if is_large_blob(plain):
+                return File(plain, self._plain.open_blob(plain), 0)
+            [data] = self._plain.iter_blobs(iter([plain]))
             return Blob(plain, data)
         except SourceFault as fault:
             raise _of(record, fault) from None
@@ -202,18 +209,18 @@ class SealedContent:
 
 
 class SealedLeaves:
-    """Ranges of one age file, made of those of a plain file or of bytes. Close it."""
+    """Ranges of one age file, made of those of a plain one. Close it."""
 
     def __init__(
         self, record: FileRecord, size: int, head: Head, *, path: bytes | None = None,
-        data: bytes | None = None,
+        plain: Content | None = None,
     ) -> None:  # fmt: skip
         self.record = record
         self._size = size
         self._head = head
-        self._data = data
+        self._plain = plain
         self._file = -1
-        if data is None:
+        if plain is None:
             if path is None:
                 raise SourceFault(record, "its content is not here any more", None)
             try:
@@ -248,8 +255,10 @@ class SealedLeaves:
         size = min(CHUNK, self._size - start)
         if size < 0:
             return b""
-        if self._data is not None:
-            data = self._data[start : start + size]
+        data: bytes | memoryview
+        if self._plain is not None:
+            data = memoryview(bytearray(size))
+            self._plain.read(data, start)
         else:
             try:
                 data = os.pread(self._file, size, start)
@@ -262,6 +271,9 @@ class SealedLeaves:
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._plain is not None:
+            self._plain.close()
+            self._plain = None
         if self._file >= 0:
             os.close(self._file)
         self._file = -1

@@ -18,6 +18,7 @@ from hashlib import sha256
 from ..wire.archive_rows import RowKind
 from ..wire.unixfs import PROFILE, symlink_block
 from .contents import SourceFault, Sources, is_blob, is_sealed
+from .large_blobs import is_large_blob
 from .plan_records import FileRecord
 from .sealed_contents import SealedLeaves, SealedSources
 
@@ -82,7 +83,7 @@ class SourceLeaves:
         Raises:
             SourceFault: The source is gone, or is not what was packed.
         """
-        if is_blob(record):
+        if is_blob(record) and not is_large_blob(record):
             self._read_blob(record, leaf, view, digest)
             return
         if is_sealed(record):
@@ -107,6 +108,8 @@ class SourceLeaves:
         wanted, size = list[FileRecord](), 0
         for record in records:
             if not is_blob(record) or len(wanted) == _BLOBS_MAX or size > _BLOBS_SIZE:
+                break
+            if is_large_blob(record):
                 break
             wanted.append(record)
             size += record.size
@@ -152,13 +155,14 @@ class SourceLeaves:
 
     def _open(self, record: FileRecord) -> None:
         self.close()
-        path = self._sources.path_of(record)
-        if path is None:
+        in_git = is_large_blob(record)
+        path = None if in_git else self._sources.path_of(record)
+        if path is None and not in_git:
             raise SourceFault(record, "its content is not here any more", None)
         try:
             # Not to wait for who writes to a pipe, if it is one now.
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._file = os.open(path, flags)
+            self._file = self._sources.open_blob(record) if path is None else os.open(path, flags)
             seen = os.fstat(self._file)
         except OSError as error:
             raise SourceFault(record, str(error.strerror).lower(), None) from error

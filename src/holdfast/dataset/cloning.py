@@ -19,7 +19,7 @@ from ..core.errors import HoldError
 from ..core.place import PlaceId
 from ..wire.gitobjects import Oid
 from . import locks
-from .git import NO_FILTER, Git, git_failed, hex_oid
+from .git import BOUNDED, NO_FILTER, Git, git_failed, hex_oid
 from .submodules import read_head
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _check_out(git: Git, name: bytes) -> None:
         HoldError: The source does not have it.
     """
     if read_head(git.folder + b"/.git") == name:
-        git.run(*NO_FILTER, "reset", "--hard", "--quiet")
+        git.run(*NO_FILTER, *BOUNDED, "reset", "--hard", "--quiet")
         return
     there = ("cat-file", "-e", name + b"^{commit}")
     if git.ask(*there)[0]:
@@ -254,7 +254,7 @@ def _check_out(git: Git, name: bytes) -> None:
             raise faults.NO_SUCH_VERSION(version=name.decode())
     on_branch = git.ask("merge-base", "--is-ancestor", name, "HEAD")[0] == 0
     how = ("reset", "--hard") if on_branch else ("checkout", "--force", "--detach")
-    git.run(*NO_FILTER, *how, "--quiet", name)
+    git.run(*NO_FILTER, *BOUNDED, *how, "--quiet", name)
 
 
 def _load_what_follows() -> None:

@@ -12,7 +12,7 @@ from ..core import faults
 from ..wire.bundle_header import SHA256_LINE, Ref, other_refs
 from .adopting import adopt
 from .cloning import building
-from .git import NO_FILTER, Git
+from .git import BOUNDED, NO_FILTER, Git
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
 _ORIGIN = "archive"
@@ -61,13 +61,14 @@ def make_of_bundles(
         for number, bundle in enumerate(bundles):
             # Aside, each on its own: what a name is of may change from one to the next.
             git.run(
-                *NO_FILTER, "-c", "gc.auto=0", "-c", "fetch.unpackLimit=1", "fetch", "--quiet",
-                "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", bundle,
+                *NO_FILTER, *BOUNDED, "-c", "gc.auto=0", "-c", "fetch.unpackLimit=1",
+                "fetch", "--quiet", "--no-tags", "--no-recurse-submodules",
+                "--no-write-fetch-head", bundle,
                 f"+refs/*:{_ASIDE}/{number}/refs/*", f"+HEAD:{_ASIDE}/{number}/HEAD",
             )  # fmt: skip
         _set_refs(git, wanted)
         _set_others(git, f"{_ASIDE}/{len(bundles) - 1}/", wanted.branch)
-        git.run(*NO_FILTER, "reset", "--hard", "--quiet")
+        git.run(*NO_FILTER, *BOUNDED, "reset", "--hard", "--quiet")
         adopt(folder, _ORIGIN, description, None)
         _delete_refs(git)
     finally:

@@ -28,6 +28,13 @@ NO_FILTER = (
 )
 """Options with which git reads files as they are, annexed or not."""
 
+BOUNDED = (
+    "-c", "core.bigFileThreshold=16m", "-c", "core.packedGitWindowSize=1m",
+    "-c", "core.packedGitLimit=16m", "-c", "core.deltaBaseCacheLimit=16m",
+    "-c", "pack.windowMemory=32m",
+)  # fmt: skip
+"""Options with which git takes no more memory where files or a history are large."""
+
 _BLOCK = 1 << 16
 _abandoned: list[ObjectReader] = []
 """Kept from being ended by Python: they belong to another process."""
