@@ -93,6 +93,33 @@ def hash_floors() -> dict[str, float]:
     return {name: len(data) / 1e6 / each for name, each in took.items()}
 
 
+def gain_of_two(seconds: float = 0.7) -> float:
+    """How many times as much two processes hash that do nothing else, as one, by the clock.
+
+    The cores of a virtual machine may be halves of one; this is what they give just now.
+    """
+    kernel, data = best(), memoryview(os.urandom(16 * UNIT_SIZE))
+
+    def hashed(until: float) -> int:
+        count = 0
+        while time.perf_counter() < until:
+            kernel.roots_beside(data, data)
+            count += 1
+        return count
+
+    alone = hashed(time.perf_counter() + seconds)
+    until, (source, target) = time.perf_counter() + seconds, os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(target, hashed(until).to_bytes(8, "big"))
+        os._exit(0)
+    both = hashed(until) + int.from_bytes(os.read(source, 8), "big")
+    os.waitpid(child, 0)
+    os.close(source)
+    os.close(target)
+    return both / alone
+
+
 class Counting:
     """How often a server was asked, and how many bytes it gave."""
 
