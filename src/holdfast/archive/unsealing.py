@@ -332,7 +332,7 @@ def _tell(
 
 def locked(tag: str, detail: str = "") -> HoldError:
     """The error that says that no key opens a scope."""
-    scope = "the data set" if tag == DATASET_TAG else f"scope {tag}"
+    scope = "the archive" if tag == DATASET_TAG else f"scope {tag}"
     return faults.ARCHIVE_LOCKED(scope=scope, detail=detail or "no key that is here opens it")
 
 
