@@ -8,7 +8,7 @@ import random
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from holdfast.api.archive import (
 from holdfast.api.archive_keys import KeyPlace
 from holdfast.api.archive_sealing import EncryptBy
 from holdfast.api.archive_serving import ServedArchive
+from holdfast.archive import sealable
 from holdfast.archive.contents import SourceFault
 from holdfast.archive.plan_file import Plan
 from holdfast.archive.plan_records import FileRecord
@@ -257,9 +258,13 @@ def test_killed_anywhere_it_goes_on_to_the_same_pieces(top: Path) -> None:
     assert went_on > 1
 
 
-@pytest.fixture
-def planned(top: Path) -> Iterator[tuple[Path, SealedSources, FileRecord]]:
-    """A plan, its sources, and the record of ``sub-02/small.nii``."""
+@pytest.fixture(params=["just written", "settled"])
+def planned(
+    top: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, SealedSources, FileRecord]:
+    """A file, the sources of a plan, and its record there."""
+    if request.param == "settled":
+        monkeypatch.setattr(sealable, "_FRESH_NS", 0)
     keys = KeyPlace(os.fsencode(top / "keys"))
     scans, state = os.fsencode(top / "scans"), os.fsencode(top / "state")
     archive = archive_of_folder(scans, state, encrypt=EncryptBy(), keys=keys)
@@ -273,7 +278,8 @@ def planned(top: Path) -> Iterator[tuple[Path, SealedSources, FileRecord]]:
         if isinstance(record, FileRecord) and record.source.startswith("~")
         and sealed_from(record.source).path == "sub-02/small.nii"
     ]  # fmt: skip
-    yield top / "scans/sub-02/small.nii", sources, record
+    assert (sealed_from(record.source).oid == "fresh") == (request.param == "just written")
+    return top / "scans/sub-02/small.nii", sources, record
 
 
 def test_nothing_of_another_content_is_ever_encrypted_under_the_key_of_the_one_that_was_planned(

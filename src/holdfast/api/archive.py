@@ -96,11 +96,13 @@ def archive_of(
 
 
 def archive_of_folder(
-    path: bytes, state: bytes, *, encrypt: EncryptBy | None = None, keys: KeyPlace | None = None
-) -> Archive:
+    path: bytes, state: bytes, *, encrypt: EncryptBy | None = None, keys: KeyPlace | None = None,
+    progress: Progress | None = None,
+) -> Archive:  # fmt: skip
     """The archive of a plain folder; what was packed is noted in the folder ``state``.
 
-    ``encrypt`` and ``keys`` are as for `archive_of`; a new encrypted archive gets its id now.
+    ``encrypt`` and ``keys`` are as for `archive_of`; a new encrypted archive gets its id now. To
+    plan one all files are read, of which ``progress`` is told.
 
     Raises:
         NotFoundError: There is no such folder.
@@ -125,7 +127,8 @@ def archive_of_folder(
     place = folder_keys(keys or KeyPlace(), state, begin=True)
     refuse_in_folder(place.path, path, "it is in the folder that is packed")
     sealing = sealing_of(encryption, place, f" --state {shlex.quote(os.fsdecode(state))}")
-    return Archive(folder, SealedSource(SealableFolder(path, state), sealing))
+    sealable = SealableFolder(path, state, progress or Silence())
+    return Archive(folder, SealedSource(sealable, sealing))
 
 
 def _refuse_keys_in_the_clear(keys: KeyPlace | None) -> None:

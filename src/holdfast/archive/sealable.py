@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from typing import Protocol
 
 from ..core.key import Key
+from ..core.progress import Progress
 from ..core.system_errors import as_fault
 from ..kernel.many import signature
 from ..wire.archive_rows import MissingRow, RowKind
@@ -25,6 +27,8 @@ from .plan_records import FileRecord, PlanHead
 from .snapshots import DatasetSource, FolderSource
 
 _READ = 1 << 20
+_FRESH_NS = 2_000_000_000
+_FRESH = "fresh"
 
 
 class Sealable(Protocol):
@@ -96,25 +100,39 @@ class SealableFolder(FolderSource):
 
     has_history = False
 
+    def __init__(self, folder: bytes, leave_out: bytes, progress: Progress) -> None:
+        """As a folder in the clear; ``progress`` is told of what is hashed."""
+        super().__init__(folder, leave_out)
+        self._progress = progress
+        self._files = self._bytes = 0
+
     def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
         """Its files, which are read; of folders those that are empty.
 
         Raises:
             AccessError: Something in it cannot be read.
         """
-        waiting: Entry | None = None
-        for entry in iter_folder(self._folder, self._leave_out):
-            if waiting is not None and not entry.path.startswith(waiting.path + b"/"):
+        self._progress.start(None, None)
+        self._progress.note("hashing")
+        self._files = self._bytes = 0
+        try:
+            waiting: Entry | None = None
+            for entry in iter_folder(self._folder, self._leave_out):
+                if waiting is not None and not entry.path.startswith(waiting.path + b"/"):
+                    yield waiting
+                waiting = None
+                if entry.kind is None:
+                    waiting = entry
+                elif entry.kind is RowKind.SYMLINK:
+                    yield entry
+                elif (hashed := self._hashed(entry)) is not None:
+                    yield hashed
+            if waiting is not None:
                 yield waiting
-            waiting = None
-            if entry.kind is None:
-                waiting = entry
-            elif entry.kind is RowKind.SYMLINK:
-                yield entry
-            elif (hashed := self._hashed(entry)) is not None:
-                yield hashed
-        if waiting is not None:
-            yield waiting
+        finally:
+            self._progress.advance(-self._files, -self._bytes)  # all of it is read again
+            self._progress.note("")
+            self._progress.stop()
 
     def _hashed(self, entry: Entry) -> Entry | None:
         """A file with the key of its content; None when it is gone meanwhile, or is no file."""
@@ -125,17 +143,24 @@ class SealableFolder(FolderSource):
                 seen = os.fstat(file.fileno())
                 if not stat.S_ISREG(seen.st_mode):
                     return None
-                hasher, size, buffer = hashlib.sha256(), 0, bytearray(_READ)
+                hasher, size = hashlib.sha256(), 0
+                buffer = bytearray(min(_READ, seen.st_size + 1))
                 view = memoryview(buffer)
                 while count := file.readinto(buffer):
                     hasher.update(view[:count])
                     size += count
+                    self._progress.advance(0, count)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise as_fault(error, os.fsdecode(path), reading=True) from error
         key = Key.make(b"SHA256", hasher.hexdigest().encode(), size=size)
-        return Entry(entry.path, RowKind.ANNEXED, seen.st_mode, size, key, _look(seen))
+        self._progress.advance(1, 0)
+        self._files, self._bytes = self._files + 1, self._bytes + size
+        # What was just written to may be so again, and look the same: clocks of files are coarse.
+        is_fresh = max(seen.st_mtime_ns, seen.st_ctime_ns) > time.time_ns() - _FRESH_NS
+        look = _FRESH if is_fresh else _look(seen)
+        return Entry(entry.path, RowKind.ANNEXED, seen.st_mode, size, key, look)
 
     def link_target(self, entry: Entry) -> bytes:
         """What it says now."""

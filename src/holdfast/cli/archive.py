@@ -154,7 +154,7 @@ def run(call: Call) -> int:
     keys = key_place(options)
     if options.plain:
         path, state = os.fsencode(options.plain), os.fsencode(options.state)
-        archive = archive_of_folder(path, state, encrypt=encrypt, keys=keys)
+        archive = archive_of_folder(path, state, encrypt=encrypt, keys=keys, progress=call.progress)
     else:
         archive = archive_of(
             call.dataset, options.at, branches=options.branches, encrypt=encrypt, keys=keys
