@@ -92,6 +92,17 @@ def test_with_one_key_a_data_set_is_restored_and_nothing_is_in_the_clear(main: P
     assert must(main.parent / "out", "git", "status", "--porcelain").out == ""
 
 
+def test_an_empty_file_of_the_annex_is_packed_as_any_other(tmp_path: Path) -> None:
+    must(tmp_path, HOLD, "create", "-q", "--profile", "all-annexed", "main")
+    with (tmp_path / "main/.gitattributes").open("a") as file:
+        file.write("\n* annex.backend=SHA256E\n")
+    (tmp_path / "main/empty").write_bytes(b"")
+    must(tmp_path / "main", HOLD, "save", "-q", "-m", "all")
+    must(tmp_path / "main", HOLD, *PACK, "--encrypt")
+    assert _restore(tmp_path, "out").code == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "main")
+
+
 def test_without_its_key_or_with_another_one_all_is_locked(main: Path) -> None:
     must(main, HOLD, *PACK, "--encrypt")
     top = main.parent
@@ -266,3 +277,27 @@ def test_secrets_are_in_no_file_of_the_data_set_and_in_no_output(main: Path) -> 
             data = path.read_bytes()
             assert identity.encode() not in data and secret.encode() not in data
             assert bytes.fromhex(secret) not in data
+
+
+@pytest.mark.parametrize("words", [("--encrypt",), ("--encrypt-by", "sub-*")])
+def test_where_the_notes_are_lost_pieces_and_keys_are_enough_to_go_on(
+    main: Path, words: tuple[str, ...]
+) -> None:
+    must(main, HOLD, *PACK, *words)
+    first = _pieces(main)
+    shutil.rmtree(main / ".git/annex/hold-archive")
+    (main / "more.nii").write_bytes(random.Random(1).randbytes(50_000))
+    must(main, HOLD, "save", "-q", "-m", "more")
+    must(main, HOLD, *PACK, *words, "--known", "../pieces")
+    new = set(_pieces(main)) - set(first)
+    assert 50_000 < sum(path.stat().st_size for path in new) < 90_000
+    assert _restore(main.parent, "out").code == 0
+    assert _files(main.parent / "out") == _files(main)
+
+
+def test_pieces_in_the_clear_are_not_gone_on_with_encrypted(main: Path) -> None:
+    must(main, HOLD, "archive", "pack", "--piece-size", "4MiB", "--write", "../pieces")
+    shutil.rmtree(main / ".git/annex/hold-archive")
+    must(main, HOLD, "archive", "keys", "make", ".", *KEYS)
+    done = hold(main, *PACK, "--encrypt", "--known", "../pieces")
+    assert done.code == 4 and "it is in the clear, and what is packed is not" in done.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,10 +72,9 @@ def archive_of(
         repository, dataset.objects, lambda: dataset.ledger, commit, branches=branches
     )
     if encrypt is None and read_encryption(folder.folder) is None:
-        if keys is not None and keys.path is not None:
-            what = "--keys: this archive is in the clear; --encrypt makes a new one that is not"
-            raise faults.BAD_USAGE(what=what, command="archive")
+        _refuse_keys_in_the_clear(keys)
         return Archive(folder, plain, commit)
+    from ..archive.sealable import SealableDataset
     from ..archive.sealed_source import SealedSource
     from .archive_keys import KeyPlace, refuse_in_repository
     from .archive_sealing import encryption_of, sealing_of
@@ -86,21 +86,53 @@ def archive_of(
         raise faults.BAD_USAGE(what=what, command="archive")
     place = (keys or KeyPlace()).open(plain.identity)
     refuse_in_repository(dataset, place.path)
-    sealing = sealing_of(encryption, place)
-    source = SealedSource(repository, dataset.objects, lambda: dataset.ledger, commit, sealing)
-    return Archive(folder, source, commit)
+    sealable = SealableDataset(
+        repository, dataset.objects, lambda: dataset.ledger, commit,
+        has_history=not encryption.globs,
+    )  # fmt: skip
+    return Archive(folder, SealedSource(sealable, sealing_of(encryption, place)), commit)
 
 
-def archive_of_folder(path: bytes, state: bytes) -> Archive:
+def archive_of_folder(
+    path: bytes, state: bytes, *, encrypt: EncryptBy | None = None, keys: KeyPlace | None = None,
+    progress: Progress | None = None,
+) -> Archive:  # fmt: skip
     """The archive of a plain folder; what was packed is noted in the folder ``state``.
+
+    ``encrypt`` and ``keys`` are as for `archive_of`; a new encrypted archive gets its id now. To
+    plan one all files are read, of which ``progress`` is told.
 
     Raises:
         NotFoundError: There is no such folder.
+        ConflictError: It is encrypted otherwise.
+        UsageError: A folder of keys is named, and it is not encrypted.
+        AccessError: Keys would be in the folder, or beside the notes.
     """
     path, state = os.path.realpath(path), os.path.realpath(state)
     if not os.path.isdir(path):
         raise no_folder(path)
-    return Archive(ArchiveFolder(state), FolderSource(path, state))
+    folder = ArchiveFolder(state)
+    if encrypt is None and read_encryption(folder.folder) is None:
+        _refuse_keys_in_the_clear(keys)
+        return Archive(folder, FolderSource(path, state))
+    from ..archive.sealable import SealableFolder
+    from ..archive.sealed_source import SealedSource
+    from .archive_keys import KeyPlace, folder_keys, refuse_in_folder
+    from .archive_sealing import encryption_of, sealing_of
+
+    encryption = encryption_of(folder, encrypt)
+    assert encryption is not None, "it is wanted, or noted"
+    place = folder_keys(keys or KeyPlace(), state, begin=True)
+    refuse_in_folder(place.path, path, "it is in the folder that is packed")
+    sealing = sealing_of(encryption, place, f" --state {shlex.quote(os.fsdecode(state))}")
+    sealable = SealableFolder(path, state, progress or Silence())
+    return Archive(folder, SealedSource(sealable, sealing))
+
+
+def _refuse_keys_in_the_clear(keys: KeyPlace | None) -> None:
+    if keys is not None and keys.path is not None:
+        what = "--keys: this archive is in the clear; --encrypt makes a new one that is not"
+        raise faults.BAD_USAGE(what=what, command="archive")
 
 
 def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Iterator[Outcome]:
@@ -373,7 +405,9 @@ def _told_snapshot(archive: Archive) -> Outcome:
     note += f"root {root}"
     if missing:
         left = f"{missing:,} file{'s' if missing != 1 else ''}"
-        note += f"; without the content of {left}: hold archive check says why"
+        note += f"; without the content of {left}: "
+        again = f"pack again to have {'them' if missing != 1 else 'it'}"
+        note += "hold archive check says why" if archive.version else again
     return Outcome("pack", Status.OK, f"snapshot {snapshot.number}", note=note, facts=facts)
 
 

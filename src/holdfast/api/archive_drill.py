@@ -15,7 +15,7 @@ from ..archive.folder_writer import FolderWriter
 from ..archive.piece_names import expected_of
 from ..archive.pieces import check_whole
 from ..archive.plain_tree import TreeFile, files_of
-from ..archive.sealed_names import MissingName
+from ..archive.sealed_names import FolderName, MissingName
 from ..archive.snapshot_choice import choose
 from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, Status, complete, watch
@@ -201,7 +201,8 @@ def _iter_sealed(
     progress: Progress,
 ) -> Iterator[Outcome]:  # fmt: skip
     folder = SealedFolder(found, snapshot)
-    items = (one for one in folder.walk(ChosenPaths(())) if not isinstance(one[1], MissingName))
+    nothing = (MissingName, FolderName)
+    items = (one for one in folder.walk(ChosenPaths(())) if not isinstance(one[1], nothing))
     wanted = chosen.choose(items)
     os.makedirs(target, exist_ok=True)
     with FolderWriter(target) as writer:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import os
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ..archive.archive_folder import ArchiveFolder
 from ..archive.scope_keys import (
     IMPORTED,
     Identity,
@@ -77,6 +79,31 @@ def dataset_id(dataset: Dataset) -> str:
     repository = dataset.repository
     version = commit_of(repository, "HEAD")
     return DatasetSource(repository, dataset.objects, lambda: dataset.ledger, version).identity
+
+
+def folder_keys(place: KeyPlace, state: bytes, *, begin: bool) -> KeyFolder:
+    """The keys of the archive of a plain folder that is noted in ``state``.
+
+    Unless a place is named they are where those of data sets are, by the id of the archive: that
+    is in ``state``. With ``begin``, an archive that is new is given one.
+
+    Raises:
+        AccessError: They would be in ``state``; or no archive is noted there.
+        PlaceUnavailableError: Another process has the archive; or what encrypts is not installed.
+    """
+    archive = ArchiveFolder(state)
+    if begin and not archive.name and place.path is None:
+        with archive.locked():
+            if not archive.name:
+                archive.keep_name(str(uuid.uuid4()))
+    if not archive.name and place.path is None:
+        raise faults.ARCHIVE_KEYS(
+            path=os.fsdecode(state), detail="no archive is noted in it",
+            next="give the folder that pack has as --state",
+        )  # fmt: skip
+    found = place.open(archive.name)
+    refuse_in_folder(found.path, state, "it is where it is noted what was packed")
+    return found
 
 
 def iter_archive_keys(folder: KeyFolder) -> Iterator[Outcome]:
@@ -156,12 +183,20 @@ def refuse_in_repository(dataset: Dataset, path: bytes) -> None:
     Raises:
         AccessError: It is.
     """
-    top = os.path.realpath(dataset.repository.top)
+    refuse_in_folder(path, dataset.repository.top, "it is in the data set, which others get")
+
+
+def refuse_in_folder(path: bytes, folder: bytes, detail: str) -> None:
+    """Refuse a file or folder for secrets that is in a folder where they may not be.
+
+    Raises:
+        AccessError: It is.
+    """
+    top = os.path.realpath(folder)
     if (os.path.realpath(path) + b"/").startswith(top.rstrip(b"/") + b"/"):
         raise faults.ARCHIVE_KEYS(
-            path=os.fsdecode(path), detail="it is in the data set, which others get",
-            next="name a place outside of it",
-        )  # fmt: skip
+            path=os.fsdecode(path), detail=detail, next="name a place outside of it"
+        )
 
 
 def told_made(folder: KeyFolder, scope: str) -> Outcome:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 
 from ..archive.chosen_paths import ChosenPaths
 from ..archive.content_index import ContentIndex
 from ..archive.finding import FoundSnapshot
 from ..archive.lost_contents import LostContents, Wanted
-from ..archive.snapshot_choice import choose
+from ..archive.snapshot_choice import choose, why_not
 from ..core import faults
 from ..core.errors import HoldError
 from ..core.key import Key
@@ -103,7 +104,7 @@ def iter_archive_restore(
             from .archive_lost_found import iter_lost_found
 
             has = (lambda _: False) if dataset is None else dataset.objects.has
-            yield from iter_lost_found(found, target, has, listener)
+            yield from iter_lost_found(found, target, has, listener, plan.keys)
         for glob in chosen.unmatched:
             name = os.fsdecode(glob)
             error = faults.ARCHIVE_NO_MATCH(glob=name)
@@ -147,7 +148,9 @@ def _iter_folder(
 ) -> Iterator[Outcome]:  # fmt: skip
     """The files that the root of a snapshot names; of a data set, what is left without git."""
     if snapshot.number in found.unlocked.sealed:
-        return iter_restore_sealed(found, snapshot, target, chosen, progress)
+        outcomes = iter_restore_sealed(found, snapshot, target, chosen, progress)
+        reason = None if snapshot.manifest.version else why_not(found.finding, snapshot)
+        return outcomes if reason is None else chain(iter_wrong(RESTORE, [reason]), outcomes)
     from .archive_restore_folder import iter_restore_folder
 
     return iter_restore_folder(found.finding, snapshot, target, chosen, progress)

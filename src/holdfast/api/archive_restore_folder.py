@@ -97,14 +97,14 @@ class Restorer:
         if item.file is None:
             self._writer.make_folder(item.path)
             return True
-        return not _is_link(item) and self._writer.has(item.path, item.file)
+        return not is_link(item) and self._writer.has(item.path, item.file)
 
     def _iter_one(self, item: TreeFile) -> Iterator[Outcome]:
         assert item.file is not None
         name = os.fsdecode(item.path)
         file = self._together.use(item.path, item.file)
         try:
-            if _is_link(item):
+            if is_link(item):
                 is_new = self._writer.put_link(item.path, _target_of(item))
                 yield Outcome("restore", Status.OK if is_new else Status.NOT_NEEDED, name)
                 return
@@ -123,7 +123,7 @@ class Restorer:
             yield chunk
 
 
-def _is_link(item: TreeFile) -> bool:
+def is_link(item: TreeFile) -> bool:
     """A symlink is no raw block, and too small to be a file of several."""
     file = item.file
     assert file is not None

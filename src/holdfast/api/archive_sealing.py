@@ -43,15 +43,15 @@ def encryption_of(folder: ArchiveFolder, wanted: EncryptBy | None) -> Encryption
         Scopes(wanted.globs)
         return Encryption(wanted.globs)
     if wanted is not None and wanted.globs not in ((), found.globs):
-        said = ", ".join(found.globs) or "one key for all of the data set"
+        said = ", ".join(found.globs) or "one key for all of it"
         raise _other(folder, f"it was begun with {said}")
     return found
 
 
-def sealing_of(encryption: Encryption, keys: KeyFolder) -> Sealing:
-    """What it is packed with."""
+def sealing_of(encryption: Encryption, keys: KeyFolder, words: str = "") -> Sealing:
+    """What it is packed with; ``words`` is what calls about its keys need besides."""
     scopes = Scopes(encryption.globs)
-    return Sealing(keys, scopes, primitives(), encryption.scopes, getpass.getuser())
+    return Sealing(keys, scopes, primitives(), encryption.scopes, getpass.getuser(), words)
 
 
 def note_encryption(folder: ArchiveFolder, source: Source) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
@@ -15,7 +16,14 @@ from ..archive.pieces_place import PiecesPlace
 from ..archive.plain_tree import tree_of
 from ..archive.scope_keys import DATASET_TAG, KeyFolder, named
 from ..archive.seal_primitives import primitives
-from ..archive.sealed_names import AnnexedName, GitName, LinkName, MissingName, Name
+from ..archive.sealed_names import (
+    AnnexedName,
+    FolderName,
+    GitName,
+    LinkName,
+    MissingName,
+    Name,
+)
 from ..archive.together import Together
 from ..archive.unsealing import (
     SealedIndex,
@@ -40,8 +48,8 @@ from .archive_restore_folder import iter_named
 
 _BLOCK = 512
 _READ = 1 << 20
-_EXECUTABLE = 0o100755
 _PLAIN = 0o100644
+"""Of an annexed file that is a link in its data set."""
 
 Tagged = tuple[str, Name]
 """A file of a list, and the scope that the list is of."""
@@ -157,6 +165,8 @@ class SealedFolder:
             except AccessError:
                 count = self._sealed.count(one.tag)
                 detail = f"{count:,} contents of it are in this version; no key here opens them"
+                if count == 1:
+                    detail = "1 content of it is in this version; no key here opens it"
                 if one.tag in self._gone:
                     detail += f": the key was destroyed here, of {self._gone[one.tag]}"
                 self.locked.append(locked(one.tag, detail))
@@ -219,7 +229,9 @@ class _Restorer:
                 continue
             path = os.fsdecode(name.path)
             try:
-                if isinstance(name, LinkName):
+                if isinstance(name, FolderName):
+                    self._writer.make_folder(name.path)
+                elif isinstance(name, LinkName):
                     is_new = self._writer.put_link(name.path, name.target)
                     status = Status.OK if is_new else Status.NOT_NEEDED
                     yield Outcome("restore", status, path)
@@ -249,7 +261,7 @@ class _Restorer:
                 raise faults.CONTENT_LOST(path=path, detail=detail, next=step)
             file = self._together.use(_object(name), file)
             _, chunks = self._unsealer.open(file, tag)
-            mode = _EXECUTABLE if name.mode == _EXECUTABLE else _PLAIN
+            mode = name.mode if stat.S_ISREG(name.mode) else _PLAIN
             self._writer.put_file(name.path, mode, self._passed(name, chunks))
         except PlaceFullError:
             raise

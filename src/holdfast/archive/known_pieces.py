@@ -27,7 +27,7 @@ from ..wire.unixfs import PROFILE
 from .archive_folder import ArchiveFolder, Snapshot
 from .bundles import Bundle
 from .contents import FILES, is_sha256
-from .entries import OF_STATE, identity_of
+from .entries import OF_STATE, identity_of, key_identity
 from .finding import Finding, FoundPiece, FoundSnapshot, iter_rows
 from .history import FoundBundle, write_bundle
 from .known_index import KnownRow, encode_row, read_row
@@ -37,11 +37,13 @@ _END = b"\0\0"
 
 
 def take_in(
-    archive: ArchiveFolder, finding: Finding, repository: Repository | None, kernel: Kernel
-) -> int:
+    archive: ArchiveFolder, finding: Finding, repository: Repository | None, kernel: Kernel, *,
+    is_sealed: bool = False,
+) -> int:  # fmt: skip
     """Note all snapshots of an archive that are not noted; gives how many these are.
 
-    The newest of its pieces is read whole, since no other names it.
+    ``is_sealed`` says that they are encrypted. The newest of its pieces is read whole, since no
+    other names it.
 
     Raises:
         ConflictError: What is noted is of another archive.
@@ -61,7 +63,11 @@ def take_in(
         if told is not None and told.hex() != one.manifest:
             detail = f"{last.name} is of another archive than snapshot {one.number} is"
             raise faults.ARCHIVE_STATE(path=os.fsdecode(archive.folder), detail=detail)
-    new = [] if newest.number < len(noted) else _new(archive, finding, refs, kernel)
+    new = (
+        []
+        if newest.number < len(noted)
+        else _new(archive, finding, refs, kernel, ".bundle.age" if is_sealed else ".bundle")
+    )
     # Rows last: where they are not noted, it is only packed again.
     archive.note(finding.dataset, new)
     with SortedSpill(archive.folder) as rows:
@@ -73,7 +79,7 @@ def take_in(
 
 
 def _new(
-    archive: ArchiveFolder, finding: Finding, refs: Sequence[PrevRef], kernel: Kernel
+    archive: ArchiveFolder, finding: Finding, refs: Sequence[PrevRef], kernel: Kernel, ending: str
 ) -> list[Snapshot]:
     """The snapshots that are not noted, the bundle of the last one with its refs kept."""
     newest, noted = finding.snapshots[-1], archive.snapshots
@@ -85,7 +91,7 @@ def _new(
         raise faults.ARCHIVE_STATE(path=os.fsdecode(archive.folder), detail=detail)
     found = {one.number: one for one in finding.snapshots}
     new = [
-        _snapshot(number, refs[number - first], found.get(number))
+        _snapshot(number, refs[number - first], found.get(number), ending)
         for number in range(len(noted), newest.number + 1)
     ]
     for one in new:
@@ -105,7 +111,7 @@ def _piece_cid(last: FoundPiece, kernel: Kernel) -> bytes:
     raise unreadable(last.name, f"all of its bytes together are {digest.v2}")
 
 
-def _snapshot(number: int, ref: PrevRef, found: FoundSnapshot | None) -> Snapshot:
+def _snapshot(number: int, ref: PrevRef, found: FoundSnapshot | None, ending: str) -> Snapshot:
     manifest, piece = ref.manifest.hex(), ref.cid.hex()
     last = None if found is None else found.last
     if found is None or last is None:
@@ -115,7 +121,7 @@ def _snapshot(number: int, ref: PrevRef, found: FoundSnapshot | None) -> Snapsho
     bundle = None
     if bundles:
         [one] = bundles[-1:]
-        bundle = Bundle(f"{number:04}.bundle", one.needs, one.version, one.annex, one.size)
+        bundle = Bundle(f"{number:04}{ending}", one.needs, one.version, one.annex, one.size)
     assert told.root is not None, "a last piece has the root"
     return Snapshot(
         number, told.version, told.annex, told.root.hex(), manifest, piece, ref.size,
@@ -125,13 +131,14 @@ def _snapshot(number: int, ref: PrevRef, found: FoundSnapshot | None) -> Snapsho
 
 def _keep_bundle(archive: ArchiveFolder, finding: Finding, new: list[Snapshot]) -> None:
     """Write the last bundle where the next snapshot looks for its refs."""
-    numbers = [one.number for one in new if one.bundle is not None]
+    bundles = {one.number: one.bundle for one in new if one.bundle is not None}
+    last = max(bundles, default=None)
     for snapshot in finding.snapshots:
-        if numbers and snapshot.number == numbers[-1]:
+        if last is not None and snapshot.number == last:
             [piece] = [one for one in snapshot.in_order if one.manifest.bundles]
-            path = archive.folder + b"/snapshot-%d/%04d.bundle" % (numbers[-1], numbers[-1])
+            path = archive.path_of(bundles[last])
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            write_bundle(finding, FoundBundle(piece.manifest.bundles[-1], numbers[-1], piece), path)
+            write_bundle(finding, FoundBundle(piece.manifest.bundles[-1], last, piece), path)
 
 
 def _known_rows(
@@ -159,10 +166,13 @@ def _known_rows(
 def _identity(row: Row) -> bytes:
     if row.kind is RowKind.PLAIN:
         source = OF_STATE + row.path.rpartition(b"/")[2].decode("utf-8", "replace")
-        return identity_of(row.path, row.kind, None, source) if row.path[:4] == b"git/" else b""
+        is_bundle = row.path.startswith((b"git/", FILES + b"git/"))
+        return identity_of(row.path, row.kind, None, source) if is_bundle else b""
     if row.key is None:
         return b""
     is_leaf, key = row.size <= PROFILE.chunk_size, Key(row.key)
+    if b"-" not in row.key:
+        return key_identity(key)  # the name of an encrypted content: it says nothing of its bytes
     if is_leaf and is_sha256(key) and row.cid != RAW_SHA256 + bytes.fromhex(key_digest(key)):
         return b""  # not what it says
     return identity_of(row.path, row.kind, row.key, "")

@@ -315,9 +315,11 @@ class PlainTree:
             self._held -= len(old)
 
 
-def tree_of(finding: Finding, snapshot: FoundSnapshot) -> PlainTree | None:
+def tree_of(
+    finding: Finding, snapshot: FoundSnapshot, stored: StoredBlocks | None = None
+) -> PlainTree | None:
     """The tree of a snapshot; None when its root is not known."""
-    return None if snapshot.last is None else files_of(finding, snapshot)
+    return None if snapshot.last is None else files_of(finding, snapshot, stored)
 
 
 def files_of(

@@ -47,7 +47,7 @@ def readme(head: PlanHead, bundles: Sequence[str]) -> bytes:
 
 
 def _sealed_readme(head: PlanHead) -> bytes:
-    return f"""This is an encrypted archive of a data set.
+    return f"""This is an encrypted archive.
 Snapshot {head.snapshot}, made {head.made}.
 
 Its pieces are CAR files (version 1, ipld.io/specs/transport/car). Together they hold the

@@ -249,7 +249,7 @@ class KeyFolder:
 
 def named(scope: str) -> str:
     """What people know a scope by."""
-    return "the data set" if scope == DATASET else scope
+    return "the archive" if scope == DATASET else scope
 
 
 def read_identities(path: bytes) -> list[Identity]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -17,19 +17,21 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..wire.age_payload import CHUNK, SEALED_CHUNK, count_chunks
 from ..wire.archive_rows import RowKind
-from .contents import Blob, Content, File, SourceFault, Sources
-from .dataset_entries import DatasetSources
+from .contents import FILES, Blob, Content, File, SourceFault, Sources
 from .entries import OF_SEAL
 from .large_blobs import is_large_blob
 from .plan_records import FileRecord, RunRecord
 from .seals import Head, Seal
 
 _READ = 16 * CHUNK
+_NO_LEAVES = -1
+"""No file is one leaf, whose digest would be given: its bytes are held against its key."""
 
 
 class SealedFrom(NamedTuple):
     """What is in an age file: the number of its scope; its annex key, or git object; its path.
 
+    ``oid`` is of a plain folder's file what it looked like when it was hashed (`sealable`).
     ``digest`` is the sha2-256 of content whose key has no hash.
     """
 
@@ -53,9 +55,13 @@ def sealed_from(source: str) -> SealedFrom:
 class SealedSources:
     """Where the bytes of an encrypted snapshot come from."""
 
-    def __init__(self, plain: DatasetSources, seal: Seal) -> None:
+    def __init__(
+        self, plain: Sources, seal: Seal, is_as_planned: Callable[[FileRecord], bool]
+    ) -> None:
+        """``is_as_planned`` says of a file, without reading it, whether it is what was hashed."""
         self._plain = plain
         self.seal = seal
+        self._is_as_planned = is_as_planned
 
     def path_of(self, record: FileRecord) -> bytes | None:
         """The file in the snapshot's folder that has the bytes."""
@@ -78,19 +84,21 @@ class SealedSources:
         return self._plain.open_blob(record)
 
     def plain_record(self, record: FileRecord) -> FileRecord:
-        """The file of the data set that is in an age file."""
+        """The file that is in an age file, as a plan in the clear has it."""
         about = sealed_from(record.source)
         size = self.seal.plain_size(about.scope, record.size)
         kind, key = (RowKind.ANNEXED, os.fsencode(about.key)) if about.key else (RowKind.GIT, None)
         return record._replace(
-            path=os.fsencode(about.path), kind=kind, key=key, size=size, source=about.oid
+            path=FILES + os.fsencode(about.path), kind=kind, key=key, size=size, source=about.oid
         )
 
     def open_content(self, record: FileRecord) -> Content:
         """Read an age file from its start, once; what is in it is checked.
 
+        What may have been changed is read before as well: two contents never begin under one key.
+
         Raises:
-            SourceFault: It is gone, or has another size.
+            SourceFault: It is gone, or is another one.
             AccessError: The key of its scope is not at hand: nothing is left out for that.
         """
         plain = self.plain_record(record)
@@ -102,7 +110,9 @@ class SealedSources:
             plain = plain._replace(key=Key.make(b"SHA256", digest.encode(), size=plain.size))
         assert plain.key is not None and is_verifiable(Key(plain.key).backend), "it has no hash"
         try:
-            return SealedContent(record, plain.size, File(plain, path, 0), head)
+            if not self._is_as_planned(plain):
+                _read_through(plain, path)
+            return SealedContent(record, plain.size, File(plain, path, _NO_LEAVES), head)
         except SourceFault as fault:
             raise _of(record, fault) from None
 
@@ -134,6 +144,21 @@ class SealedSources:
         about = sealed_from(record.source)
         assert record.key is not None
         return self.seal.head(about.scope, bytes.fromhex(record.key.decode()))
+
+
+def _read_through(plain: FileRecord, path: bytes | None) -> None:
+    """Pass when a file has the content that its key says."""
+    file, done = File(plain, path, _NO_LEAVES), 0
+    buffer = memoryview(bytearray(min(_READ, max(1, plain.size))))
+    try:
+        while done < plain.size:
+            view = buffer[: min(len(buffer), plain.size - done)]
+            file.read(view, done)
+            file.take(view, b"")
+            done += len(view)
+        file.finish()
+    finally:
+        file.close()
 
 
 def open_sealed(sources: Sources, record: FileRecord) -> Content:

@@ -60,7 +60,10 @@ class ScopeHead:
 
 
 class AnnexedName(NamedTuple):
-    """A file that was annexed: its path, mode, size, key, and the object that it is in."""
+    """A file that was annexed: its path, mode, size, key, and the object that it is in.
+
+    One of a plain folder is the same, with a key of its hash.
+    """
 
     path: bytes
     mode: int
@@ -86,6 +89,12 @@ class LinkName(NamedTuple):
     target: bytes
 
 
+class FolderName(NamedTuple):
+    """A folder that has nothing in it."""
+
+    path: bytes
+
+
 @dataclass
 class MissingName:
     """A file whose content was not there."""
@@ -93,7 +102,7 @@ class MissingName:
     row: MissingRow = field()
 
 
-Name = AnnexedName | GitName | LinkName | MissingName
+Name = AnnexedName | GitName | LinkName | FolderName | MissingName
 
 
 def encode_head(head: ScopeHead) -> bytes:
@@ -117,6 +126,8 @@ def encode_name(name: Name) -> bytes:
         return _line(["git", _text(name.path), name.mode, name.size, name.oid, name.object])
     if isinstance(name, LinkName):
         return _line(["link", _text(name.path), _text(name.target)])
+    if isinstance(name, FolderName):
+        return _line(["folder", _text(name.path)])
     row = name.row
     return _line(
         ["missing", _text(row.path), Key(row.key).text, row.size, list(row.urls), row.reason]
@@ -182,6 +193,9 @@ def decode_name(line: bytes) -> Name:
         if kind == "link":
             _, target = values
             return LinkName(path, _str(target).encode("utf-8", "surrogateescape"))
+        if kind == "folder":
+            [_] = values
+            return FolderName(path)
         if kind == "missing":
             _, key, size, urls, reason = values
             texts = tuple(map(_str, urls))

@@ -1,4 +1,4 @@
-"""A version of a data set as an encrypted snapshot: to all that packs it a folder of age files.
+"""A data set or plain folder as an encrypted snapshot: to all that packs it a folder of age files.
 
 Below ``files/``: ``data/SCOPE/FOLDER/NAME.age`` for each content, ``git/NNNN.bundle.age`` for
 history, ``names/SCOPE.age`` for what is where. Lists and bundles are encrypted when it is planned,
@@ -13,16 +13,13 @@ import itertools
 import marshal
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from ..core import faults
 from ..core.backends import is_verifiable
 from ..core.key import Key
-from ..dataset.ledger import Ledger
-from ..dataset.objects import Objects
-from ..dataset.repository import Repository
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.age_header import Primitives
 from ..wire.archive_rows import MissingRow, RowKind
@@ -35,9 +32,11 @@ from .plan_file import Plan
 from .plan_records import FileRecord, PlanHead
 from .scope_keys import KeyFolder, named
 from .scopes import DATASET, Scopes
+from .sealable import Sealable
 from .sealed_contents import SealedFrom, SealedSources, sealed_from
 from .sealed_names import (
     AnnexedName,
+    FolderName,
     GitName,
     History,
     LinkName,
@@ -49,7 +48,7 @@ from .sealed_names import (
     encode_name,
 )
 from .seals import SALT_SIZE, Seal, SealedFile, seal_file
-from .snapshots import DatasetSource, chain, own_readme
+from .snapshots import chain, own_readme
 
 _FILE_MODE = 0o100644
 _END = b"\0\0"
@@ -69,6 +68,8 @@ class Sealing:
     use: Primitives
     known: frozenset[str] = frozenset()
     who: str = ""
+    words: str = ""
+    """What calls about the keys need besides, to be told: which archive they are of."""
     made: list[str] = field(default_factory=list)
     """Scopes whose keys were made now."""
     used: set[str] = field(default_factory=set)
@@ -86,9 +87,9 @@ class Sealing:
         gone = self.keys.destroyed().get(scope)
         if gone is not None:
             detail = f"it was destroyed {gone.get('time')} by {gone.get('who')}: {gone.get('why')}"
-            step = f"hold archive keys make {scope}"
+            step = f"hold archive keys make {scope}{self.words}"
             if scope != DATASET:
-                step = f"take {scope} out of the data set, or: {step}"
+                step = f"take {scope} out of what is packed, or: {step}"
         elif scope in self.known:
             detail = f"it was packed before, and its key is not in {os.fsdecode(self.keys.path)}"
             step = "bring the key folder back from where you keep a copy of it, or name it: --keys"
@@ -100,22 +101,19 @@ class Sealing:
 
 
 class SealedSource:
-    """A version of a data set, encrypted."""
+    """A version of a data set, or a folder, encrypted."""
 
     is_sealed = True
 
-    def __init__(
-        self, repository: Repository, objects: Objects, ledger: Callable[[], Ledger], version: str,
-        sealing: Sealing,
-    ) -> None:  # fmt: skip
-        """``version`` is a commit. History is only in archives of one scope, see decision 34."""
-        self._repository = repository
-        self._has_history = not sealing.scopes.globs
-        self._plain = DatasetSource(
-            repository, objects, ledger, version, has_history=self._has_history
-        )
+    def __init__(self, plain: Sealable, sealing: Sealing) -> None:
+        """``plain`` has a history in archives of one scope alone, see decision 34."""
+        self._plain = plain
         self._sealing = sealing
-        self._content_path = objects.content_path
+
+    @property
+    def plain(self) -> Sealable:
+        """What it encrypts."""
+        return self._plain
 
     @property
     def sealing(self) -> Sealing:
@@ -123,7 +121,7 @@ class SealedSource:
         return self._sealing
 
     def refuse_within(self, path: bytes) -> None:
-        """Refuse a folder of the work tree, where git does not ignore what is in it.
+        """Refuse a folder for pieces whose files would be packed themselves.
 
         Raises:
             UsageError: It is one.
@@ -141,7 +139,7 @@ class SealedSource:
         """What the next snapshot is of; makes its bundle, encrypted.
 
         Raises:
-            AccessError: The key of the data set is not at hand.
+            AccessError: The key of all that has none of its own is not at hand.
         """
         self._sealing.have_key(DATASET)
         head = self._plain.head(archive, piece_size)._replace(is_sealed=True)
@@ -165,10 +163,7 @@ class SealedSource:
         """
         yield own_readme(archive, head, [])
         yield Entry(FILES[:-1], None, 0, 0)
-        with _Listing(
-            archive, self._seal, self._sealing, self._repository, self._content_path
-        ) as listing:
-            listing.has_all = not self._has_history
+        with _Listing(archive, self._seal, self._sealing, self._plain) as listing:
             for entry in one_by_one(self._plain.entries(archive, head)):
                 listing.take(entry)
             listing.seal_names(self._dataset_head(archive, head))
@@ -179,7 +174,7 @@ class SealedSource:
             yield from listing.names
 
     def _dataset_head(self, archive: ArchiveFolder, head: PlanHead) -> ScopeHead:
-        if not self._has_history:
+        if not self._plain.has_history:
             return ScopeHead(DATASET)
         bundles = tuple(
             NamedBundle(bundle.name, tuple(bundle.needs), bundle.version, bundle.annex)
@@ -190,7 +185,7 @@ class SealedSource:
     def sources(self, state_folder: bytes) -> SealedSources:
         """Where the bytes of a snapshot come from."""
         seal = Seal.read(state_folder, self._sealing.keys, self._sealing.use)
-        return SealedSources(self._plain.sources(state_folder), seal)
+        return SealedSources(self._plain.sources(state_folder), seal, self._plain.is_as_planned)
 
     def instead_of(self, state_folder: bytes, fault: SourceFault) -> Entry | None:
         """Nothing: the list of what is lost says so (`amended`)."""
@@ -199,7 +194,9 @@ class SealedSource:
             raise faults.ARCHIVE_STATE(
                 path=os.fsdecode(state_folder), detail=f"{self.shown(record).path!r}: {fault.why}"
             )
-        about, row = sealed_from(record.source), self._lost_row(state_folder, fault)
+        about, plain = sealed_from(record.source), self.sources(state_folder).plain_record(record)
+        row = self._plain.lost_row(state_folder, plain, fault.why)
+        row = row._replace(path=os.fsencode(about.path))
         assert record.key is not None
         lost = [*_read_lost(state_folder), [about.scope, record.key.decode(), list(row)]]
         temporary = state_folder + _LOST + b".part"
@@ -209,13 +206,6 @@ class SealedSource:
             os.fsync(file.fileno())
         os.rename(temporary, state_folder + _LOST)
         return None
-
-    def _lost_row(self, state_folder: bytes, fault: SourceFault) -> MissingRow:
-        plain = self.sources(state_folder).plain_record(fault.record)
-        # What git has in its place is not asked for: only what is told of it.
-        instead = self._plain.sources(state_folder).instead_of(plain, fault.why)
-        assert instead.missing is not None
-        return instead.missing._replace(path=plain.path)
 
     def amended(self, state_folder: bytes, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Entries without the contents that were lost, and with lists of them after the names.
@@ -237,7 +227,7 @@ class SealedSource:
         yield from lists
 
     def shown(self, record: FileRecord) -> FileRecord:
-        """The file of the data set that a record is of."""
+        """The file that a record is of, as people know it."""
         if not is_sealed(record):
             return record
         about = sealed_from(record.source)
@@ -248,24 +238,20 @@ class _Listing:
     """Takes the files of a version; gives the entries of what is encrypted. A context manager."""
 
     def __init__(
-        self, archive: ArchiveFolder, seal: Seal, sealing: Sealing, repository: Repository,
-        content_path: Callable[[Key], bytes | None],
-    ) -> None:  # fmt: skip
+        self, archive: ArchiveFolder, seal: Seal, sealing: Sealing, plain: Sealable
+    ) -> None:
         self.names: list[Entry] = []
-        self.has_all = False
-        """Whether what git has is encrypted file by file, too."""
+        self._plain = plain
         self._folder = archive.next_folder
         self._known: KnownIndex = archive.index
         self._seal = seal
         self._sealing = sealing
-        self._repository = repository
         self._objects = SortedSpill(archive.folder)
         self._rows = SortedSpill(archive.folder)
         self._count = 0
         self._missing = list[MissingRow]()
         self._folders: dict[tuple[int, bytes], str] = {}
         self._numbers: dict[str, int] = {}
-        self._content_path = content_path
 
     def __enter__(self) -> _Listing:
         return self
@@ -275,12 +261,17 @@ class _Listing:
         self._rows.__exit__(None, None, None)
 
     def take(self, entry: Entry) -> None:
-        """Take one file."""
-        if entry.kind is None:
-            return
+        """Take one file, or a folder that is empty."""
         path = entry.path[len(FILES) :]
+        if entry.kind is None:
+            if path:
+                number = self._number_of(self._sealing.scopes.of(path + b"/"))
+                self._note(number, FolderName(path))
+            return
         number = self._number_of(self._sealing.scopes.of(path))
-        name = self._name_of(number, path, entry)
+        self._note(number, self._name_of(number, path, entry))
+
+    def _note(self, number: int, name: Name | None) -> None:
         if name is not None:
             head = number.to_bytes(_NUMBER, "big") + self._count.to_bytes(_NUMBER, "big")
             self._rows.add(head + encode_name(name))
@@ -303,12 +294,10 @@ class _Listing:
             row = entry.missing._replace(path=path)
             self._missing.append(row)
             return MissingName(row)
-        if not self.has_all:
-            return None
+        if self._plain.has_history:
+            return None  # it is in that
         if entry.kind is RowKind.SYMLINK:
-            found = self._repository.git.objects.read(entry.source.encode())
-            assert found is not None, "a tree of git names what is not there"
-            return LinkName(path, found[1])
+            return LinkName(path, self._plain.link_target(entry))
         name = self._add(number, path, b"G" + entry.source.encode(), entry.size, entry.source)
         return GitName(path, entry.mode, entry.size, entry.source, name)
 
@@ -350,7 +339,7 @@ class _Listing:
 
     def _hash(self, key: Key) -> str:
         """The hash of content whose key has none: what is encrypted has to be just that."""
-        path = self._content_path(key)
+        path = self._plain.content_path(key)
         if path is None:
             raise faults.ARCHIVE_CHANGED(path=key.text, tries=1)
         with open(path, "rb") as file:

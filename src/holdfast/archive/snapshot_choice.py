@@ -31,7 +31,7 @@ def choose(finding: Finding, version: str | None, *, files_alone: bool = False) 
     """The snapshot of a version: a commit, the begin of one, or a snapshot's number.
 
     One of a folder of which the root is lost is chosen where there is no other; with
-    ``files_alone`` one of a data set to whose history nothing leads, too.
+    ``files_alone`` one of a data set to whose history nothing leads, or that is encrypted, too.
 
     Raises:
         NotFoundError: There is none that can be restored.
@@ -45,7 +45,7 @@ def choose(finding: Finding, version: str | None, *, files_alone: bool = False) 
             return one
         reasons.append(reason)
     for one in fit:
-        if (files_alone or not one.manifest.version) and not one.manifest.is_sealed:
+        if files_alone or not (one.manifest.version or one.manifest.is_sealed):
             return one  # a folder of whose root nothing is left: its rows tell of files
     if reasons:
         raise reasons[0]

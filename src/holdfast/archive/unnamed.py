@@ -38,10 +38,14 @@ _FOLDERS = (Kind.FOLDER, Kind.SHARD)
 
 
 class UnnamedFile(NamedTuple):
-    """A file or symlink, with the path it gets; and what is known of where it was."""
+    """A file or symlink, with the path it gets; and what is known of where it was.
+
+    What is encrypted may be told of already where no key opens it: with all of its scope.
+    """
 
     item: TreeFile
     note: str
+    is_told_if_locked: bool = False
 
 
 class Unnamed:
@@ -111,7 +115,7 @@ class Unnamed:
                 found = next(same)
                 _, number, offset, length, size = _PLACE.unpack_from(found)
                 part = FilePart(self._pieces[number].copies, offset, length)
-                item = TreeFile(_path_of(cid), cid, None, FileAt(size, cid, [part]))
+                item = TreeFile(lost_path(cid), cid, None, FileAt(size, cid, [part]))
                 path = found[_PLACE.size :].decode("utf-8", "replace")
                 yield UnnamedFile(item, f"a row that nothing proves calls it {path}")
 
@@ -141,11 +145,11 @@ class Unnamed:
             yield error
             return
         if file is not None:
-            yield UnnamedFile(TreeFile(_path_of(cid), cid, None, file), self._stored.where(cid))
+            yield UnnamedFile(TreeFile(lost_path(cid), cid, None, file), self._stored.where(cid))
 
     def _iter_folder(self, cid: Cid) -> Iterator[UnnamedFile | HoldError]:
         tree = PlainTree([], self._pieces, cid, self._scratch, self._stored)
-        above = _path_of(cid) + b"/"
+        above = lost_path(cid) + b"/"
         try:
             for item in tree.walk_below(cid):
                 if isinstance(item, HoldError):
@@ -170,7 +174,8 @@ class Unnamed:
         return False
 
 
-def _path_of(cid: Cid) -> bytes:
+def lost_path(cid: Cid) -> bytes:
+    """The path that something without a name gets."""
     return FOLDER + b"/" + cid_text(cid).encode()
 
 

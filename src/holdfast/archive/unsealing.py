@@ -45,10 +45,12 @@ from .sealed_names import (
     decode_name,
     iter_lines,
 )
+from .stored_blocks import StoredBlocks
 
 _LOST = b".lost.age"
 _BUNDLES = FILES + b"git/"
 _ID = 16
+_NAMES_IN_PATH = 4
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Unsealer:
         self._pairs = [(one, (one.secret, use.public(one.secret))) for one in identities]
 
     def open(self, file: FileAt, tag: str, start: int = 0) -> tuple[int, Iterator[bytes]]:
-        """The size of what is in an age file, and its bytes from one on.
+        """The size of what is in an age file, and its bytes from one on. Any key may without a tag.
 
         Raises:
             AccessError: No key that is at hand opens it.
@@ -95,7 +97,7 @@ class Unsealer:
     def _begin(self, chunks: Iterator[bytes], tag: str) -> tuple[int, Payload, Iterator[bytes]]:
         """Where the chunks begin, what opens them, and their bytes."""
         header, nonce, rest = read_header(chunks)
-        pairs = [pair for one, pair in self._pairs if one.tag in ("", tag)]
+        pairs = [pair for one, pair in self._pairs if not tag or one.tag in ("", tag)]
         try:
             file_key = unwrap(header, pairs, self._use)
         except IntegrityError as error:
@@ -124,11 +126,15 @@ class Unsealer:
 class SealedSnapshot:
     """What an encrypted snapshot says of itself, to whom has keys."""
 
-    def __init__(self, finding: Finding, snapshot: FoundSnapshot, unsealer: Unsealer) -> None:
+    def __init__(
+        self, finding: Finding, snapshot: FoundSnapshot, unsealer: Unsealer,
+        stored: StoredBlocks | None = None,
+    ) -> None:  # fmt: skip
+        """``stored`` are the blocks of all pieces, where several snapshots share these."""
         self.faults: list[HoldError] = []
         self._snapshot = snapshot
         self._unsealer = unsealer
-        self._tree = tree_of(finding, snapshot)
+        self._tree = tree_of(finding, snapshot, stored)
 
     def lists(self, tag: str = "") -> list[SealedList]:
         """The lists of all scopes, or of one, in order."""
@@ -145,6 +151,13 @@ class SealedSnapshot:
     def count(self, tag: str) -> int:
         """How many contents of a scope there are, locked or not."""
         return sum(1 for _ in self._walk(ChosenPaths([b"data/" + tag.encode()])))
+
+    def contents(self) -> Iterator[tuple[str, bytes, FileAt]]:
+        """All contents, whoever can open them: the tag of the scope, the name, where it is."""
+        for path, file in self._walk(ChosenPaths([b"data"])):
+            names = path.split(b"/")
+            if len(names) == _NAMES_IN_PATH:  # all that we write
+                yield names[1].decode("utf-8", "replace"), names[-1].removesuffix(b".age"), file
 
     def bundle(self, name: str) -> FileAt | None:
         """A bundle of git's that the root names, if it is here, found by its blocks."""
@@ -332,7 +345,7 @@ def _tell(
 
 def locked(tag: str, detail: str = "") -> HoldError:
     """The error that says that no key opens a scope."""
-    scope = "the data set" if tag == DATASET_TAG else f"scope {tag}"
+    scope = "the archive" if tag == DATASET_TAG else f"scope {tag}"
     return faults.ARCHIVE_LOCKED(scope=scope, detail=detail or "no key that is here opens it")
 
 

@@ -6,8 +6,8 @@ drill tries them, and restore makes data sets of them.
 Pieces can be restored from themselves alone. Each is a CAR file with a PieceCID, a commitment to
 all of its bytes. plan goes by names and sizes alone, and may be tried with one size of piece after
 the other; pack reads all content once and checks it, and goes on where it was stopped. A later
-snapshot packs only what is new; of a plain folder, all. Content that is not here is recorded as
-missing, with where it was last known to be. Data sets inside this one are left out.
+snapshot packs only what is new; of a plain folder in the clear, all. Content that is not here is
+recorded as missing, with where it was last known to be. Data sets inside this one are left out.
 
 restore makes a data set with its history, or a folder, of pieces and nothing else; drill tries that
 on a random sample, in a folder that is removed again, and says what was proved. Which files are
@@ -20,7 +20,8 @@ pieces that parity (or pack --parity) makes for them, any M can be lost, and reb
 from the others. What is damaged counts as lost. Pieces themselves stay as they are.
 
 With --encrypt, or --encrypt-by, all that is in pieces is age files, names too, and every piece is
-checked as before without a key. Keys are in a folder outside of the data set: keep a copy of it. A
+checked as before without a key. Keys are in a folder outside of the data set, which pack names:
+keep a copy of it. A plain folder is hashed for that while it is planned; keys needs its --state. A
 key that keys destroy has destroyed opens nothing any more, in any copy of the pieces, and the rest
 is restored as ever. An age identity that there is already is taken by keys import, before the first
 pack (FILE as age-keygen writes it, or - for standard input); keys export writes one to a new file.
@@ -100,7 +101,9 @@ def add_options(parser: ArgumentParser) -> None:
         "--folder", dest="plain", metavar="PATH", help="a plain folder to pack, no data set"
     )
     parser.add_argument(
-        "--state", metavar="FOLDER", help="where to note what was packed of a plain folder"
+        "--state",
+        metavar="FOLDER",
+        help="where to note what was packed of a plain folder; keys: the one its pack has",
     )
     parser.add_argument(
         "--branches", action="store_true",
@@ -148,15 +151,14 @@ def run(call: Call) -> int:
     if options.plain and (options.at or options.branches):
         raise bad("a plain folder has no versions and no branches")
     encrypt = encrypt_by(options)
-    if options.plain and (encrypt is not None or options.keys):
-        raise bad("a plain folder cannot be packed encrypted: make it a data set first")
+    keys = key_place(options)
     if options.plain:
-        archive = archive_of_folder(os.fsencode(options.plain), os.fsencode(options.state))
+        path, state = os.fsencode(options.plain), os.fsencode(options.state)
+        archive = archive_of_folder(path, state, encrypt=encrypt, keys=keys, progress=call.progress)
     else:
         archive = archive_of(
-            call.dataset, options.at, branches=options.branches, encrypt=encrypt,
-            keys=key_place(options),
-        )  # fmt: skip
+            call.dataset, options.at, branches=options.branches, encrypt=encrypt, keys=keys
+        )
     if options.work == "serve":
         return _serve(call, archive)
     size = _piece_size(options.piece_size)

@@ -27,7 +27,7 @@ _TAKEN = {
 """Which options each kind of work on keys takes, and how many words."""
 _SAY = (
     "say keys list, keys make SCOPE, keys import SCOPE FILE, keys export SCOPE FILE, or "
-    "keys destroy SCOPE; . is the data set"
+    "keys destroy SCOPE; . is all that has none of its own"
 )
 
 
@@ -74,7 +74,12 @@ def encrypt_by(options: Namespace) -> EncryptBy | None:
 
 def run_keys(call: Call) -> int:
     """Carry out ``keys``."""
-    from ..api.archive_keys import dataset_id, iter_archive_keys, refuse_in_repository
+    from ..api.archive_keys import (
+        dataset_id,
+        folder_keys,
+        iter_archive_keys,
+        refuse_in_repository,
+    )
 
     options = call.options
     work, *words = options.pieces or ["list"]
@@ -84,11 +89,16 @@ def run_keys(call: Call) -> int:
     for name, written in (("force", "--force"), ("recipient", "--recipient")):
         if getattr(options, name) and name not in taken:
             raise bad(f"keys {work} takes no {written}")
-    folder = key_place(options).open(dataset_id(call.dataset))
+    is_new = work in ("make", "import")
+    if options.state:
+        state = os.path.realpath(os.fsencode(options.state))
+        folder = folder_keys(key_place(options), state, begin=is_new)
+    else:
+        folder = key_place(options).open(dataset_id(call.dataset))
+        if is_new:
+            refuse_in_repository(call.dataset, folder.path)
     if work == "list":
         return call.finish(iter_archive_keys(folder))
-    if work in ("make", "import"):
-        refuse_in_repository(call.dataset, folder.path)
     return call.finish(_changed(call, folder, work, words))
 
 
@@ -105,7 +115,11 @@ def _changed(call: Call, folder: KeyFolder, work: str, words: Sequence[str]) -> 
     path = os.fsencode(words[1])
     if work == "export":
         path = os.path.abspath(path)
-        api.refuse_in_repository(call.dataset, path)
+        if call.options.state:
+            state = os.fsencode(call.options.state)
+            api.refuse_in_folder(path, state, "it is where it is noted what was packed")
+        else:
+            api.refuse_in_repository(call.dataset, path)
         return api.iter_archive_keys_export(folder, scope, path)
     text = None
     if path == b"-":

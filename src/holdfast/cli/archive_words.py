@@ -36,7 +36,7 @@ _TAKEN: dict[str, frozenset[str]] = {
     "parity": frozenset(("pieces", "from_", "write", "parity")),
     "rebuild": frozenset(("pieces", "from_", "write")),
     "place": frozenset(("pieces",)),
-    "keys": frozenset(("pieces", "keys", "recipient", "force")),
+    "keys": frozenset(("pieces", "state", "keys", "recipient", "force")),
     "serve": frozenset(
         ("plain", "state", "keys", "address", "once", "logins", "private", "url")
     ),

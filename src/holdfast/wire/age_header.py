@@ -75,6 +75,11 @@ class Header(NamedTuple):
     length: int
 
 
+def is_age(data: bytes) -> bool:
+    """Whether some bytes are the begin of an age file."""
+    return data.startswith(_INTRO)
+
+
 def header_size(recipients: int) -> int:
     """How long the header for so many X25519 recipients is."""
     return _FIXED_SIZE + recipients * _STANZA_SIZE
