@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from .api.archive import PackOptions as PackOptions
     from .api.archive_check import CheckOptions as CheckOptions
-    from .api.archive_keys import KeyPlace as KeyPlace
     from .api.archive_parity import ParityPlan as ParityPlan
     from .api.archive_repair import RepairOptions as RepairOptions
     from .api.archive_restore import RestorePlan as RestorePlan
     from .api.archive_sealing import EncryptBy as EncryptBy
     from .api.archive_send import Destination as Destination
     from .api.create_sibling import SiblingOptions as SiblingOptions
+    from .api.key_place import KeyPlace as KeyPlace
     from .archive.check_report import CheckReport as CheckReport
     from .core.errors import AccessError as AccessError
     from .core.errors import ConflictError as ConflictError
@@ -63,7 +63,7 @@ _VALUES = {
     "IncompleteError": "core.errors",
     "IntegrityError": "core.errors",
     "Key": "core.key",
-    "KeyPlace": "api.archive_keys",
+    "KeyPlace": "api.key_place",
     "LocalProtocolError": "core.errors",
     "NotFoundError": "core.errors",
     "Outcome": "core.outcome",

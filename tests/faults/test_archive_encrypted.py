@@ -17,9 +17,9 @@ from scenes import HOLD, Ran, contents, environment, hold, must, run
 from warm_hold import run_program
 
 from holdfast.api.archive import archive_of
-from holdfast.api.archive_keys import KeyPlace
 from holdfast.api.archive_serving import ServedArchive
 from holdfast.api.datasets import open_dataset
+from holdfast.api.key_place import KeyPlace
 from holdfast.wire.cid import parse_cid_text
 
 pytest.importorskip("cryptography")

@@ -24,9 +24,9 @@ from holdfast.api.archive import (
     archive_plan,
     iter_archive_pack,
 )
-from holdfast.api.archive_keys import KeyPlace
 from holdfast.api.archive_sealing import EncryptBy
 from holdfast.api.archive_serving import ServedArchive
+from holdfast.api.key_place import KeyPlace
 from holdfast.archive import sealable
 from holdfast.archive.contents import SourceFault
 from holdfast.archive.plan_file import Plan

@@ -13,9 +13,9 @@ import pytest
 from scenes import HOLD, environment, must, run
 
 from holdfast.api.archive import archive_of
-from holdfast.api.archive_keys import KeyPlace
 from holdfast.api.archive_serving import ServedArchive
 from holdfast.api.datasets import open_dataset
+from holdfast.api.key_place import KeyPlace
 from holdfast.archive.contents import SourceFault
 from holdfast.archive.large_blobs import LARGE_BLOB, open_large_blob
 from holdfast.archive.plan_records import FileRecord

@@ -29,10 +29,10 @@ from .datasets import Dataset
 
 # Of what is not asked for each time nothing is loaded before it is: that takes longer than to pack.
 if TYPE_CHECKING:
-    from .archive_keys import KeyPlace
     from .archive_parity import ParityPlan
     from .archive_sealing import EncryptBy
     from .archive_send import Delivery, Destination
+    from .key_place import KeyPlace
 
 
 class Archive(NamedTuple):
@@ -76,8 +76,9 @@ def archive_of(
         return Archive(folder, plain, commit)
     from ..archive.sealable import SealableDataset
     from ..archive.sealed_source import SealedSource
-    from .archive_keys import KeyPlace, refuse_in_repository
+    from .archive_keys import refuse_in_repository
     from .archive_sealing import encryption_of, sealing_of
+    from .key_place import KeyPlace
 
     encryption = encryption_of(folder, encrypt)
     assert encryption is not None, "it is wanted, or noted"
@@ -117,8 +118,9 @@ def archive_of_folder(
         return Archive(folder, FolderSource(path, state))
     from ..archive.sealable import SealableFolder
     from ..archive.sealed_source import SealedSource
-    from .archive_keys import KeyPlace, folder_keys, refuse_in_folder
+    from .archive_keys import folder_keys, refuse_in_folder
     from .archive_sealing import encryption_of, sealing_of
+    from .key_place import KeyPlace
 
     encryption = encryption_of(folder, encrypt)
     assert encryption is not None, "it is wanted, or noted"

@@ -23,13 +23,13 @@ from ..core.progress import Progress, Silence
 from ..dataset.annexed import TrackedFile, iter_annexed
 from ..dataset.unrecorded import unrecorded
 from .archive_found import FoundArchive, Pieces, failed, iter_found_again, iter_wrong, open_archive
-from .archive_keys import KeyPlace
 from .archive_restore import look_for_lost
 from .archive_restore_dataset import have_dataset
 from .archive_restore_folder import Restorer
 from .archive_unsealing import SealedFolder, is_damaged, open_place
 from .datasets import Dataset, open_dataset
 from .get import Getter
+from .key_place import KeyPlace
 from .sources import Sources
 
 _SEEDS = 1 << 32

@@ -20,7 +20,7 @@ from ..core.outcome import Outcome, Status
 from ..core.system_errors import as_target_fault
 from ..dataset import locks
 from ..wire.cid import Cid
-from .archive_keys import KeyPlace
+from .key_place import KeyPlace
 
 _SCRATCH = b".hold-restoring-"
 

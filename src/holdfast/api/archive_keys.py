@@ -4,74 +4,28 @@ from __future__ import annotations
 
 import getpass
 import os
-import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from ..archive.archive_folder import ArchiveFolder
 from ..archive.scope_keys import (
     IMPORTED,
-    Identity,
     KeyFolder,
-    keys_folder,
     named,
-    read_identities,
     read_key_text,
     read_recipients,
     the_identity_in,
     write_key_text,
 )
-from ..archive.seal_primitives import primitives
 from ..archive.snapshots import DatasetSource
 from ..core import faults
-from ..core.errors import HoldError, NotFoundError
+from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, Status, complete
+from ..core.place import new_uuid
 from ..dataset.versions import commit_of
 from .datasets import Dataset
+from .key_place import KeyPlace
 
 KEYS = "keys"
-
-
-@dataclass(frozen=True)
-class KeyPlace:
-    """Where keys are: a folder or file that is named, else a folder of the data set's own."""
-
-    path: bytes | None = None
-    config: str = field(default_factory=lambda: os.path.expanduser("~/.config"))
-
-    def of(self, dataset: str) -> bytes:
-        """Where those of a data set are.
-
-        Raises:
-            AccessError: Its id cannot be the name of a folder.
-        """
-        return self.path if self.path is not None else keys_folder(self.config, dataset)
-
-    def open(self, dataset: str) -> KeyFolder:
-        """The folder that a data set is packed with.
-
-        Raises:
-            PlaceUnavailableError: What encrypts is not installed.
-        """
-        return KeyFolder(os.path.abspath(self.of(dataset)), primitives())
-
-    def identities(self, dataset: str) -> list[Identity]:
-        """All identities there; none when there is nothing and nothing was named.
-
-        Raises:
-            AccessError: What was named has none, or cannot be used.
-        """
-        path = self.of(dataset)
-        try:
-            found = read_identities(path) if os.path.exists(path) else []
-        except NotFoundError:
-            found = []
-        if not found and self.path is not None:
-            step = "name the file or folder with a line AGE-SECRET-KEY-1…"
-            raise faults.ARCHIVE_KEYS(
-                path=os.fsdecode(path), detail="there is no age identity", next=step
-            )
-        return found
 
 
 def dataset_id(dataset: Dataset) -> str:
@@ -95,7 +49,7 @@ def folder_keys(place: KeyPlace, state: bytes, *, begin: bool) -> KeyFolder:
     if begin and not archive.name and place.path is None:
         with archive.locked():
             if not archive.name:
-                archive.keep_name(str(uuid.uuid4()))
+                archive.keep_name(new_uuid())
     if not archive.name and place.path is None:
         raise faults.ARCHIVE_KEYS(
             path=os.fsdecode(state), detail="no archive is noted in it",

@@ -13,7 +13,7 @@ from ..core.errors import NotFoundError
 from ..core.outcome import Outcome, Status
 from ..wire.piece import Kernel
 from .archive_found import iter_wrong, open_archive
-from .archive_keys import KeyPlace
+from .key_place import KeyPlace
 
 
 def iter_take_known(

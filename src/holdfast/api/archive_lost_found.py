@@ -24,8 +24,8 @@ from ..core.outcome import Outcome, Status
 from ..core.progress import Progress
 from ..wire.age_header import is_age
 from .archive_found import FoundArchive, failed, iter_wrong
-from .archive_keys import KeyPlace
 from .archive_restore_folder import Restorer, is_link
+from .key_place import KeyPlace
 
 _BLOCK = 512
 _MODE = 0o100644

@@ -23,10 +23,10 @@ from ..dataset.git_folder import link_git_folder
 from ..dataset.unrecorded import unrecorded
 from ..wire.archive_rows import MissingRow
 from .archive_found import FoundArchive, Pieces, iter_found_again, iter_wrong, open_archive
-from .archive_keys import KeyPlace
 from .archive_unsealing import is_damaged, iter_restore_sealed, missing_of, open_place
 from .datasets import Dataset, open_dataset
 from .get import Getter
+from .key_place import KeyPlace
 from .sources import Sources
 
 RESTORE = "restore"

@@ -43,8 +43,8 @@ from ..core.progress import Progress
 from ..wire.archive_rows import MissingRow
 from ..wire.gitobjects import SHA1, SHA256, Hasher
 from .archive_found import FoundArchive, Unlocked, failed, iter_wrong
-from .archive_keys import KeyPlace
 from .archive_restore_folder import iter_named
+from .key_place import KeyPlace
 
 _BLOCK = 512
 _READ = 1 << 20

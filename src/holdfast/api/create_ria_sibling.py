@@ -6,8 +6,7 @@ import os
 
 from ..core import faults
 from ..core.outcome import Outcome
-from ..core.place import PlaceId
-from ..dataset.initialise import new_uuid
+from ..core.place import PlaceId, new_uuid
 from ..dataset.remote_config import record_special, set_remotes
 from ..dataset.submodules import dataset_id
 from ..stores.ora import plan_setup

@@ -7,7 +7,6 @@ any part, as often as it likes. In memory such a file would be as large as it is
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import IO
 
 from ..dataset.git import BOUNDED
@@ -55,6 +54,8 @@ def open_large_blob(repository: Repository, record: FileRecord, folder: bytes) -
 
 
 def _nameless(folder: bytes) -> IO[bytes]:
+    import tempfile  # late: it loads much, and there are few such files
+
     try:
         return tempfile.TemporaryFile(dir=os.fsdecode(folder))
     except PermissionError:  # one only serves what another one packed

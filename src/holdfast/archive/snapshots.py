@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from ..core import faults
+from ..core.place import new_uuid
 from ..core.progress import Progress
 from ..dataset.branch import branch_tip
 from ..dataset.git import hex_oid
@@ -400,9 +401,7 @@ class FolderSource(_InTheClear):
         """What the next snapshot is of; an archive keeps the name it got first."""
         name = archive.name
         if not name:
-            import uuid  # late: once for an archive
-
-            name = str(uuid.uuid4())
+            name = new_uuid()
             archive.keep_name(name)
         return PlanHead(name, archive.next_number, _now(), piece_size=piece_size, prev=archive.prev)
 

@@ -13,8 +13,8 @@ from .archive_words import bad
 from .call import Call
 
 if TYPE_CHECKING:
-    from ..api.archive_keys import KeyPlace
     from ..api.archive_sealing import EncryptBy
+    from ..api.key_place import KeyPlace
     from ..archive.scope_keys import KeyFolder
     from ..core.outcome import Outcome
 
@@ -55,7 +55,7 @@ def add_key_options(parser: ArgumentParser) -> None:
 
 def key_place(options: Namespace) -> KeyPlace:
     """Where keys are."""
-    from ..api.archive_keys import KeyPlace
+    from ..api.key_place import KeyPlace
 
     path = os.path.abspath(os.fsencode(options.keys)) if options.keys else None
     return KeyPlace(path, config_home(os.environ))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import NamedTuple, NewType
 
@@ -40,3 +41,12 @@ class Place(NamedTuple):
     def label(self) -> str:
         """What to call it in talk."""
         return self.name or self.id
+
+
+def new_uuid() -> PlaceId:
+    """A random UUID, version 4."""
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return PlaceId("-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:])))

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from ..core import faults
+from ..core.place import new_uuid
 from .git import Git
-from .initialise import initialise, new_uuid
+from .initialise import initialise
 from .profiles import DEFAULT_PROFILE, PROFILES, Profile, gitattributes
 from .repository import Repository
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 
-from ..core.place import PlaceId
+from ..core.place import PlaceId, new_uuid
 from ..wire import branch_paths, logs
 from . import ledger_write
 from .branch import journal_lock
@@ -45,15 +45,6 @@ def initialise(
     _take_over_rule(repository)
     _record_place(repository, place, description)
     return place
-
-
-def new_uuid() -> PlaceId:
-    """A random UUID, version 4."""
-    raw = bytearray(os.urandom(16))
-    raw[6] = raw[6] & 0x0F | 0x40
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return PlaceId("-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:])))
 
 
 def _configure(repository: Repository, place: PlaceId, settings: Iterable[Section]) -> None:
