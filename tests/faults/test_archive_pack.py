@@ -357,6 +357,55 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
         assert tree["files/c"][1] in (b"c" * 6_000_000, content)
 
 
+def test_a_file_that_may_not_be_read_is_told_as_that(tmp_path: Path) -> None:
+    may_not = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may read everything, and setpriv is not here")
+        may_not = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/open").write_text("open")
+    (tmp_path / "scans/shut").write_text("shut")
+    (tmp_path / "scans/shut").chmod(0)
+    words = ("archive", "pack", "--folder", "scans", "--state", "state", "--write", "pieces")
+    done = run(tmp_path, *may_not, HOLD, *words, "--piece-size", "4MiB")
+    assert done.code == 4 and "scans/shut may not be read" in done.err, done.text
+    assert "keeps changing" not in done.text
+    (tmp_path / "scans/shut").chmod(0o600)
+    assert must(tmp_path, *may_not, HOLD, *words).out.count("bafkzcib") == 1
+
+
+def _told(folder: Path, work: str, *words: str) -> list[dict[str, Any]]:
+    done = must(folder, HOLD, "archive", work, *words)
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def test_pipes_and_sockets_in_a_folder_are_told_to_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "scans/sub").mkdir(parents=True)
+    (tmp_path / "scans/file").write_text("file")
+    words = ("--folder", "scans", "--state", "state", "--piece-size", "4MiB", "--json")
+    for count in (0, 1, 2):
+        if count:
+            os.mkfifo(tmp_path / f"scans/sub/pipe{count}")
+        for work in ("plan", "pack"):
+            told = _told(tmp_path, work, *words)
+            assert told[-1]["passed_over"] == count
+            left = [one["path"] for one in told if one["status"] == "notneeded"]
+            assert left == [f"sub/pipe{number}" for number in range(1, count + 1)]
+    assert "without 2 pipes, sockets and devices" in told[-1]["note"]
+
+
+def test_data_sets_inside_are_told_to_be_left_out(main: Path) -> None:
+    words = ("--piece-size", "4MiB", "--json")
+    assert _told(main, "plan", *words)[-1]["passed_over"] == 0
+    must(main, HOLD, "create", "-q", "-d", ".", "sub/within")
+    for work in ("plan", "pack"):
+        told = _told(main, work, *words)
+        assert told[-1]["passed_over"] == 1
+        assert "without 1 data set inside it" in told[-1]["note"]
+        assert "sub/within" in [one["path"] for one in told if one["status"] == "notneeded"]
+
+
 def test_a_folder_cannot_hold_its_own_archive(tmp_path: Path) -> None:
     folder = _folder_scene(tmp_path)
     words = ("archive", "pack", "--folder", "scans", "--state", "state", "--write", "scans/pieces")

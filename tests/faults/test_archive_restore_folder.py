@@ -212,6 +212,24 @@ def test_a_drill_of_all_finds_a_flipped_bit(scene: Path, tmp_path: Path) -> None
     assert any("damaged at byte" in str(one.get("error")) for one in told)
 
 
+def test_a_drill_tells_of_all_that_is_lost_and_counts_files_alone(
+    scene: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(scene / "pieces", tmp_path / "pieces")
+    whole = _drill(tmp_path, tmp_path / "pieces", "--sample", "1")[1][-1]["files"]
+    listed = must(tmp_path, HOLD, "archive", "restore", "pieces", "--list", "--json").out
+    names = json.loads(listed.splitlines()[-1])["pieces"]
+    (tmp_path / names[0]).unlink()
+    told = {}
+    for sample in ("1", "1000"):
+        code, told[sample] = _drill(tmp_path, tmp_path / "pieces", "--sample", sample)
+        assert code == 3
+    bad = [[one["note"] for one in some if one["status"] != "ok"] for some in told.values()]
+    assert len(bad[0]) > 2 and {*bad[0]} <= {*bad[1]}
+    assert told["1"][-1]["files"] == told["1000"][-1]["files"]
+    assert int(str(told["1"][-1]["files"])) < int(str(whole))
+
+
 def test_a_drill_reads_pieces_whole_where_that_is_wished(scene: Path, tmp_path: Path) -> None:
     pieces = tmp_path / "pieces"
     shutil.copytree(scene / "pieces", pieces)

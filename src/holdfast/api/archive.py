@@ -29,6 +29,7 @@ from .datasets import Dataset
 
 # Of what is not asked for each time nothing is loaded before it is: that takes longer than to pack.
 if TYPE_CHECKING:
+    from ..archive.passed_over import PassedOver
     from .archive_keys import KeyPlace
     from .archive_parity import ParityPlan
     from .archive_sealing import EncryptBy
@@ -123,7 +124,10 @@ def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Ite
         if plan is None:
             yield _nothing_new(archive, "plan")
             return
-        yield from _tell_plan(plan, count_left_out(archive.folder, plan.head.snapshot))
+        passed = _passed_over(archive)
+        yield from _iter_passed_over("plan", passed)
+        missing = count_left_out(archive.folder, plan.head.snapshot)
+        yield from _tell_plan(plan, missing, passed)
 
 
 @dataclass(frozen=True)
@@ -202,6 +206,8 @@ def _iter_next(
     if plan is None:
         yield _nothing_new(archive, "pack")
         return
+    passed = _passed_over(archive)
+    yield from _iter_passed_over("pack", passed)
     listener.start(plan.summary.files, plan.summary.size)
     number, deliver = 0, None if delivery is None else delivery.deliver
     try:
@@ -220,7 +226,7 @@ def _iter_next(
     finally:
         listener.stop()
     if archive.folder.snapshots and archive.folder.snapshots[-1].number == plan.head.snapshot:
-        yield _told_snapshot(archive)
+        yield _told_snapshot(archive, passed)
 
 
 def _take_known(
@@ -310,7 +316,19 @@ def _brings_something(plan: Plan) -> bool:
     return plan.summary.files > 1 or bool(plan.head.bundles)
 
 
-def _tell_plan(plan: Plan, missing: int) -> Iterator[Outcome]:
+def _passed_over(archive: Archive) -> PassedOver | None:
+    """What is not packed of a source, as it has no content of its own; None if nobody says."""
+    source = archive.source
+    return source.passed_over if isinstance(source, DatasetSource | FolderSource) else None
+
+
+def _iter_passed_over(action: str, passed: PassedOver | None) -> Iterator[Outcome]:
+    for path in () if passed is None else passed.paths:
+        assert passed is not None, "it has paths"
+        yield Outcome(action, Status.NOT_NEEDED, os.fsdecode(path), note=passed.why)
+
+
+def _tell_plan(plan: Plan, missing: int, passed: PassedOver | None) -> Iterator[Outcome]:
     for record in plan:
         if isinstance(record, MissingRecord):
             path, key, size, urls, reason = record.row
@@ -331,10 +349,13 @@ def _tell_plan(plan: Plan, missing: int) -> Iterator[Outcome]:
         "snapshot": head.snapshot, "version": head.version, "piece_size": head.piece_size,
         "pieces": count, "piece_bytes": sum(sums.sizes), "files": sums.files,
         "content_bytes": sums.size, "linked": sums.linked, "missing": missing,
+        "passed_over": passed.count if passed is not None else 0,
     }  # fmt: skip
     note = f"{sums.files:,} files to pack into {count:,} piece{'s' if count != 1 else ''}"
     note += f"; {sums.linked:,} linked, {missing:,} missing"
-    note += " (-v lists them)" if missing else ""
+    without = passed.told if passed is not None else ""
+    note += f"; {without}" if without else ""
+    note += " (-v lists them)" if missing or without else ""
     yield Outcome("plan", Status.OK, f"snapshot {head.snapshot}", note=note, facts=facts_of_all)
 
 
@@ -364,19 +385,22 @@ def _told_again(one: Repacked) -> Outcome:
     return Outcome("pack", Status.ERROR, name, key, note=one.why, error=error)
 
 
-def _told_snapshot(archive: Archive) -> Outcome:
+def _told_snapshot(archive: Archive, passed: PassedOver | None) -> Outcome:
     snapshot = archive.folder.snapshots[-1]
     root = cid_text(bytes.fromhex(snapshot.root))
     missing = count_left_out(archive.folder, snapshot.number)
     facts = {
         "snapshot": snapshot.number, "version": snapshot.version, "root": root,
         "pieces": snapshot.pieces, "missing": missing,
+        "passed_over": passed.count if passed is not None else 0,
     }  # fmt: skip
     note = f"version {snapshot.version[:10]}; " if snapshot.version else ""
     note += f"root {root}"
     if missing:
         left = f"{missing:,} file{'s' if missing != 1 else ''}"
         note += f"; without the content of {left}: hold archive check says why"
+    if passed is not None and passed.told:
+        note += f"; {passed.told} (-v lists them)"
     return Outcome("pack", Status.OK, f"snapshot {snapshot.number}", note=note, facts=facts)
 
 

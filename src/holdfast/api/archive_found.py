@@ -113,7 +113,11 @@ def _scratch(target: bytes | None) -> Iterator[bytes]:
     above, name = os.path.split(target)
     new = _make_folders(above)
     folder = above + b"/" + _SCRATCH + name
-    with locks.exclusive(folder + b".lck", wait_s=0):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.exclusive(folder + b".lck", wait_s=0))
+        except OSError as error:
+            raise as_target_fault(error, os.fsdecode(target)) from error
         shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
         os.mkdir(folder, 0o700)
         try:

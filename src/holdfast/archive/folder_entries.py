@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 
 from ..core import faults
@@ -19,18 +19,23 @@ _SHORT = (NAME_MAX - len(ESCAPED)) // 3
 """No name of so few bytes is too long, however it is written."""
 
 
-def iter_folder(folder: bytes, leave_out: bytes = b"") -> Iterator[Entry]:
+def iter_folder(
+    folder: bytes, leave_out: bytes = b"", passed: Callable[[bytes], None] = lambda _: None
+) -> Iterator[Entry]:
     """Everything in a folder, in tree order; ``leave_out`` is a folder in it that is passed over.
 
-    Sockets, pipes and devices have no content that could be kept; they are left out.
+    Sockets, pipes and devices have no content that could be kept; they are left out, and their
+    paths in the folder given to ``passed``.
 
     Raises:
         AccessError: Something in it cannot be read.
     """
-    yield from _iter_below(folder, FILES[:-1], leave_out)
+    yield from _iter_below(folder, FILES[:-1], leave_out, passed)
 
 
-def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry]:
+def _iter_below(
+    folder: bytes, path: bytes, leave_out: bytes, passed: Callable[[bytes], None]
+) -> Iterator[Entry]:
     try:
         with os.scandir(folder) as found:
             items = sorted(found, key=attrgetter("name"))
@@ -41,7 +46,7 @@ def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry]
         name = path + b"/" + item.name
         if item.is_dir(follow_symlinks=False):
             if item.path != leave_out:
-                yield from _iter_below(item.path, name, leave_out)
+                yield from _iter_below(item.path, name, leave_out, passed)
             continue
         seen = item.stat(follow_symlinks=False)
         mode = seen.st_mode
@@ -49,6 +54,8 @@ def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry]
             yield Entry(name, RowKind.PLAIN, mode, seen.st_size)
         elif stat.S_ISLNK(mode):
             yield Entry(name, RowKind.SYMLINK, mode, len(os.readlink(item.path)))
+        else:
+            passed(name[len(FILES) :])
 
 
 def check_name(path: bytes) -> None:

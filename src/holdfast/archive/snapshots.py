@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ..core import faults
 from ..core.progress import Progress
+from ..core.system_errors import as_fault
 from ..dataset.branch import branch_tip
 from ..dataset.git import hex_oid
 from ..dataset.ledger import Ledger
@@ -27,6 +29,7 @@ from .dataset_entries import DatasetSources, iter_version
 from .entries import OF_STATE, Entry, identity_of
 from .folder_entries import FolderSources, check_name, iter_folder
 from .packing import Packer
+from .passed_over import PassedOver, data_sets_inside, without_content
 from .plan_file import Plan, write_plan
 from .plan_records import BundlePlan, FileRecord, PlanHead
 from .planning import plan_pieces
@@ -38,6 +41,9 @@ from .snapshot_state import DonePiece, SnapshotState
 if TYPE_CHECKING:
     from .images import SnapshotImage
     from .piece_sending import Sent
+
+_OTHER_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What opening a file says where it is gone, or something else is there."""
 
 TRIES = 3
 """So often a file is read that is another one after each time."""
@@ -340,6 +346,11 @@ class DatasetSource(_InTheClear):
         )  # fmt: skip
 
     @property
+    def passed_over(self) -> PassedOver:
+        """The data sets inside it, which are not packed."""
+        return data_sets_inside(self._repository, self._version)
+
+    @property
     def identity(self) -> str:
         """What manifests call an archive of this data set, if it begins here."""
         place = f"{self._version}:.datalad/config"
@@ -378,6 +389,8 @@ class FolderSource(_InTheClear):
 
     def __init__(self, folder: bytes, leave_out: bytes) -> None:
         """``leave_out`` is a folder in it that is not packed."""
+        self.passed_over = without_content()
+        """What was left out when it was gone through last."""
         self._folder = folder
         self._leave_out = leave_out
 
@@ -410,7 +423,8 @@ class FolderSource(_InTheClear):
         return _with_own(self._entries(), archive, head)
 
     def _entries(self) -> Iterator[Entry]:
-        for entry in iter_folder(self._folder, self._leave_out):
+        self.passed_over = passed = without_content()
+        for entry in iter_folder(self._folder, self._leave_out, passed.add):
             check_name(entry.path)
             yield entry
 
@@ -419,7 +433,11 @@ class FolderSource(_InTheClear):
         return FolderSources(self._folder, state_folder)
 
     def instead_of(self, state_folder: bytes, fault: SourceFault) -> Entry | None:
-        """The file as it is now; nothing for one that is gone."""
+        """The file as it is now; nothing for one that is gone.
+
+        Raises:
+            HoldError: It is there, and cannot be read.
+        """
         record = fault.record
         path = self.sources(state_folder).path_of(record)
         try:
@@ -431,4 +449,7 @@ class FolderSource(_InTheClear):
                 return None
         except OSError:
             return None
+        cause = fault.__cause__
+        if isinstance(cause, OSError) and cause.errno not in _OTHER_FILE:
+            raise as_fault(cause, os.fsdecode(path), reading=True)
         return Entry(record.path, record.kind, seen.st_mode, size, None, record.source)

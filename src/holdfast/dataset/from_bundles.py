@@ -13,6 +13,8 @@ from ..wire.bundle_header import SHA256_LINE, Ref, other_refs
 from .adopting import adopt
 from .cloning import building
 from .git import NO_FILTER, Git
+from .initialise import initialise
+from .repository import Repository
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
 _ORIGIN = "archive"
@@ -68,10 +70,21 @@ def make_of_bundles(
         _set_refs(git, wanted)
         _set_others(git, f"{_ASIDE}/{len(bundles) - 1}/", wanted.branch)
         git.run(*NO_FILTER, "reset", "--hard", "--quiet")
-        adopt(folder, _ORIGIN, description, None)
+        if wanted.annex:
+            adopt(folder, _ORIGIN, description, None)
+        else:  # it had no ledger yet; content came from a data set all the same
+            _begin_annex(folder, description)
         _delete_refs(git)
     finally:
         git.close()
+
+
+def _begin_annex(folder: bytes, description: str) -> None:
+    repository = Repository(folder)
+    try:
+        initialise(repository, description)
+    finally:
+        repository.close()
 
 
 def _init(git: Git, bundle: bytes) -> None:

@@ -1,0 +1,61 @@
+"""What is in no snapshot, as it has no content of its own; told of, before somebody misses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..dataset.annexed import SUBMODULE
+from ..dataset.repository import Repository
+
+_PATHS_MAX = 1000
+"""So many are told of by their paths; of all others it is known how many there are."""
+
+
+@dataclass
+class PassedOver:
+    """How many things were left out, what they are (one, several, why), and the first of them."""
+
+    one: str
+    many: str
+    why: str
+    count: int = 0
+    paths: list[bytes] = field(default_factory=list)
+
+    def add(self, path: bytes) -> None:
+        """Count one more."""
+        self.count += 1
+        if len(self.paths) < _PATHS_MAX:
+            self.paths.append(path)
+
+    @property
+    def told(self) -> str:
+        """All of it in words; empty when there is nothing."""
+        if not self.count:
+            return ""
+        return f"without {self.count:,} {self.one if self.count == 1 else self.many}"
+
+
+def data_sets_inside(repository: Repository, version: str) -> PassedOver:
+    """The data sets inside a version: each has an archive of its own."""
+    found = PassedOver(
+        "data set inside it", "data sets inside it", "a data set of its own: pack it by itself"
+    )
+    if repository.git.line("ls-tree", "--full-tree", version, "--", ".gitmodules"):
+        for path in _iter_inside(repository, version):
+            found.add(path)
+    return found
+
+
+def _iter_inside(repository: Repository, version: str) -> Iterator[bytes]:
+    for entry in repository.git.iter_fields("ls-tree", "-r", "-z", "--full-tree", version):
+        facts, _, path = entry.partition(b"\t")
+        if facts.startswith(SUBMODULE):
+            yield path
+
+
+def without_content() -> PassedOver:
+    """Nothing yet of what is in a plain folder and is no file, folder or link."""
+    return PassedOver(
+        "pipe, socket or device", "pipes, sockets and devices", "it has no content to be kept"
+    )
