@@ -120,6 +120,21 @@ def test_packing_again_says_that_all_is_there(main: Path) -> None:
     assert _pieces(main) == before
 
 
+def test_where_nothing_is_new_it_is_told_that_pieces_are_not_where_they_are_wanted(
+    main: Path,
+) -> None:
+    must(main, HOLD, *PACK)
+    before = _pieces(main)
+    for piece in before:
+        piece.unlink()
+    [told] = _records(must(main, HOLD, *PACK, "--json"))
+    assert told["status"] == "ok" and told["lacking"] == len(before)
+    assert f"pack --to {before[0].parent}/ makes what is not there" in told["note"], told
+    must(main, HOLD, "archive", "pack", "--to", f"{before[0].parent}/")
+    assert _pieces(main) == before
+    assert [one["status"] for one in _records(must(main, HOLD, *PACK, "--json"))] == ["notneeded"]
+
+
 def test_a_second_snapshot_has_only_what_is_new(main: Path) -> None:
     must(main, HOLD, *PACK)
     first = _pieces(main)

@@ -182,6 +182,21 @@ def test_words_that_do_nothing_are_refused(tmp_path: Path, words: tuple[str, ...
     assert done.code == 2 and "H103" in done.err, done.text
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pack", "--write", ""), ("pack", "--to", ""), ("pack", "--known", ""),
+        ("plan", "--at", ""), ("plan", "--folder", "", "--state", ""), ("check", "--html", ""),
+        ("restore", "p", "--to", ""), ("restore", "p", "--only", ""), ("drill", "--from", ""),
+    ],
+)  # fmt: skip
+def test_an_empty_word_is_not_taken_for_none(tmp_path: Path, words: tuple[str, ...]) -> None:
+    must(tmp_path, HOLD, "create", "-q", "main")
+    (tmp_path / "main/p").mkdir()
+    done = run(tmp_path / "main", HOLD, "archive", *words)
+    assert done.code == 2 and "H103  an empty --" in done.err, done.text
+
+
 # drills
 
 

@@ -204,7 +204,7 @@ def _iter_next(
     plan = _planned(archive, piece_size)
     yield from _told_sealed(archive, "pack")
     if plan is None:
-        yield _nothing_new(archive, "pack")
+        yield _not_written(archive, write) or _nothing_new(archive, "pack")
         return
     passed = _passed_over(archive)
     yield from _iter_passed_over("pack", passed)
@@ -408,6 +408,33 @@ def _nothing_new(archive: Archive, action: str) -> Outcome:
     last = archive.folder.snapshots[-1]
     note = "all is in its pieces already"
     return Outcome(action, Status.NOT_NEEDED, f"snapshot {last.number}", note=note)
+
+
+def _not_written(archive: Archive, write: bytes) -> Outcome | None:
+    """That nothing is new, and yet pieces of the last snapshot are not where they are wanted."""
+    last = archive.folder.snapshots[-1].number
+    pieces = archive.folder.pieces_of(last) if write else []
+    names = [f"{os.fsdecode(write)}/{cid_text(one.cid)}.car" for one in pieces]
+    lacking = sum(not _is_whole(*one) for one in zip(names, [p.size for p in pieces], strict=True))
+    if not lacking:
+        return None
+    where, count = os.fsdecode(write), len(pieces)
+    which = "its piece is" if count == 1 else f"{lacking:,} of its {count:,} pieces are"
+    note = f"nothing is new; {which} not in {where}: pack --to {where}/ makes what is not there"
+    return Outcome(
+        "pack",
+        Status.OK,
+        f"snapshot {last}",
+        note=note,
+        facts={"snapshot": last, "lacking": lacking},
+    )
+
+
+def _is_whole(path: str, size: int) -> bool:
+    try:
+        return os.stat(path).st_size == size
+    except OSError:
+        return False
 
 
 def _make_folder(path: bytes) -> None:
