@@ -274,7 +274,8 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
     if piece_size is not None:
         size = piece_size
     if size < PIECE_SIZE_MIN or size & (size - 1):
-        what = f"a piece of {size} bytes: it has to be a power of two, {PIECE_SIZE_MIN} at least"
+        least = f"{PIECE_SIZE_MIN >> 20}MiB"
+        what = f"a piece of {size:,} bytes: it has to be a power of two, {least} at least"
         raise faults.BAD_USAGE(what=what, command="archive")
     if begun is not None and not folder.has_packed and _is_other(archive, begun, size):
         folder.forget_begun()
