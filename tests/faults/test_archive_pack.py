@@ -395,6 +395,22 @@ def _told(folder: Path, work: str, *words: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.out.splitlines()]
 
 
+@pytest.mark.parametrize("deep", [255, 256])
+def test_folders_are_packed_as_deep_as_they_are_restored(tmp_path: Path, deep: int) -> None:
+    folder = tmp_path.joinpath("scans", *["a"] * (deep - 1))
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("deep")
+    words = ("--folder", "scans", "--state", "state", "--write", "pieces", "--piece-size", "4MiB")
+    done = run(tmp_path, HOLD, "archive", "pack", *words)
+    if deep == 255:
+        assert done.code == 0, done.text
+        must(tmp_path, HOLD, "archive", "restore", "pieces", "--to", "out")
+        assert tmp_path.joinpath("out", *["a"] * (deep - 1), "file").read_text() == "deep"
+    else:
+        assert done.code == 2 and "H903" in done.err and "256 folders deep" in done.err, done.text
+        assert not list((tmp_path / "pieces").iterdir())
+
+
 def test_pipes_and_sockets_in_a_folder_are_told_to_be_left_out(tmp_path: Path) -> None:
     (tmp_path / "scans/sub").mkdir(parents=True)
     (tmp_path / "scans/file").write_text("file")

@@ -11,6 +11,7 @@ from ..core import faults
 from ..core.system_errors import as_fault
 from ..wire.archive_rows import RowKind
 from ..wire.folder_names import ESCAPED, NAME_MAX, link_name
+from ..wire.unixfs import FOLDERS_DEEP_MAX
 from .contents import FILES
 from .entries import OF_STATE, Entry
 from .plan_records import FileRecord, RunRecord
@@ -66,6 +67,9 @@ def check_name(path: bytes) -> None:
     """
     if len(path) <= _SHORT:
         return
+    if path.count(b"/") >= FOLDERS_DEEP_MAX:
+        detail = f"it is more than {FOLDERS_DEEP_MAX} folders deep, and would not be restored"
+        raise faults.ARCHIVE_NAME(path=path.decode("utf-8", "backslashreplace"), detail=detail)
     if any(len(link_name(name)) > NAME_MAX for name in path.split(b"/")):
         name, detail = path.decode("utf-8", "backslashreplace"), "a name in it is too long"
         raise faults.ARCHIVE_NAME(path=name, detail=detail)
