@@ -250,6 +250,15 @@ def _write(path: bytes, text: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _as_text(name: str) -> str:
+    """A name, if it can be in a manifest; else nothing: the bundle has it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return ""
+    return name
+
+
 def _is_within(path: bytes, folder: bytes) -> bool:
     return (path + b"/").startswith(folder.rstrip(b"/") + b"/")
 
@@ -323,11 +332,15 @@ class DatasetSource(_InTheClear):
         tip = branch_tip(self._repository)
         return hex_oid(tip).decode() if tip else ""
 
+    def _branch(self) -> str:
+        """The branch that is checked out, as refs have it; empty for none."""
+        # Not as git shortens it: with a tag of the same name it puts heads/ before.
+        ref = self._repository.git.line("symbolic-ref", "--quiet", "HEAD") or b""
+        return os.fsdecode(ref.removeprefix(b"refs/heads/"))
+
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle, if a commit or a tag is new."""
-        git, version = self._repository.git, self._version
-        annex = self._annex()
-        branch = (git.line("symbolic-ref", "--quiet", "--short", "HEAD") or b"").decode()
+        version, annex, branch = self._version, self._annex(), self._branch()
         refs = refs_of(self._repository, version, branch, annex, branches=self._branches)
         bundles: tuple[BundlePlan, ...] = ()
         earlier = archive.bundles
@@ -341,7 +354,8 @@ class DatasetSource(_InTheClear):
             make_bundle(self._repository, archive.next_folder + b"/" + name.encode(), refs, needs)
             bundles = (BundlePlan(f"git/{name}", needs, version, annex),)
         return PlanHead(
-            archive.name or self.identity, archive.next_number, _now(), version, branch, annex,
+            archive.name or self.identity, archive.next_number, _now(), version, _as_text(branch),
+            annex,
             piece_size=piece_size, prev=archive.prev, bundles=bundles,
         )  # fmt: skip
 
