@@ -273,3 +273,12 @@ def test_a_drill_of_a_data_set_proves_its_history_too(tmp_path: Path) -> None:
     assert code == 0
     assert told[0]["path"] == "history"
     assert told[-1]["sample"] == 4 and told[-1]["files"] == 9 and told[-1]["bytes"] == 4000
+    nobody = [
+        f"-uGIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    ]
+    strict = (
+        "GIT_CONFIG_COUNT=1",
+        "GIT_CONFIG_KEY_0=user.useConfigOnly",
+        "GIT_CONFIG_VALUE_0=true",
+    )
+    must(tmp_path, "env", *nobody, *strict, HOLD, "archive", "drill", "pieces")

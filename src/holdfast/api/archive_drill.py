@@ -86,7 +86,7 @@ def iter_archive_drill(
         yield from watch(iter_wrong("drill", found.finding.missing), report)
         target = found.scratch + b"/drill"
         if snapshot.manifest.version:
-            for outcome in have_dataset(found, snapshot, target):
+            for outcome in have_dataset(found, snapshot, target, as_anybody=True):
                 yield outcome._replace(action="drill", path="history", facts={})
             with open_dataset(target, settings) as dataset:
                 dataset.repository.git.run("fsck", "--no-dangling", "--no-progress")

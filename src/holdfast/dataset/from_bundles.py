@@ -43,12 +43,14 @@ def building_from(target: bytes) -> Iterator[bytes]:
 
 
 def make_of_bundles(
-    folder: bytes, bundles: Sequence[bytes], wanted: Wanted, description: str
-) -> None:
+    folder: bytes, bundles: Sequence[bytes], wanted: Wanted, description: str, *,
+    as_anybody: bool = False,
+) -> None:  # fmt: skip
     """Make a data set in an empty folder out of bundle files, the oldest first.
 
     git checks all objects by their names. Hooks and settings come from nobody. Tags, and branches
-    besides the wanted one, are those of the last bundle.
+    besides the wanted one, are those of the last bundle. With ``as_anybody`` git need not know who
+    we are.
 
     Raises:
         IntegrityError: A bundle is none, or lacks the version.
@@ -60,6 +62,9 @@ def make_of_bundles(
     git = Git(folder)
     try:
         _init(git, bundles[0])
+        if as_anybody and git.ask("var", "GIT_AUTHOR_IDENT")[0]:
+            git.run("config", "user.name", "nobody")
+            git.run("config", "user.email", "nobody@localhost")
         for number, bundle in enumerate(bundles):
             # Aside, each on its own: what a name is of may change from one to the next.
             git.run(
