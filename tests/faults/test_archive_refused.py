@@ -118,5 +118,5 @@ def test_history_that_is_cut_is_not_packed(main: Path, work: str) -> None:
 def test_a_target_that_cannot_be_made_is_told(main: Path) -> None:
     must(main, HOLD, *PACK, "--write", "../pieces", "-q")
     done = run(main, HOLD, "archive", "restore", "../pieces", "--to", "/proc/here")
-    assert done.code == 1 and "H411  /proc/here cannot be made" in done.err, done.text
+    assert done.code == 2 and "H411  /proc/here cannot be made" in done.err, done.text
     assert "Traceback" not in done.err
