@@ -120,18 +120,21 @@ def test_packing_again_says_that_all_is_there(main: Path) -> None:
     assert _pieces(main) == before
 
 
-def test_where_nothing_is_new_it_is_told_that_pieces_are_not_where_they_are_wanted(
-    main: Path,
-) -> None:
-    must(main, HOLD, *PACK)
-    before = _pieces(main)
-    for piece in before:
-        piece.unlink()
-    [told] = _records(must(main, HOLD, *PACK, "--json"))
-    assert told["status"] == "ok" and told["lacking"] == len(before)
-    assert f"pack --to {before[0].parent}/ makes what is not there" in told["note"], told
-    must(main, HOLD, "archive", "pack", "--to", f"{before[0].parent}/")
-    assert _pieces(main) == before
+@pytest.mark.parametrize("begun", [False, True])
+def test_pieces_that_are_not_where_they_are_wanted_are_told(main: Path, begun: bool) -> None:
+    if begun:
+        with open_dataset(main) as dataset:
+            outcomes = iter_archive_pack(archive_of(dataset), piece_size=4 << 20)
+            assert next(outcomes).action == "pack"
+            outcomes.close()
+    else:
+        must(main, HOLD, "archive", "pack", "--piece-size", PIECE)
+    *_, told = _records(must(main, HOLD, *PACK, "--json"))
+    folder = main.parent / "pieces"
+    assert told["status"] == "ok" and told["lacking"] == (1 if begun else 2)
+    assert f"pack --to {folder}/ makes what lacks" in told["note"], told
+    must(main, HOLD, "archive", "pack", "--to", f"{folder}/")
+    assert len(_pieces(main)) == 2
     assert [one["status"] for one in _records(must(main, HOLD, *PACK, "--json"))] == ["notneeded"]
 
 

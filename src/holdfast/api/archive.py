@@ -204,7 +204,8 @@ def _iter_next(
     plan = _planned(archive, piece_size)
     yield from _told_sealed(archive, "pack")
     if plan is None:
-        yield _not_written(archive, write) or _nothing_new(archive, "pack")
+        yield _nothing_new(archive, "pack")
+        yield from _iter_not_written(archive, write)
         return
     passed = _passed_over(archive)
     yield from _iter_passed_over("pack", passed)
@@ -227,6 +228,7 @@ def _iter_next(
         listener.stop()
     if archive.folder.snapshots and archive.folder.snapshots[-1].number == plan.head.snapshot:
         yield _told_snapshot(archive, passed)
+        yield from _iter_not_written(archive, write)
 
 
 def _take_known(
@@ -411,24 +413,17 @@ def _nothing_new(archive: Archive, action: str) -> Outcome:
     return Outcome(action, Status.NOT_NEEDED, f"snapshot {last.number}", note=note)
 
 
-def _not_written(archive: Archive, write: bytes) -> Outcome | None:
-    """That nothing is new, and yet pieces of the last snapshot are not where they are wanted."""
+def _iter_not_written(archive: Archive, write: bytes) -> Iterator[Outcome]:
+    """Word that pieces of the last snapshot are not in the folder where they are wanted."""
     last = archive.folder.snapshots[-1].number
     pieces = archive.folder.pieces_of(last) if write else []
-    names = [f"{os.fsdecode(write)}/{cid_text(one.cid)}.car" for one in pieces]
-    lacking = sum(not _is_whole(*one) for one in zip(names, [p.size for p in pieces], strict=True))
-    if not lacking:
-        return None
     where, count = os.fsdecode(write), len(pieces)
-    which = "its piece is" if count == 1 else f"{lacking:,} of its {count:,} pieces are"
-    note = f"nothing is new; {which} not in {where}: pack --to {where}/ makes what is not there"
-    return Outcome(
-        "pack",
-        Status.OK,
-        f"snapshot {last}",
-        note=note,
-        facts={"snapshot": last, "lacking": lacking},
-    )
+    lacking = sum(not _is_whole(f"{where}/{cid_text(p.cid)}.car", p.size) for p in pieces)
+    if lacking:
+        which = "its piece is" if count == 1 else f"{lacking:,} of its {count:,} pieces are"
+        note = f"{which} not in {where}, as packed before: pack --to {where}/ makes what lacks"
+        facts = {"snapshot": last, "lacking": lacking}
+        yield Outcome("pack", Status.OK, f"snapshot {last}", note=note, facts=facts)
 
 
 def _is_whole(path: str, size: int) -> bool:
