@@ -438,6 +438,12 @@ def test_data_sets_inside_are_told_to_be_left_out(main: Path) -> None:
         assert told[-1]["passed_over"] == 1
         assert "without 1 data set inside it" in told[-1]["note"]
         assert "sub/within" in [one["path"] for one in told if one["status"] == "notneeded"]
+    must(main, "git", "init", "-q", "by-mistake")
+    must(main / "by-mistake", "git", "commit", "-q", "--allow-empty", "-m", "inside")
+    must(main, "git", "add", "by-mistake")
+    must(main, "git", "rm", "-q", "--cached", ".gitmodules")
+    must(main, "git", "commit", "-q", "-m", "no word of it")
+    assert _told(main, "plan", *words)[-1]["passed_over"] == 2
 
 
 def test_a_folder_cannot_hold_its_own_archive(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..dataset.annexed import SUBMODULE
 from ..dataset.repository import Repository
+from ..dataset.submodules import may_have_any
 
 _PATHS_MAX = 1000
 """So many are told of by their paths; of all others it is known how many there are."""
@@ -41,10 +42,17 @@ def data_sets_inside(repository: Repository, version: str) -> PassedOver:
     found = PassedOver(
         "data set inside it", "data sets inside it", "a data set of its own: pack it by itself"
     )
-    if repository.git.line("ls-tree", "--full-tree", version, "--", ".gitmodules"):
+    if _may_have_any(repository, version):
         for path in _iter_inside(repository, version):
             found.add(path)
     return found
+
+
+def _may_have_any(repository: Repository, version: str) -> bool:
+    """Whether the whole tree has to be looked through; one may be there without .gitmodules."""
+    if repository.bare or may_have_any(repository.top):
+        return True
+    return bool(repository.git.line("ls-tree", "--full-tree", version, "--", ".gitmodules"))
 
 
 def _iter_inside(repository: Repository, version: str) -> Iterator[bytes]:
