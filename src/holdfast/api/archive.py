@@ -326,9 +326,9 @@ def _passed_over(archive: Archive) -> PassedOver | None:
 
 
 def _iter_passed_over(action: str, passed: PassedOver | None) -> Iterator[Outcome]:
-    for path in () if passed is None else passed.paths:
-        assert passed is not None, "it has paths"
-        yield Outcome(action, Status.NOT_NEEDED, os.fsdecode(path), note=passed.why)
+    if passed is not None:
+        for path in passed.paths:
+            yield Outcome(action, Status.NOT_NEEDED, os.fsdecode(path), note=passed.why)
 
 
 def _tell_plan(plan: Plan, missing: int, passed: PassedOver | None) -> Iterator[Outcome]:
