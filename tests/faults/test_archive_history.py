@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -69,6 +70,20 @@ def test_each_snapshot_has_the_tags_of_its_time(main: Path) -> None:
         out = _restore(main, number)
         assert tags_of(out) == wanted
         assert len(_heads(out)) == 1
+
+
+@pytest.mark.parametrize("name", [b"same", "ünï/x".encode(), b"br\xff"])
+def test_a_branch_is_restored_whatever_it_is_called(main: Path, name: bytes) -> None:
+    text = os.fsdecode(name)
+    must(main, "git", "checkout", "-q", "-b", text)
+    must(main, "git", "tag", text)
+    must(main, HOLD, *PACK)
+    out = _restore(main, 0)
+    assert [line.split(" ", 1)[1] for line in _heads(out)] == [f"refs/heads/{text}"]
+    assert tags_of(out) == tags_of(main)
+    if text.isprintable():
+        assert must(out, "git", "symbolic-ref", "HEAD").out == f"refs/heads/{text}\n"
+    assert '"notneeded"' in must(main, HOLD, "archive", "pack", "--json").out
 
 
 def test_other_branches_come_where_that_is_wished(main: Path) -> None:

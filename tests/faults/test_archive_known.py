@@ -109,6 +109,37 @@ def test_without_the_last_piece_of_the_newest_snapshot_nothing_is_packed(main: P
     assert done.code == 3 and "is not here" in done.text, done.text
 
 
+@pytest.mark.parametrize("damage", ["longer", "flipped", "footer", "header"])
+def test_of_a_newest_piece_that_is_damaged_no_name_is_noted(main: Path, damage: str) -> None:
+    shutil.rmtree(main / ".git/annex/hold-archive")
+    listed = must(main.parent, HOLD, "archive", "restore", "pieces", "--list", "--json")
+    last = main.parent / json.loads(listed.out.splitlines()[1])["pieces"][-1]
+    data = bytearray(last.read_bytes())
+    if damage == "longer":
+        data += b"x"
+    else:
+        data[{"flipped": 1000, "footer": len(data) - 50, "header": 30}[damage]] ^= 1
+    last.unlink()
+    last.with_name("last").write_bytes(data)
+    done: Ran = run(main, HOLD, *PACK)
+    assert done.code == 1 and "/last " in done.text, done.text
+    assert not (main / ".git/annex/hold-archive/snapshots").exists()
+
+
+def test_a_newest_piece_under_any_name_is_noted_as_what_it_is(main: Path) -> None:
+    notes = main / ".git/annex/hold-archive/snapshots"
+    before = notes.read_text()
+    shutil.rmtree(notes.parent)
+    for number, piece in enumerate(sorted((main.parent / "pieces").iterdir())):
+        piece.rename(piece.with_name(str(number)))
+    must(main, HOLD, *PACK)
+    told = [
+        [json.loads(line)["piece"] for line in text.splitlines()]
+        for text in (before, notes.read_text())
+    ]
+    assert told[0] == told[1]
+
+
 def test_a_plain_folder_goes_on_with_its_snapshots(tmp_path: Path) -> None:
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans/a").write_text("a")

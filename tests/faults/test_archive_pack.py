@@ -120,6 +120,24 @@ def test_packing_again_says_that_all_is_there(main: Path) -> None:
     assert _pieces(main) == before
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_pieces_that_are_not_where_they_are_wanted_are_told(main: Path, begun: bool) -> None:
+    if begun:
+        with open_dataset(main) as dataset:
+            outcomes = iter_archive_pack(archive_of(dataset), piece_size=4 << 20)
+            assert next(outcomes).action == "pack"
+            outcomes.close()
+    else:
+        must(main, HOLD, "archive", "pack", "--piece-size", PIECE)
+    *_, told = _records(must(main, HOLD, *PACK, "--json"))
+    folder = main.parent / "pieces"
+    assert told["status"] == "ok" and told["lacking"] == (1 if begun else 2)
+    assert f"pack --to {folder}/ makes what lacks" in told["note"], told
+    must(main, HOLD, "archive", "pack", "--to", f"{folder}/")
+    assert len(_pieces(main)) == 2
+    assert [one["status"] for one in _records(must(main, HOLD, *PACK, "--json"))] == ["notneeded"]
+
+
 def test_a_second_snapshot_has_only_what_is_new(main: Path) -> None:
     must(main, HOLD, *PACK)
     first = _pieces(main)
@@ -355,6 +373,77 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
         assert tree["files/c"] == ("file", content)
     else:  # it was read before, or after
         assert tree["files/c"][1] in (b"c" * 6_000_000, content)
+
+
+def test_a_file_that_may_not_be_read_is_told_as_that(tmp_path: Path) -> None:
+    may_not = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may read everything, and setpriv is not here")
+        may_not = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/open").write_text("open")
+    (tmp_path / "scans/shut").write_text("shut")
+    (tmp_path / "scans/shut").chmod(0)
+    words = ("archive", "pack", "--folder", "scans", "--state", "state", "--write", "pieces")
+    done = run(tmp_path, *may_not, HOLD, *words, "--piece-size", "4MiB")
+    assert done.code == 4 and "scans/shut may not be read" in done.err, done.text
+    assert "keeps changing" not in done.text
+    (tmp_path / "scans/shut").chmod(0o600)
+    assert must(tmp_path, *may_not, HOLD, *words).out.count("bafkzcib") == 1
+
+
+def _told(folder: Path, work: str, *words: str) -> list[dict[str, Any]]:
+    done = must(folder, HOLD, "archive", work, *words)
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+@pytest.mark.parametrize("deep", [255, 256])
+def test_folders_are_packed_as_deep_as_they_are_restored(tmp_path: Path, deep: int) -> None:
+    folder = tmp_path.joinpath("scans", *["a"] * (deep - 1))
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("deep")
+    words = ("--folder", "scans", "--state", "state", "--write", "pieces", "--piece-size", "4MiB")
+    done = run(tmp_path, HOLD, "archive", "pack", *words)
+    if deep == 255:
+        assert done.code == 0, done.text
+        must(tmp_path, HOLD, "archive", "restore", "pieces", "--to", "out")
+        assert tmp_path.joinpath("out", *["a"] * (deep - 1), "file").read_text() == "deep"
+    else:
+        assert done.code == 2 and "H903" in done.err and "256 folders deep" in done.err, done.text
+        assert not list((tmp_path / "pieces").iterdir())
+
+
+def test_pipes_and_sockets_in_a_folder_are_told_to_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "scans/sub").mkdir(parents=True)
+    (tmp_path / "scans/file").write_text("file")
+    words = ("--folder", "scans", "--state", "state", "--piece-size", "4MiB", "--json")
+    for count in (0, 1, 2):
+        if count:
+            os.mkfifo(tmp_path / f"scans/sub/pipe{count}")
+        for work in ("plan", "pack"):
+            told = _told(tmp_path, work, *words)
+            assert told[-1]["passed_over"] == count
+            left = [one["path"] for one in told if one["status"] == "notneeded"]
+            assert left == [f"sub/pipe{number}" for number in range(1, count + 1)]
+    assert "without 2 pipes, sockets and devices" in told[-1]["note"]
+
+
+def test_data_sets_inside_are_told_to_be_left_out(main: Path) -> None:
+    words = ("--piece-size", "4MiB", "--json")
+    assert _told(main, "plan", *words)[-1]["passed_over"] == 0
+    must(main, HOLD, "create", "-q", "-d", ".", "sub/within")
+    for work in ("plan", "pack"):
+        told = _told(main, work, *words)
+        assert told[-1]["passed_over"] == 1
+        assert "without 1 data set inside it" in told[-1]["note"]
+        assert "sub/within" in [one["path"] for one in told if one["status"] == "notneeded"]
+    must(main, "git", "init", "-q", "by-mistake")
+    must(main / "by-mistake", "git", "commit", "-q", "--allow-empty", "-m", "inside")
+    must(main, "git", "add", "by-mistake")
+    must(main, "git", "rm", "-q", "--cached", ".gitmodules")
+    must(main, "git", "commit", "-q", "-m", "no word of it")
+    assert _told(main, "plan", *words)[-1]["passed_over"] == 2
 
 
 def test_a_folder_cannot_hold_its_own_archive(tmp_path: Path) -> None:

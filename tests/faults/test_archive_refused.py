@@ -97,3 +97,26 @@ def test_keys_for_an_archive_in_the_clear_are_refused(main: Path, work: tuple[st
     done = run(main, HOLD, "archive", *work, "--keys", "../keys")
     assert done.code == 2 and "this archive is in the clear" in done.err, done.text
     assert not (main.parent / "keys").exists()
+
+
+@pytest.mark.parametrize("work", ["plan", "pack"])
+def test_history_that_is_cut_is_not_packed(main: Path, work: str) -> None:
+    (main / "second").write_bytes(b"second")
+    must(main, HOLD, "save", "-q", "-m", "second")
+    must(main.parent, "git", "clone", "-q", "--depth", "1", f"file://{main}", "cut")
+    cut = main.parent / "cut"
+    must(cut, "git", "fetch", "-q", "--depth", "1", "origin", "git-annex:git-annex")
+    must(cut, "git", "annex", "init", "-q")
+    words = (work, "--piece-size", "4MiB", *(("--write", "../pieces") if work == "pack" else ()))
+    done = run(cut, HOLD, "archive", *words)
+    assert done.code == 4 and "H945" in done.err and "shallow" in done.err, done.text
+    assert not list(main.parent.glob("pieces/*"))
+    must(cut, "git", "fetch", "-q", "--unshallow")
+    must(cut, HOLD, "archive", *words)
+
+
+def test_a_target_that_cannot_be_made_is_told(main: Path) -> None:
+    must(main, HOLD, *PACK, "--write", "../pieces", "-q")
+    done = run(main, HOLD, "archive", "restore", "../pieces", "--to", "/proc/here")
+    assert done.code == 2 and "H411  /proc/here cannot be made" in done.err, done.text
+    assert "Traceback" not in done.err

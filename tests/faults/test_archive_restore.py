@@ -121,3 +121,16 @@ def test_urls_of_any_name_do_and_a_private_address_has_to_be_allowed(
         assert refused.code == 4 and not (tmp_path / "out").exists()
         must(tmp_path, HOLD, *LOCAL, "archive", "restore", *urls, "--to", "out", "--at", "2")
     _check_restored(made, 2, tmp_path / "out")
+
+
+def test_a_data_set_that_had_no_ledger_is_restored_with_its_content(tmp_path: Path) -> None:
+    main = tmp_path / "main"
+    must(tmp_path, HOLD, "create", "-q", "--profile", "all-annexed", "main")
+    (main / "scan").write_bytes(b"scan" * 1000)
+    must(main, HOLD, "save", "-q", "-m", "all")
+    must(main, "git", "branch", "-q", "-D", "git-annex")
+    must(main, HOLD, "archive", "pack", "-q", "--write", "../pieces", "--piece-size", "4MiB")
+    must(tmp_path, HOLD, "archive", "restore", "pieces", "--to", "out")
+    assert (tmp_path / "out/scan").read_bytes() == b"scan" * 1000
+    must(tmp_path / "out", "git", "annex", "fsck", "-q")
+    must(tmp_path, HOLD, "archive", "drill", "pieces")

@@ -182,6 +182,21 @@ def test_words_that_do_nothing_are_refused(tmp_path: Path, words: tuple[str, ...
     assert done.code == 2 and "H103" in done.err, done.text
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pack", "--write", ""), ("pack", "--to", ""), ("pack", "--known", ""),
+        ("plan", "--at", ""), ("plan", "--folder", "", "--state", ""), ("check", "--html", ""),
+        ("restore", "p", "--to", ""), ("restore", "p", "--only", ""), ("drill", "--from", ""),
+    ],
+)  # fmt: skip
+def test_an_empty_word_is_not_taken_for_none(tmp_path: Path, words: tuple[str, ...]) -> None:
+    must(tmp_path, HOLD, "create", "-q", "main")
+    (tmp_path / "main/p").mkdir()
+    done = run(tmp_path / "main", HOLD, "archive", *words)
+    assert done.code == 2 and "H103  an empty --" in done.err, done.text
+
+
 # drills
 
 
@@ -212,6 +227,24 @@ def test_a_drill_of_all_finds_a_flipped_bit(scene: Path, tmp_path: Path) -> None
     assert any("damaged at byte" in str(one.get("error")) for one in told)
 
 
+def test_a_drill_tells_of_all_that_is_lost_and_counts_files_alone(
+    scene: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(scene / "pieces", tmp_path / "pieces")
+    whole = _drill(tmp_path, tmp_path / "pieces", "--sample", "1")[1][-1]["files"]
+    listed = must(tmp_path, HOLD, "archive", "restore", "pieces", "--list", "--json").out
+    names = json.loads(listed.splitlines()[-1])["pieces"]
+    (tmp_path / names[0]).unlink()
+    told = {}
+    for sample in ("1", "1000"):
+        code, told[sample] = _drill(tmp_path, tmp_path / "pieces", "--sample", sample)
+        assert code == 3
+    bad = [[one["note"] for one in some if one["status"] != "ok"] for some in told.values()]
+    assert len(bad[0]) > 2 and {*bad[0]} <= {*bad[1]}
+    assert told["1"][-1]["files"] == told["1000"][-1]["files"]
+    assert int(str(told["1"][-1]["files"])) < int(str(whole))
+
+
 def test_a_drill_reads_pieces_whole_where_that_is_wished(scene: Path, tmp_path: Path) -> None:
     pieces = tmp_path / "pieces"
     shutil.copytree(scene / "pieces", pieces)
@@ -240,3 +273,12 @@ def test_a_drill_of_a_data_set_proves_its_history_too(tmp_path: Path) -> None:
     assert code == 0
     assert told[0]["path"] == "history"
     assert told[-1]["sample"] == 4 and told[-1]["files"] == 9 and told[-1]["bytes"] == 4000
+    nobody = [
+        f"-uGIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    ]
+    strict = (
+        "GIT_CONFIG_COUNT=1",
+        "GIT_CONFIG_KEY_0=user.useConfigOnly",
+        "GIT_CONFIG_VALUE_0=true",
+    )
+    must(tmp_path, "env", *nobody, *strict, HOLD, "archive", "drill", "pieces")

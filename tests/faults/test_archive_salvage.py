@@ -238,6 +238,19 @@ def test_another_piece_that_is_cut_off_costs_what_is_behind_the_cut(
     assert code in (1, 3) and f"{piece.name} is damaged at byte" in text, text
 
 
+@pytest.mark.parametrize("more", [-133, -97, -1, 1, 97, 3_000_000])
+@pytest.mark.parametrize("number", range(2))
+def test_a_footer_that_is_cut_short_or_followed_by_something_costs_nothing(
+    scene: Scene, tmp_path: Path, number: int, more: int
+) -> None:
+    piece = scene.pieces[number]
+    change = (lambda data: data[:more]) if more < 0 else (lambda data: data + bytes(more))
+    _damaged(scene, tmp_path / "pieces", {piece: change})
+    text, code = _check(scene, tmp_path, set(scene.anatomy.files))
+    assert code == 1 and f"{piece.name} is damaged at byte" in text, text
+    assert "another archive" not in text and "is not here" not in text, text
+
+
 def test_a_piece_that_is_gone_costs_what_is_in_it(scene: Scene, tmp_path: Path) -> None:
     piece = next(path for path in scene.pieces if path != scene.last)
     _damaged(scene, tmp_path / "pieces", {piece: lambda _: b""})

@@ -104,6 +104,12 @@ def test_without_any_part_of_rows_all_content_is_found_by_its_path(
     _check_all(single, tmp_path)
 
 
+def test_a_drill_without_rows_counts_what_it_restored(single: Single, tmp_path: Path) -> None:
+    _damage(tmp_path, single.anatomy, lambda path: _all_parts(single.anatomy, path))
+    done = run(tmp_path, HOLD, "archive", "drill", "pieces", "--sample", "3")
+    assert AGAIN in done.out and "3 of 9 files" in done.out, done.text
+
+
 def test_without_any_manifest_history_and_content_are_found_from_the_root(
     single: Single, tmp_path: Path
 ) -> None:

@@ -18,11 +18,14 @@ from urllib.parse import quote
 
 import pytest
 from archive_reader import files_of
-from scenes import HOLD, environment, must
+from scenes import HOLD, contents, environment, must
 from serving_scene import make_folder, packed, pieces_of, served
 
+from holdfast.api.archive_found import iter_archive_versions
+from holdfast.api.archive_restore import RestorePlan, iter_archive_restore
 from holdfast.api.archive_serving import ServedArchive
 from holdfast.api.served import Rights
+from holdfast.core.outcome import Status
 from holdfast.site.access import Access
 from holdfast.site.archive_server import ArchiveServer
 from holdfast.site.http_server import Listening
@@ -134,6 +137,19 @@ def test_random_ranges_are_those_of_the_file(
                 stop = last + 1 if asked.endswith(str(last)) and asked[0] != "-" else len(car)
                 part = client.ask(f"/piece/{piece.text}", Range=f"bytes={asked}")
                 assert (part.status, part.body) == (206, car[first:stop]), asked
+
+
+def test_an_archive_is_restored_from_the_page_that_names_its_pieces(
+    scene: Path, client: Client, tmp_path: Path
+) -> None:
+    allow = {"annex.security.allowed-ip-addresses": "127.0.0.1"}
+    url = "http://{}:{}/".format(*client.address)
+    told = list(iter_archive_versions([url], allow))
+    assert [one.status for one in told] == [Status.OK] * len(told) and told
+    plan = RestorePlan(settings=allow)
+    outcomes = list(iter_archive_restore([url], os.fsencode(tmp_path / "out"), plan=plan))
+    assert all(one.good for one in outcomes), outcomes
+    assert contents(tmp_path / "out") == contents(scene / "scans")
 
 
 def test_a_piece_has_two_names_and_a_tag(

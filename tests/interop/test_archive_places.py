@@ -261,6 +261,22 @@ def test_a_file_that_changes_while_it_is_sent_is_packed_again_alone(tmp_path: Pa
     assert (tmp_path / "back/3.dat").read_bytes().startswith(b"other")
 
 
+def test_damaged_content_costs_a_place_its_own_piece_alone(main: Path) -> None:
+    (main.parent / "cold").mkdir()
+    told = _hold(main, "archive", "pack", "--piece-size", PIECE)
+    pieces = [one["path"] for one in told if one["action"] == "pack" and "piece" in one]
+    assert len(pieces) > 2
+    path = os.path.realpath(main / "large.dat")
+    os.chmod(path, 0o644)
+    with open(path, "r+b") as file:
+        file.write(b"other")
+    for _ in range(2):
+        told = _hold(main, "archive", "pack", "--to", "../cold", exits=3)
+        bad = [one["path"] for one in told if one["action"] == "send" and one["status"] == "error"]
+        assert bad == pieces[:1]
+        assert {path.stem for path in (main.parent / "cold").glob("*.car")} == {*pieces} - {*bad}
+
+
 def test_an_encrypted_place_takes_no_pieces(main: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     words = ["type=directory", f"directory={tmp_path}/there", "encryption=shared"]

@@ -29,6 +29,7 @@ from .datasets import Dataset
 
 # Of what is not asked for each time nothing is loaded before it is: that takes longer than to pack.
 if TYPE_CHECKING:
+    from ..archive.passed_over import PassedOver
     from .archive_parity import ParityPlan
     from .archive_sealing import EncryptBy
     from .archive_send import Delivery, Destination
@@ -155,7 +156,10 @@ def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Ite
         if plan is None:
             yield _nothing_new(archive, "plan")
             return
-        yield from _tell_plan(plan, count_left_out(archive.folder, plan.head.snapshot))
+        passed = archive.source.passed_over
+        yield from _iter_passed_over("plan", passed)
+        missing = count_left_out(archive.folder, plan.head.snapshot)
+        yield from _tell_plan(plan, missing, passed)
 
 
 class PackOptions(NamedTuple):
@@ -232,7 +236,10 @@ def _iter_next(
     yield from _told_sealed(archive, "pack")
     if plan is None:
         yield _nothing_new(archive, "pack")
+        yield from _iter_not_written(archive, write)
         return
+    passed = archive.source.passed_over
+    yield from _iter_passed_over("pack", passed)
     listener.start(plan.summary.files, plan.summary.size)
     number, deliver = 0, None if delivery is None else delivery.deliver
     try:
@@ -251,7 +258,8 @@ def _iter_next(
     finally:
         listener.stop()
     if archive.folder.snapshots and archive.folder.snapshots[-1].number == plan.head.snapshot:
-        yield _told_snapshot(archive)
+        yield _told_snapshot(archive, passed)
+        yield from _iter_not_written(archive, write)
 
 
 def _take_known(
@@ -299,7 +307,8 @@ def _planned(archive: Archive, piece_size: int | None) -> Plan | None:
     if piece_size is not None:
         size = piece_size
     if size < PIECE_SIZE_MIN or size & (size - 1):
-        what = f"a piece of {size} bytes: it has to be a power of two, {PIECE_SIZE_MIN} at least"
+        least = f"{PIECE_SIZE_MIN >> 20}MiB"
+        what = f"a piece of {size:,} bytes: it has to be a power of two, {least} at least"
         raise faults.BAD_USAGE(what=what, command="archive")
     if begun is not None and not folder.has_packed and _is_other(archive, begun, size):
         folder.forget_begun()
@@ -341,7 +350,12 @@ def _brings_something(plan: Plan) -> bool:
     return plan.summary.files > 1 or bool(plan.head.bundles)
 
 
-def _tell_plan(plan: Plan, missing: int) -> Iterator[Outcome]:
+def _iter_passed_over(action: str, passed: PassedOver) -> Iterator[Outcome]:
+    for path in passed.paths:
+        yield Outcome(action, Status.NOT_NEEDED, os.fsdecode(path), note=passed.why)
+
+
+def _tell_plan(plan: Plan, missing: int, passed: PassedOver) -> Iterator[Outcome]:
     for record in plan:
         if isinstance(record, MissingRecord):
             path, key, size, urls, reason = record.row
@@ -362,10 +376,12 @@ def _tell_plan(plan: Plan, missing: int) -> Iterator[Outcome]:
         "snapshot": head.snapshot, "version": head.version, "piece_size": head.piece_size,
         "pieces": count, "piece_bytes": sum(sums.sizes), "files": sums.files,
         "content_bytes": sums.size, "linked": sums.linked, "missing": missing,
+        "passed_over": passed.count,
     }  # fmt: skip
     note = f"{sums.files:,} files to pack into {count:,} piece{'s' if count != 1 else ''}"
     note += f"; {sums.linked:,} linked, {missing:,} missing"
-    note += " (-v lists them)" if missing else ""
+    note += f"; {passed.told}" if passed.told else ""
+    note += " (-v lists them)" if missing or passed.told else ""
     yield Outcome("plan", Status.OK, f"snapshot {head.snapshot}", note=note, facts=facts_of_all)
 
 
@@ -395,13 +411,14 @@ def _told_again(one: Repacked) -> Outcome:
     return Outcome("pack", Status.ERROR, name, key, note=one.why, error=error)
 
 
-def _told_snapshot(archive: Archive) -> Outcome:
+def _told_snapshot(archive: Archive, passed: PassedOver) -> Outcome:
     snapshot = archive.folder.snapshots[-1]
     root = cid_text(bytes.fromhex(snapshot.root))
     missing = count_left_out(archive.folder, snapshot.number)
     facts = {
         "snapshot": snapshot.number, "version": snapshot.version, "root": root,
         "pieces": snapshot.pieces, "missing": missing,
+        "passed_over": passed.count,
     }  # fmt: skip
     note = f"version {snapshot.version[:10]}; " if snapshot.version else ""
     note += f"root {root}"
@@ -410,6 +427,8 @@ def _told_snapshot(archive: Archive) -> Outcome:
         note += f"; without the content of {left}: "
         again = f"pack again to have {'them' if missing != 1 else 'it'}"
         note += "hold archive check says why" if archive.version else again
+    if passed.told:
+        note += f"; {passed.told} (-v lists them)"
     return Outcome("pack", Status.OK, f"snapshot {snapshot.number}", note=note, facts=facts)
 
 
@@ -417,6 +436,26 @@ def _nothing_new(archive: Archive, action: str) -> Outcome:
     last = archive.folder.snapshots[-1]
     note = "all is in its pieces already"
     return Outcome(action, Status.NOT_NEEDED, f"snapshot {last.number}", note=note)
+
+
+def _iter_not_written(archive: Archive, write: bytes) -> Iterator[Outcome]:
+    """Word that pieces of the last snapshot are not in the folder where they are wanted."""
+    last = archive.folder.snapshots[-1].number
+    pieces = archive.folder.pieces_of(last) if write else []
+    where, count = os.fsdecode(write), len(pieces)
+    lacking = sum(not _is_whole(f"{where}/{cid_text(p.cid)}.car", p.size) for p in pieces)
+    if lacking:
+        which = "its piece is" if count == 1 else f"{lacking:,} of its {count:,} pieces are"
+        note = f"{which} not in {where}, as packed before: pack --to {where}/ makes what lacks"
+        facts = {"snapshot": last, "lacking": lacking}
+        yield Outcome("pack", Status.OK, f"snapshot {last}", note=note, facts=facts)
+
+
+def _is_whole(path: str, size: int) -> bool:
+    try:
+        return os.stat(path).st_size == size
+    except OSError:
+        return False
 
 
 def _make_folder(path: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from ..archive.chosen_paths import ChosenPaths
@@ -14,7 +14,7 @@ from ..archive.finding import FoundSnapshot
 from ..archive.folder_writer import FolderWriter
 from ..archive.piece_names import expected_of
 from ..archive.pieces import check_whole
-from ..archive.plain_tree import TreeFile, files_of
+from ..archive.plain_tree import PlainTree, TreeFile, files_of
 from ..archive.sealed_names import FolderName, MissingName
 from ..archive.snapshot_choice import choose
 from ..core.errors import HoldError
@@ -86,20 +86,19 @@ def iter_archive_drill(
         yield from watch(iter_wrong("drill", found.finding.missing), report)
         target = found.scratch + b"/drill"
         if snapshot.manifest.version:
-            for outcome in have_dataset(found, snapshot, target):
+            for outcome in have_dataset(found, snapshot, target, as_anybody=True):
                 yield outcome._replace(action="drill", path="history", facts={})
             with open_dataset(target, settings) as dataset:
                 dataset.repository.git.run("fsck", "--no-dangling", "--no-progress")
-                outcomes = _iter_contents(dataset, found, snapshot, chosen, listener)
-                yield from watch(outcomes, report)
+                yield from _iter_contents(dataset, found, snapshot, chosen, listener, report)
         elif snapshot.number in found.unlocked.sealed:
             yield from watch(_iter_sealed(found, snapshot, chosen, target, listener), report)
         else:
             tree = files_of(found.finding, snapshot)
-            items = (one for one in tree.walk(ChosenPaths(())) if _is_of_use(one))
-            outcomes = _iter_files(chosen.choose(items), target, listener)
+            lost: list[HoldError] = []
+            outcomes = _iter_files(chosen.choose(_iter_found(tree, lost)), target, listener)
             yield from watch(outcomes, report)
-            yield from watch(iter_wrong("drill", tree.faults), report)
+            yield from iter_wrong("drill", [*lost, *tree.faults])
             yield from iter_found_again("drill", tree.found_again)
         yield from _iter_whole(found, whole, seed)
     yield _told(snapshot.number, chosen, report, seed, has_history=bool(snapshot.manifest.version))
@@ -136,7 +135,7 @@ def archive_drill(
 def _told(number: int, chosen: _Sample, report: Report, seed: int, *, has_history: bool) -> Outcome:
     good = report.count(Status.OK)
     what = "are what their keys say" if has_history else "are what the root names"
-    note = f"{good} of {chosen.of} files, {report.size:,} bytes, {what}"
+    note = f"{good:,} of {chosen.of:,} files, {report.size:,} bytes, {what}"
     if has_history:
         note += "; git has checked all of the history"
     note += f"; --seed {seed} chooses the same"
@@ -169,7 +168,7 @@ def _iter_whole(found: FoundArchive, count: int, seed: int) -> Iterator[Outcome]
 
 def _iter_contents(
     dataset: Dataset, found: FoundArchive, snapshot: FoundSnapshot, chosen: _Sample,
-    progress: Progress,
+    progress: Progress, report: Report,
 ) -> Iterator[Outcome]:  # fmt: skip
     place, index = open_place(found, snapshot)
     if isinstance(index, ContentIndex) and is_damaged(found, index):
@@ -191,7 +190,7 @@ def _iter_contents(
         place.expect(file.key)
     getter = Getter(dataset, Sources([place], []), progress, dataset.jobs(None))
     with unrecorded(dataset.repository, dataset.objects) as note:
-        for outcome in getter.iter_get(sample, note):
+        for outcome in watch(getter.iter_get(sample, note), report):
             yield outcome._replace(action="drill")
     yield from iter_wrong("drill", index.faults)
 
@@ -214,20 +213,18 @@ def _iter_sealed(
     yield from iter_wrong("drill", folder.faults)
 
 
-def _is_of_use(item: TreeFile | HoldError) -> bool:
-    """Whether there is something to restore, or to tell."""
-    return isinstance(item, HoldError) or item.file is not None
+def _iter_found(tree: PlainTree, lost: list[HoldError]) -> Iterator[TreeFile | HoldError]:
+    """The files that are found; why others are not is added to ``lost``, and is no choice."""
+    for item in tree.walk(ChosenPaths(())):
+        if isinstance(item, HoldError):
+            lost.append(item)
+        elif item.file is not None:
+            yield item
 
 
 def _iter_files(
-    items: Sequence[TreeFile | HoldError], target: bytes, progress: Progress
+    wanted: list[TreeFile | HoldError], target: bytes, progress: Progress
 ) -> Iterator[Outcome]:
-    wanted: list[TreeFile | HoldError] = []
-    for item in items:
-        if isinstance(item, HoldError):
-            yield failed("drill", "pieces", item)
-        elif item.file is not None:
-            wanted.append(item)
     os.makedirs(target, exist_ok=True)
     with FolderWriter(target) as writer:
         restorer = Restorer(writer, progress)

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from ..archive.finding import Finding, find
-from ..archive.pieces import OpenedPiece, open_all
+from ..archive.piece_sources import UrlSource
+from ..archive.pieces import OpenedPiece, open_all, unreadable
 from ..archive.snapshot_choice import why_not
 from ..archive.unsealing import Unsealer
 from ..core.errors import HoldError, IncompleteError
@@ -21,6 +23,9 @@ from ..core.system_errors import as_target_fault
 from ..dataset import locks
 from ..wire.cid import Cid
 from .key_place import KeyPlace
+
+if TYPE_CHECKING:
+    from ..stores.http import HttpClient
 
 _SCRATCH = b".hold-restoring-"
 
@@ -101,7 +106,24 @@ def opened_pieces(names: Pieces, settings: Mapping[str, str], scratch: bytes) ->
             client = HttpClient(allowed_addresses=allowed)
             stack.callback(client.close)
         others = [one.iter_opened(scratch) for one in names if not isinstance(one, str)]
-        yield chain(open_all(texts, client), *others)
+        yield chain(_iter_opened(texts, client), *others)
+
+
+def _iter_opened(names: Sequence[str], client: HttpClient | None) -> Opened:
+    """What people named, opened; of a URL that ends with a slash all pieces that its page names."""
+    for name in names:
+        if client is None or not is_url(name) or urlsplit(name).path.rpartition("/")[2]:
+            yield from open_all([name], client)
+            continue
+        source = UrlSource(name, client)
+        try:
+            urls = list(source.listed())
+        except HoldError as error:
+            yield error, True
+            continue
+        yield from ((piece, False) for piece, _ in open_all(urls, client))
+        if not urls:
+            yield unreadable(source.where, "it is a page that names no pieces"), True
 
 
 @contextmanager
@@ -113,7 +135,11 @@ def _scratch(target: bytes | None) -> Iterator[bytes]:
     above, name = os.path.split(target)
     new = _make_folders(above)
     folder = above + b"/" + _SCRATCH + name
-    with locks.exclusive(folder + b".lck", wait_s=0):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.exclusive(folder + b".lck", wait_s=0))
+        except OSError as error:
+            raise as_target_fault(error, os.fsdecode(target)) from error
         shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
         os.mkdir(folder, 0o700)
         try:

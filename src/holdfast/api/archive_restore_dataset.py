@@ -26,8 +26,12 @@ _ADJUSTED = re.compile(r"adjusted/(.+)\(.*\)")
 """git-annex's name for a branch that is shown otherwise; what is restored is on the branch."""
 
 
-def have_dataset(found: FoundArchive, snapshot: FoundSnapshot, target: bytes) -> Iterator[Outcome]:
+def have_dataset(
+    found: FoundArchive, snapshot: FoundSnapshot, target: bytes, *, as_anybody: bool = False
+) -> Iterator[Outcome]:
     """Make the data set, without content; go on with one that was made by the same call.
+
+    With ``as_anybody`` git need not know who we are: for one that will not be worked in.
 
     Raises:
         ConflictError: The target is something else.
@@ -53,7 +57,7 @@ def have_dataset(found: FoundArchive, snapshot: FoundSnapshot, target: bytes) ->
     failures: list[HoldError] = []
     for chain in chains_to(found.finding, snapshot):
         try:
-            _make(found, snapshot, chain, target, mark)
+            _make(found, snapshot, chain, target, mark, as_anybody=as_anybody)
         except HoldError as error:
             failures.append(error)
         else:
@@ -94,6 +98,8 @@ def _make(
     chain: list[FoundBundle],
     target: bytes,
     mark: dict[str, str],
+    *,
+    as_anybody: bool,
 ) -> None:
     manifest = snapshot.manifest
     paths = []
@@ -104,7 +110,8 @@ def _make(
     with building_from(target) as folder:
         branch = _ADJUSTED.sub(r"\1", manifest.branch)
         wanted = Wanted(manifest.version, branch, manifest.annex)
-        make_of_bundles(folder, paths, wanted, os.fsdecode(os.path.basename(target)))
+        name = os.fsdecode(os.path.basename(target))
+        make_of_bundles(folder, paths, wanted, name, as_anybody=as_anybody)
         path = folder + _MARK
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:

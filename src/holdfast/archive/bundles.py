@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import IO, NamedTuple
 
+from ..core import faults
 from ..core.errors import ProtocolError
 from ..core.system_errors import as_fault
 from ..dataset.git import BOUNDED, git_failed
@@ -125,8 +126,10 @@ def make_bundle(
     """Write a bundle of these objects under these names; gives its size. It is whole or not there.
 
     Raises:
+        ConflictError: This is a shallow clone.
         HoldError: git failed, or it could not be written.
     """
+    _refuse_shallow(repository)
     temporary = path + b".part"
     try:
         with open(temporary, "wb") as file:
@@ -140,6 +143,13 @@ def make_bundle(
     except OSError as error:
         raise as_fault(error, os.fsdecode(path)) from error
     return size
+
+
+def _refuse_shallow(repository: Repository) -> None:
+    """Refuse history that is cut: nobody could make a repository of it."""
+    with suppress(FileNotFoundError):
+        if os.stat(os.path.join(repository.common_dir, b"shallow")).st_size:
+            raise faults.ARCHIVE_SHALLOW(path=os.fsdecode(repository.top))
 
 
 def _write_pack(

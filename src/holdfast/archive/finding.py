@@ -92,7 +92,8 @@ def find(
             return Finding("", [], loose, wrong, [], scratch)
         if wrong:
             raise wrong[0]
-        raise faults.NO_PIECES(paths=", ".join(names[:3]) or "what was named")
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        raise faults.NO_PIECES(paths=(", ".join(names[:3]) or "what was named") + more)
     finding = in_order(list(found.values()), loose, wrong, wanted)
     finding.scratch = scratch
     if rebuild and wrong:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 
 from ..core import faults
 from ..core.system_errors import as_fault
 from ..wire.archive_rows import RowKind
 from ..wire.folder_names import ESCAPED, NAME_MAX, link_name
+from ..wire.unixfs import FOLDERS_DEEP_MAX
 from .contents import FILES, SourceFault
 from .entries import OF_STATE, RUN_MAX, RUN_MIN, Entry, FileRun
 from .plan_records import FileRecord, RunRecord
@@ -19,19 +20,24 @@ _SHORT = (NAME_MAX - len(ESCAPED)) // 3
 """No name of so few bytes is too long, however it is written."""
 
 
-def iter_folder(folder: bytes, leave_out: bytes = b"") -> Iterator[Entry | FileRun]:
+def iter_folder(
+    folder: bytes, leave_out: bytes = b"", passed: Callable[[bytes], None] = lambda _: None
+) -> Iterator[Entry | FileRun]:
     """Everything in a folder, in tree order; ``leave_out`` is a folder in it that is passed over.
 
-    Sockets, pipes and devices have no content that could be kept; they are left out.
+    Sockets, pipes and devices have no content that could be kept; they are left out, and their
+    paths in the folder given to ``passed``.
 
     Raises:
         AccessError: Something in it cannot be read.
         UsageError: A name cannot be in an archive.
     """
-    yield from _iter_below(folder, FILES[:-1], leave_out)
+    yield from _iter_below(folder, FILES[:-1], leave_out, passed)
 
 
-def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry | FileRun]:
+def _iter_below(
+    folder: bytes, path: bytes, leave_out: bytes, passed: Callable[[bytes], None]
+) -> Iterator[Entry | FileRun]:
     try:
         with os.scandir(folder) as found:
             items = sorted(found, key=attrgetter("name"))
@@ -52,9 +58,11 @@ def _iter_below(folder: bytes, path: bytes, leave_out: bytes) -> Iterator[Entry 
         check_name(name)
         if is_folder:
             if item.path != leave_out:
-                yield from _iter_below(item.path, name, leave_out)
+                yield from _iter_below(item.path, name, leave_out, passed)
         elif stat.S_ISLNK(seen.st_mode):
             yield Entry(name, RowKind.SYMLINK, seen.st_mode, len(os.readlink(item.path)))
+        else:
+            passed(name[len(FILES) :])
     yield from _iter_files(path + b"/", files)
 
 
@@ -91,6 +99,9 @@ def check_name(path: bytes) -> None:
     """
     if len(path) <= _SHORT:
         return
+    if path.count(b"/") >= FOLDERS_DEEP_MAX:
+        detail = f"it is more than {FOLDERS_DEEP_MAX} folders deep, and would not be restored"
+        raise faults.ARCHIVE_NAME(path=path.decode("utf-8", "backslashreplace"), detail=detail)
     if any(len(link_name(name)) > NAME_MAX for name in path.split(b"/")):
         name, detail = path.decode("utf-8", "backslashreplace"), "a name in it is too long"
         raise faults.ARCHIVE_NAME(path=name, detail=detail)

@@ -7,8 +7,8 @@ what they name is not packed again. What the pieces at hand do not tell is packe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
 
 from ..core import faults
 from ..core.backends import key_digest
@@ -19,6 +19,7 @@ from ..dataset.repository import Repository
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_manifest import PrevRef
 from ..wire.archive_rows import Row, RowKind
+from ..wire.car import HEADER_SIZE, encode_header
 from ..wire.cid import RAW_SHA256, SHA256_CID_SIZE
 from ..wire.piece import Kernel, PieceHasher
 from ..wire.piece_cid import from_text
@@ -31,7 +32,8 @@ from .entries import OF_STATE, identity_of, key_identity
 from .finding import Finding, FoundPiece, FoundSnapshot, iter_rows
 from .history import FoundBundle, write_bundle
 from .known_index import KnownRow, encode_row, read_row
-from .pieces import named_piece, unreadable
+from .piece_blocks import sections
+from .pieces import OpenedPiece, damaged, named_piece, unreadable
 
 _END = b"\0\0"
 
@@ -85,7 +87,7 @@ def _new(
     newest, noted = finding.snapshots[-1], archive.snapshots
     last, first = newest.last, newest.number - len(refs)
     assert last is not None, "it was looked for"
-    refs = (*refs, PrevRef(last.cid, _piece_cid(last, kernel), last.copies[0].size))
+    refs = (*refs, PrevRef(last.cid, _piece_cid(last, kernel), last.size))
     if first > len(noted):
         detail = f"nothing here tells of snapshot {len(noted)}: give the pieces of it, too"
         raise faults.ARCHIVE_STATE(path=os.fsdecode(archive.folder), detail=detail)
@@ -101,14 +103,46 @@ def _new(
 
 
 def _piece_cid(last: FoundPiece, kernel: Kernel) -> bytes:
+    """The PieceCID of a piece, worked out of a copy of it that is whole.
+
+    One that is not named by it is whole when each block is, from the header to the end.
+    """
+    wrong: list[HoldError] = []
     for piece in last.copies:
         hasher = PieceHasher(kernel)
-        for chunk in piece.iter_range(0, piece.size):
-            hasher.update(chunk)
+        chunks = _fed(piece.iter_range(0, piece.size), hasher)
+        named = named_piece(piece.name)
+        try:
+            if named is None:
+                _check_blocks(piece, chunks, last)
+            for _ in chunks:
+                pass
+        except HoldError as error:
+            wrong.append(error)
+            continue
         digest = hasher.digest()
-        if named_piece(piece.name) in (None, digest):
+        if named in (None, digest):
             return from_text(digest.v2)
-    raise unreadable(last.name, f"all of its bytes together are {digest.v2}")
+        wrong.append(unreadable(piece.name, f"all of its bytes together are {digest.v2}"))
+    raise wrong[0]
+
+
+def _fed(chunks: Iterable[bytes], hasher: PieceHasher) -> Iterator[bytes]:
+    for chunk in chunks:
+        hasher.update(chunk)
+        yield chunk
+
+
+def _check_blocks(piece: OpenedPiece, chunks: Iterator[bytes], last: FoundPiece) -> None:
+    if piece.size != last.size:
+        raise unreadable(piece.name, f"it has {piece.size} bytes, not {last.size}")
+    begin = b""
+    while len(begin) < HEADER_SIZE and (chunk := next(chunks, b"")):
+        begin += chunk
+    if last.manifest.root is None or begin[:HEADER_SIZE] != encode_header([last.manifest.root]):
+        raise damaged(piece.name, 0, "it does not begin with the root of its snapshot")
+    for _ in sections(piece.name, chain([begin[HEADER_SIZE:]], chunks), HEADER_SIZE):
+        pass
 
 
 def _snapshot(number: int, ref: PrevRef, found: FoundSnapshot | None, ending: str) -> Snapshot:

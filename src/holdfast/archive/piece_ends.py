@@ -40,6 +40,8 @@ class FoundPiece:
     manifest: Manifest
     cid: Cid
     data_end: int
+    size: int
+    """Of the whole piece; what is at hand may be cut short, or be followed by something."""
     is_rebuilt: bool = False
     """Whether the manifest is lost, and this one made of what else tells of the piece."""
 
@@ -115,7 +117,7 @@ def read_manifest(piece: OpenedPiece, footer: Footer) -> FoundPiece:
     for part in manifest.parts:
         if not end <= part.offset <= part.offset + part.length <= footer.manifest_offset:
             raise damaged(piece.name, part.offset, "a part that is not where parts are")
-    return FoundPiece([piece], manifest, footer.manifest_cid, end)
+    return FoundPiece([piece], manifest, footer.manifest_cid, end, piece.size)
 
 
 def salvage(piece: OpenedPiece) -> FoundPiece | LoosePiece | None:
@@ -212,4 +214,5 @@ def _as_manifest(piece: OpenedPiece, section: SectionAt, block: bytes) -> FoundP
     end = section.offset
     for part in manifest.parts[:1]:
         end = part.offset - head_size(part.length)
-    return FoundPiece([piece], manifest, section.cid, end)
+    size = section.start + section.size + FOOTER_SECTION_SIZE
+    return FoundPiece([piece], manifest, section.cid, end, size)

@@ -122,7 +122,7 @@ class PieceSender:
         """Send what the place lacks of a snapshot; tells of each piece, then whether all are there.
 
         With ``strict``, a source that is not what was packed is raised, once nothing is at the
-        place that was made of pieces from that one on in this call.
+        place that was made of pieces from that one on in this call. Without, it costs its piece.
 
         Raises:
             SourceFault: As said.
@@ -139,7 +139,7 @@ class PieceSender:
                 lacking.append(number)
         found: dict[int, SourceFault] = {}
         came: list[int] = []
-        for number, error in self._put(image, pieces, sorted(lacking), found):
+        for number, error in self._put(image, pieces, sorted(lacking), found, strict=strict):
             if number in found and strict:
                 continue
             if error is None and self._check is not None:
@@ -157,13 +157,13 @@ class PieceSender:
 
     def _put(
         self, image: SnapshotImage, pieces: list[DonePiece], wanted: list[int],
-        found: dict[int, SourceFault],
+        found: dict[int, SourceFault], *, strict: bool,
     ) -> Iterator[tuple[int, HoldError | None]]:  # fmt: skip
         by_path = {self._path(pieces[number]): number for number in wanted}
 
         def items() -> Iterator[tuple[bytes, Content]]:
             for path, number in by_path.items():
-                if found:
+                if found and strict:
                     return  # what comes after it may become another piece
                 note = _noter(found, number)
                 yield (

@@ -63,9 +63,8 @@ def rebuild(
         bundles = list(iter_bundles(tree))
         if bundles and not manifest.annex:
             manifest = manifest._replace(branch=bundles[-1][1], annex=bundles[-1][0].annex)
-    return FoundPiece(
-        piece.copies, manifest, piece.manifest or root, piece.copies[0].size, is_rebuilt=True
-    )
+    size = piece.copies[0].size
+    return FoundPiece(piece.copies, manifest, piece.manifest or root, size, size, is_rebuilt=True)
 
 
 def _manifest(told: _Told, root: Cid, piece: LoosePiece, found: Sequence[FoundPiece]) -> Manifest:

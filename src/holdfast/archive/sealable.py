@@ -21,7 +21,7 @@ from ..wire.archive_rows import MissingRow, RowKind
 from .archive_folder import ArchiveFolder
 from .contents import FILES, Sources
 from .entries import Entry, FileRun, one_by_one
-from .folder_entries import iter_folder
+from .passed_over import PassedOver
 from .plan_file import Plan
 from .plan_records import FileRecord, PlanHead
 from .snapshots import DatasetSource, FolderSource
@@ -37,6 +37,10 @@ class Sealable(Protocol):
     @property
     def has_history(self) -> bool:
         """Whether what git has is packed as history, and no files of it."""
+
+    @property
+    def passed_over(self) -> PassedOver:
+        """As `Source.passed_over`."""
 
     def refuse_within(self, path: bytes) -> None:
         """As `Source.refuse_within`."""
@@ -117,7 +121,7 @@ class SealableFolder(FolderSource):
         self._files = self._bytes = 0
         try:
             waiting: Entry | None = None
-            for entry in one_by_one(iter_folder(self._folder, self._leave_out)):
+            for entry in one_by_one(self._found()):
                 if waiting is not None and not entry.path.startswith(waiting.path + b"/"):
                     yield waiting
                 waiting = None

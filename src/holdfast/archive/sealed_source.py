@@ -28,6 +28,7 @@ from .archive_folder import ArchiveFolder
 from .contents import FILES, SourceFault, is_sealed
 from .entries import OF_STATE, Entry, identity_of, key_identity, one_by_one
 from .known_index import KnownIndex
+from .passed_over import PassedOver
 from .plan_file import Plan
 from .plan_records import FileRecord, PlanHead
 from .scope_keys import KeyFolder, named
@@ -119,6 +120,11 @@ class SealedSource:
     def sealing(self) -> Sealing:
         """What it is encrypted with."""
         return self._sealing
+
+    @property
+    def passed_over(self) -> PassedOver:
+        """What is not packed of it."""
+        return self._plain.passed_over
 
     def refuse_within(self, path: bytes) -> None:
         """Refuse a folder for pieces whose files would be packed themselves.

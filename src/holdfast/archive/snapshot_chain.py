@@ -142,7 +142,7 @@ def _fits(piece: FoundPiece, snapshot: FoundSnapshot | None, chain: set[Cid]) ->
         return last.manifest.made == manifest.made
     return (
         manifest.number < len(refs)
-        and refs[manifest.number].size == piece.copies[0].size
+        and refs[manifest.number].size == piece.size
         and refs[: manifest.number] == manifest.pieces
         and last.manifest.made == manifest.made
     )
@@ -153,7 +153,7 @@ def _iter_missing(
 ) -> Iterator[HoldError]:
     pieces = [piece for snapshot in snapshots for piece in snapshot.pieces.values()]
     here = {piece.cid for piece in pieces}
-    rebuilt = {piece.copies[0].size for piece in pieces if piece.is_rebuilt}
+    rebuilt = {piece.size for piece in pieces if piece.is_rebuilt}
     for snapshot in snapshots:
         last = snapshot.last
         if last is None:

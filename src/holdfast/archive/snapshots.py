@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from ..core import faults
 from ..core.place import new_uuid
 from ..core.progress import Progress
+from ..core.system_errors import as_fault
 from ..dataset.branch import branch_tip
 from ..dataset.git import hex_oid
 from ..dataset.ledger import Ledger
@@ -26,6 +28,7 @@ from .dataset_entries import DatasetSources, iter_version
 from .entries import OF_STATE, Entry, FileRun, identity_of
 from .folder_entries import FolderSources, iter_folder
 from .packing import Packer
+from .passed_over import PassedOver, data_sets_inside, without_content
 from .plan_file import Plan, write_plan
 from .plan_records import BundlePlan, FileRecord, PlanHead
 from .planning import plan_pieces
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
     from .images import SnapshotImage
     from .piece_sending import Sent
 
+_OTHER_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What opening a file says where it is gone, or something else is there."""
+
 TRIES = 3
 """So often a file is read that is another one after each time."""
 
@@ -48,6 +54,10 @@ class Source(Protocol):
     @property
     def is_sealed(self) -> bool:
         """Whether it is encrypted."""
+
+    @property
+    def passed_over(self) -> PassedOver:
+        """What is not packed of it, as it has no content of its own."""
 
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle."""
@@ -244,6 +254,15 @@ def _write(path: bytes, text: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _as_text(name: str) -> str:
+    """A name, if it can be in a manifest; else nothing: the bundle has it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return ""
+    return name
+
+
 def _is_within(path: bytes, folder: bytes) -> bool:
     return (path + b"/").startswith(folder.rstrip(b"/") + b"/")
 
@@ -317,11 +336,15 @@ class DatasetSource(_InTheClear):
         tip = branch_tip(self._repository)
         return hex_oid(tip).decode() if tip else ""
 
+    def _branch(self) -> str:
+        """The branch that is checked out, as refs have it; empty for none."""
+        # Not as git shortens it: with a tag of the same name it puts heads/ before.
+        ref = self._repository.git.line("symbolic-ref", "--quiet", "HEAD") or b""
+        return os.fsdecode(ref.removeprefix(b"refs/heads/"))
+
     def head(self, archive: ArchiveFolder, piece_size: int) -> PlanHead:
         """What the next snapshot is of; makes its bundle, if a commit or a tag is new."""
-        git, version = self._repository.git, self._version
-        annex = self._annex()
-        branch = (git.line("symbolic-ref", "--quiet", "--short", "HEAD") or b"").decode()
+        version, annex, branch = self._version, self._annex(), self._branch()
         refs = refs_of(self._repository, version, branch, annex, branches=self._branches)
         bundles: tuple[BundlePlan, ...] = ()
         earlier = archive.bundles
@@ -335,9 +358,15 @@ class DatasetSource(_InTheClear):
             make_bundle(self._repository, archive.next_folder + b"/" + name.encode(), refs, needs)
             bundles = (BundlePlan(f"git/{name}", needs, version, annex),)
         return PlanHead(
-            archive.name or self.identity, archive.next_number, _now(), version, branch, annex,
+            archive.name or self.identity, archive.next_number, _now(), version, _as_text(branch),
+            annex,
             piece_size=piece_size, prev=archive.prev, bundles=bundles,
         )  # fmt: skip
+
+    @property
+    def passed_over(self) -> PassedOver:
+        """The data sets inside it, which are not packed."""
+        return data_sets_inside(self._repository, self._version)
 
     @property
     def identity(self) -> str:
@@ -378,6 +407,7 @@ class FolderSource(_InTheClear):
 
     def __init__(self, folder: bytes, leave_out: bytes) -> None:
         """``leave_out`` is a folder in it that is not packed."""
+        self._passed_over = without_content()
         self._folder = folder
         self._leave_out = leave_out
 
@@ -407,14 +437,27 @@ class FolderSource(_InTheClear):
 
     def framed(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry | FileRun]:
         """All of its files, and README.txt."""
-        return _with_own(iter_folder(self._folder, self._leave_out), archive, head)
+        return _with_own(self._found(), archive, head)
+
+    def _found(self) -> Iterator[Entry | FileRun]:
+        self._passed_over = without_content()
+        return iter_folder(self._folder, self._leave_out, self._passed_over.add)
+
+    @property
+    def passed_over(self) -> PassedOver:
+        """What was left out when it was gone through last."""
+        return self._passed_over
 
     def sources(self, state_folder: bytes) -> FolderSources:
         """Where their bytes come from."""
         return FolderSources(self._folder, state_folder)
 
     def instead_of(self, state_folder: bytes, fault: SourceFault) -> Entry | None:
-        """The file as it is now; nothing for one that is gone."""
+        """The file as it is now; nothing for one that is gone.
+
+        Raises:
+            HoldError: It is there, and cannot be read.
+        """
         record = fault.record
         path = self.sources(state_folder).path_of(record)
         try:
@@ -426,4 +469,7 @@ class FolderSource(_InTheClear):
                 return None
         except OSError:
             return None
+        cause = fault.__cause__
+        if isinstance(cause, OSError) and cause.errno not in _OTHER_FILE:
+            raise as_fault(cause, os.fsdecode(path), reading=True)
         return Entry(record.path, record.kind, seen.st_mode, size, None, record.source)

@@ -158,7 +158,9 @@ def data_end(piece: AnyPiece) -> int:
 def nowhere(cid: Cid, what: str) -> HoldError:
     """The error that says that a block was not found."""
     detail = f"block {cid_text(cid)} of it is in no piece that is here"
-    return faults.PIECE_MISSING(piece=f"with {what}" if what else "with a block", detail=detail)
+    return faults.PIECE_MISSING(
+        piece=f"with {what}" if what else "with the rest of it", detail=detail
+    )
 
 
 def _is_whole(row: Row) -> bool:

@@ -80,9 +80,10 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("work", metavar="WORK", help=WORKS)
     parser.add_argument(
         "pieces", metavar="PIECES", nargs="*", default=[],
-        help="restore, drill, parity, rebuild: files, folders, URLs of pieces; place: its NAME, "
-        "then the folder, URL or bucket=BUCKET; check: files of the data set; keys: list, make "
-        "SCOPE, import or export SCOPE FILE, destroy SCOPE",
+        help="restore, drill, parity, rebuild: files, folders, URLs of pieces, or of a page that "
+        "names them (with a / at its end); place: its NAME, then the folder, URL or bucket=BUCKET; "
+        "check: files of the data set; keys: list, make SCOPE, import or export SCOPE FILE, "
+        "destroy SCOPE",
     )  # fmt: skip
     parser.add_argument(
         "--at", metavar="VERSION",

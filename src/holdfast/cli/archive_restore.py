@@ -101,7 +101,8 @@ def check_pieces(options: Namespace) -> None:
     if options.from_:
         return
     if not names:
-        raise bad(f"say which pieces to {options.work}: files, folders, URLs, or --from PLACE")
+        about = "make parity of" if options.work == "parity" else options.work
+        raise bad(f"say which pieces to {about}: files, folders, URLs, or --from PLACE")
     if not any(is_url(name) or os.path.lexists(name) for name in names):
         above = os.path.dirname(names[0].rstrip("/")) or "."
         detail = "nothing of this name is there"

@@ -47,7 +47,9 @@ WORKS = ", ".join(list(_TAKEN)[:-1]) + " or " + list(_TAKEN)[-1]
 
 
 def refuse_foreign(options: Namespace) -> None:
-    """Refuse what the work that was named does nothing with.
+    """Refuse what the work that was named does nothing with, and words with nothing in them.
+
+    An empty word is mostly a variable that was not set, and never what was left out.
 
     Raises:
         UsageError: Something of the kind was given, or there is no such work.
@@ -56,8 +58,11 @@ def refuse_foreign(options: Namespace) -> None:
     if taken is None:
         raise bad(f"{options.work} is not {WORKS}")
     for name, written in _WRITTEN.items():
-        if name not in taken and getattr(options, name, None) not in (None, False, []):
+        given = getattr(options, name, None)
+        if name not in taken and given not in (None, False, []):
             raise bad(f"{options.work} takes no {written}")
+        if given == "" or (isinstance(given, list) and "" in given):
+            raise bad(f"an empty {written}: an empty word names nothing")
 
 
 def bad(what: str) -> Exception:

@@ -1347,6 +1347,13 @@ ARCHIVE_IN_WORK_TREE = Fault(
     NOTHING_CHANGED,
     "name a folder outside of it, or have git ignore that one (.gitignore)",
 )  # fmt: skip
+ARCHIVE_SHALLOW = Fault(
+    "H945", errors.ConflictError,
+    "{path} is a shallow clone",
+    "a part of its history is not here, and no repository can be made of the rest",
+    NOTHING_CHANGED,
+    "git fetch --unshallow    (brings the rest; then run the same command again)",
+)  # fmt: skip
 ARCHIVE_LOCKED = Fault(
     "H930", errors.AccessError,
     "{scope} is locked",

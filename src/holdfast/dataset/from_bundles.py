@@ -13,6 +13,8 @@ from ..wire.bundle_header import SHA256_LINE, Ref, other_refs
 from .adopting import adopt
 from .cloning import building
 from .git import BOUNDED, NO_FILTER, Git
+from .initialise import initialise
+from .repository import Repository
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
 _ORIGIN = "archive"
@@ -41,12 +43,14 @@ def building_from(target: bytes) -> Iterator[bytes]:
 
 
 def make_of_bundles(
-    folder: bytes, bundles: Sequence[bytes], wanted: Wanted, description: str
-) -> None:
+    folder: bytes, bundles: Sequence[bytes], wanted: Wanted, description: str, *,
+    as_anybody: bool = False,
+) -> None:  # fmt: skip
     """Make a data set in an empty folder out of bundle files, the oldest first.
 
     git checks all objects by their names. Hooks and settings come from nobody. Tags, and branches
-    besides the wanted one, are those of the last bundle.
+    besides the wanted one, are those of the last bundle. With ``as_anybody`` git need not know who
+    we are.
 
     Raises:
         IntegrityError: A bundle is none, or lacks the version.
@@ -58,6 +62,9 @@ def make_of_bundles(
     git = Git(folder)
     try:
         _init(git, bundles[0])
+        if as_anybody and git.ask("var", "GIT_AUTHOR_IDENT")[0]:
+            git.run("config", "user.name", "nobody")
+            git.run("config", "user.email", "nobody@localhost")
         for number, bundle in enumerate(bundles):
             # Aside, each on its own: what a name is of may change from one to the next.
             git.run(
@@ -69,10 +76,21 @@ def make_of_bundles(
         _set_refs(git, wanted)
         _set_others(git, f"{_ASIDE}/{len(bundles) - 1}/", wanted.branch)
         git.run(*NO_FILTER, *BOUNDED, "reset", "--hard", "--quiet")
-        adopt(folder, _ORIGIN, description, None)
+        if wanted.annex:
+            adopt(folder, _ORIGIN, description, None)
+        else:  # it had no ledger yet; content came from a data set all the same
+            _begin_annex(folder, description)
         _delete_refs(git)
     finally:
         git.close()
+
+
+def _begin_annex(folder: bytes, description: str) -> None:
+    repository = Repository(folder)
+    try:
+        initialise(repository, description)
+    finally:
+        repository.close()
 
 
 def _init(git: Git, bundle: bytes) -> None:

@@ -118,13 +118,17 @@ def resolve(root: Cid, names: Sequence[bytes], get: GetBlock) -> Found:
     cid, trail = root, list[Block]()
     for name in names:
         if not _is_folder(block := load(cid, get)):
-            raise NotFoundError(f"{name!r} is in no folder: {cid_text(cid)} is none")
+            raise NotFoundError(f"{_shown(name)} is in no folder: {cid_text(cid)} is none")
         entry, blocks = find_entry(block, name, get)
         trail += blocks
         if entry is None:
-            raise NotFoundError(f"there is no {name!r} in folder {cid_text(cid)}")
+            raise NotFoundError(f"there is no {_shown(name)} in folder {cid_text(cid)}")
         cid = entry.cid
     return Found(cid, trail)
+
+
+def _shown(name: bytes) -> str:
+    return repr(name.decode("utf-8", "backslashreplace"))
 
 
 def iter_tree(root: Cid, get: GetBlock, *, entries_max: int = ENTRIES_MAX) -> Iterator[TreeItem]:
