@@ -429,7 +429,7 @@ def test_files_that_are_not_as_they_should_be_are_told(kernel: Kernel, tmp_path:
     names = ["right", "gone", "empty", "short", "long", "link", "folder", "pipe"]
     sizes = array("Q", [5000, 7, 0, 11, 200, 5000, 0, 0])
     places = array("Q", [6000 * number for number in range(len(names))])
-    base = bytearray(6000 * len(names))
+    base = memoryview(bytearray(6000 * len(names)))
     wrong = read_files(kernel, [bytes(tmp_path / name) for name in names], base, places, sizes)
     assert list(wrong) == [0, 1, 0, 1, 1, 1, 1, 1]
     assert base[:5000] == (tmp_path / "right").read_bytes()

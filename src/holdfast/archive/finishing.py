@@ -98,7 +98,7 @@ class Finisher:
                 size += record.size
         self._progress.advance(files, size)
 
-    def _write_folder(self, buffer: bytearray, place: int, blocks: list[Block]) -> None:
+    def _write_folder(self, buffer: memoryview, place: int, blocks: list[Block]) -> None:
         for cid, block in blocks if place >= 0 else ():
             section = encode_head(cid, len(block)) + block
             buffer[place : place + len(section)] = section
@@ -142,14 +142,14 @@ class Finisher:
         self._progress.advance(count, sum(sizes))
         return end
 
-    def _check(self, record: FileRecord, buffer: bytearray, place: int, *, wrong: bool) -> bytes:
+    def _check(self, record: FileRecord, buffer: memoryview, place: int, *, wrong: bool) -> bytes:
         """Look closer at a file that could not be read, or whose key is not a usual one.
 
         Raises:
             SourceFault: It is not what was planned.
         """
         start = place + record.length - record.size
-        view = memoryview(buffer)[start : start + record.size]
+        view = buffer[start : start + record.size]
         if not wrong:
             return check_leaf(record, view)
         file = File(record, self._sources.path_of(record), self._profile.chunk_size)
@@ -186,7 +186,7 @@ class Finisher:
         job, at = batch.job, batch.place
         assert job is not None and leaf.start is not None
         start = at + leaf.head_size
-        digest, view = job.digests, memoryview(job.buffer)[start : start + leaf.size]
+        digest, view = job.digests, job.buffer[start : start + leaf.size]
         content.take(view, digest)
         if record.size > self._profile.chunk_size:
             self._state.add_digest(digest)

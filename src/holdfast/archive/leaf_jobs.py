@@ -22,7 +22,7 @@ MD5_SIZE = 16
 class LeafJob:
     """Fills in by `run` what `read` and `add` asked for; who made it waits for that by `wait`."""
 
-    def __init__(self, buffer: bytearray) -> None:
+    def __init__(self, buffer: memoryview) -> None:
         self.buffer = buffer
         self.digests = b""
         """The sha2-256 of every leaf, one after the other."""
@@ -65,7 +65,7 @@ class LeafJob:
         """A leaf that was read already."""
         self._places.append(place)
         self._sizes.append(size)
-        self._leaf = memoryview(self.buffer)[place : place + size]
+        self._leaf = self.buffer[place : place + size]
 
     def set_leaf(self, content: Content, offset: int, place: int, size: int) -> None:
         """A leaf of a larger file, and the only one of this job."""

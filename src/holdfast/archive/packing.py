@@ -167,7 +167,7 @@ class Packer:
             start = stop
 
     def _fill_in(
-        self, run: RunRecord, start: int, buffer: bytearray, places: list[int],
+        self, run: RunRecord, start: int, buffer: memoryview, places: list[int],
         blobs: Iterator[bytes | None],
     ) -> None:  # fmt: skip
         """Put in place what git has of files of a run."""
@@ -248,7 +248,7 @@ class Packer:
         assert batch.job is not None and block.start is not None
         at = place + block.head_size
         if is_sealed(leaf[0]):  # made from its start on, by one thread
-            content.read(memoryview(batch.job.buffer)[at : at + block.size], block.start)
+            content.read(batch.job.buffer[at : at + block.size], block.start)
             batch.job.add_leaf(at, block.size)
         else:
             batch.job.set_leaf(content, block.start, at, block.size)
@@ -275,7 +275,7 @@ class Packer:
             self._begin_next()
         batch = self._batch
         if self._pieces.is_done:  # of a file that goes on in the piece after it
-            batch.job, batch.size = LeafJob(bytearray(length)), length
+            batch.job, batch.size = LeafJob(memoryview(bytearray(length))), length
             return 0
         stream = self._pieces.stream_at(offset - batch.size)
         batch.is_written = True

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ..core.buffers import aligned_buffer
 from ..wire.car import BLOCK_MAX, HEADER_SIZE, encode_header
 from ..wire.cid import Cid
 from ..wire.piece import PLAIN, Kernel
@@ -89,11 +90,10 @@ def _reserve(file: int, size: int) -> None:
 class _Segment:
     """A buffer with a part of the piece in it, from ``base`` on."""
 
-    __slots__ = ("base", "data", "left", "view")
+    __slots__ = ("base", "left", "view")
 
     def __init__(self, size: int) -> None:
-        self.data = bytearray(size + ROOM)
-        self.view = memoryview(self.data)
+        self.view = aligned_buffer(size + ROOM)
         self.base = self.left = 0
 
 
@@ -174,7 +174,7 @@ class PieceStream:
         """Whether `room` gives some without waiting for what was not filled yet."""
         return self._place < self._size or bool(self._free)
 
-    def room(self) -> tuple[bytearray, int]:
+    def room(self) -> tuple[memoryview, int]:
         """A buffer, and where in it the next `ROOM` bytes of the piece stand; `take` some of them.
 
         Raises:
@@ -183,7 +183,7 @@ class PieceStream:
         if self._place >= self._size:
             self._place -= self._size
             self._open_segment(self._open[-1].base + self._size)
-        return self._open[-1].data, self._place
+        return self._open[-1].view, self._place
 
     def take(self, size: int) -> None:
         """So many of these bytes are taken; later they have to be `fill`ed."""
@@ -267,7 +267,7 @@ class PieceStream:
         What is filled is left to the leaves that come, which it costs less with, while it can be.
         """
         for _ in range(0 if is_so() else len(self._regions)):
-            self.start_job(LeafJob(bytearray()))
+            self.start_job(LeafJob(memoryview(b"")))
         with self._changed:
             self._changed.wait_for(lambda: is_so() or self._error is not None)
         if self._error is not None:

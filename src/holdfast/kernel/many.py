@@ -15,7 +15,7 @@ from .choose import compiled
 
 
 def read_files(
-    kernel: Kernel, paths: list[bytes], base: bytearray, places: Numbers, sizes: Numbers
+    kernel: Kernel, paths: list[bytes], base: memoryview, places: Numbers, sizes: Numbers
 ) -> bytes:
     """Read files to places in ``base``; gives a byte for each, 0 for one that is right.
 
@@ -25,9 +25,8 @@ def read_files(
     found = compiled(kernel)
     if found is not None:
         return found.read_files(paths, base, places, sizes)
-    view = memoryview(base)
     return bytes(
-        not _read_file(path, view[at : at + size])
+        not _read_file(path, base[at : at + size])
         for path, at, size in zip(paths, places, sizes, strict=True)
     )
 

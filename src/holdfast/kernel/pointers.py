@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,7 +29,7 @@ class _View(ctypes.Structure):
 
 
 _SIMPLE = 0
-_CPYTHON = platform.python_implementation() == "CPython"
+_CPYTHON = sys.implementation.name == "cpython"
 
 
 @contextmanager
