@@ -14,18 +14,15 @@ from ..archive.plan_file import Plan
 from ..archive.plan_records import PIECE_SIZE, PIECE_SIZE_MIN, MissingRecord, PieceRecord
 from ..archive.sealed_state import read_encryption
 from ..archive.snapshot_state import DonePiece
-from ..archive.snapshots import DatasetSource, FolderSource, Repacked, Source, make_plan, pack
+from ..archive.snapshots import Repacked, Source, make_plan, pack
 from ..core import faults
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.progress import Progress, Silence
 from ..core.system_errors import as_fault, as_target_fault
-from ..dataset.git import no_folder
-from ..dataset.versions import commit_of
 from ..kernel.choose import best
 from ..wire.cid import cid_text
 from ..wire.piece import Kernel
-from .datasets import Dataset
 
 # Of what is not asked for each time nothing is loaded before it is: that takes longer than to pack.
 if TYPE_CHECKING:
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from .archive_parity import ParityPlan
     from .archive_sealing import EncryptBy
     from .archive_send import Delivery, Destination
+    from .datasets import Dataset
     from .key_place import KeyPlace
 
 
@@ -60,6 +58,10 @@ def archive_of(
         UsageError: A folder of keys is named, and it is not encrypted.
         AccessError: Keys would be in the data set.
     """
+    # Late: a plain folder needs none of it.
+    from ..archive.dataset_source import DatasetSource
+    from ..dataset.versions import commit_of
+
     repository = dataset.repository
     folder = ArchiveFolder(folder_of(repository))
     commit = commit_of(repository, version or "HEAD")
@@ -112,10 +114,14 @@ def archive_of_folder(
     """
     path, state = os.path.realpath(path), os.path.realpath(state)
     if not os.path.isdir(path):
+        from ..dataset.git import no_folder
+
         raise no_folder(path)
     folder = ArchiveFolder(state)
     if encrypt is None and read_encryption(folder.folder) is None:
         _refuse_keys_in_the_clear(keys)
+        from ..archive.folder_source import FolderSource
+
         return Archive(folder, FolderSource(path, state))
     from ..archive.sealable import SealableFolder
     from ..archive.sealed_source import SealedSource

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from ..archive.archive_folder import ArchiveFolder
+from ..archive.dataset_source import DatasetSource
 from ..archive.scope_keys import (
     IMPORTED,
     KeyFolder,
@@ -16,7 +17,6 @@ from ..archive.scope_keys import (
     the_identity_in,
     write_key_text,
 )
-from ..archive.snapshots import DatasetSource
 from ..core import faults
 from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, Status, complete

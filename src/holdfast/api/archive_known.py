@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..archive.archive_folder import ArchiveFolder
+from ..archive.dataset_source import DatasetSource
 from ..archive.known_pieces import has_commit, take_in
-from ..archive.snapshots import DatasetSource, Source
+from ..archive.snapshots import Source
 from ..core import faults
 from ..core.errors import NotFoundError
 from ..core.outcome import Outcome, Status

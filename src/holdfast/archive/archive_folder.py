@@ -11,11 +11,10 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core import faults
 from ..dataset import locks
-from ..dataset.repository import Repository
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_manifest import PREV_MAX, PrevRef
 from ..wire.cid import Cid
@@ -25,6 +24,9 @@ from .known_index import KnownIndex, KnownRow, encode_row, encode_rows
 from .plan_file import Plan
 from .plan_records import FileRecord, FolderRecord, PieceRecord, RunRecord
 from .snapshot_state import DonePiece, SnapshotState
+
+if TYPE_CHECKING:
+    from ..dataset.repository import Repository
 
 
 class Snapshot(NamedTuple):

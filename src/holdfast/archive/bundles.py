@@ -11,15 +11,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ..core import faults
 from ..core.errors import ProtocolError
 from ..core.system_errors import as_fault
-from ..dataset.git import BOUNDED, git_failed
-from ..dataset.repository import Repository
 from ..wire.bundle_header import BundleHeader, Ref, encode_header, other_refs, read_header
 from ..wire.gitobjects import SHA256
+
+if TYPE_CHECKING:
+    from ..dataset.repository import Repository
 
 CHAIN_MAX = 20
 """So many snapshots share one whole bundle."""
@@ -155,6 +156,8 @@ def _refuse_shallow(repository: Repository) -> None:
 def _write_pack(
     repository: Repository, file: IO[bytes], oids: Sequence[str], needs: Sequence[str]
 ) -> None:
+    from ..dataset.git import BOUNDED, git_failed
+
     arguments = (
         *BOUNDED, "-c", "pack.threads=1", "pack-objects", "--quiet", "--revs", "--thin", "--stdout",
         "--delta-base-offset",

@@ -7,13 +7,14 @@ any part, as often as it likes. In memory such a file would be as large as it is
 from __future__ import annotations
 
 import os
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from ..dataset.git import BOUNDED
-from ..dataset.repository import Repository
 from ..wire.archive_rows import RowKind
 from .contents import SourceFault
 from .plan_records import FileRecord
+
+if TYPE_CHECKING:
+    from ..dataset.repository import Repository
 
 LARGE_BLOB = 8 << 20
 """Files in git that are not larger than that are held in memory."""
@@ -33,6 +34,8 @@ def open_large_blob(repository: Repository, record: FileRecord, folder: bytes) -
         SourceFault: git does not have it any more, or what it has is damaged.
         OSError: There is no room for it.
     """
+    from ..dataset.git import BOUNDED
+
     with _nameless(folder) as file:
         process = repository.git.start(*BOUNDED, "cat-file", "blob", record.source)
         assert process.stdout is not None and process.stderr is not None

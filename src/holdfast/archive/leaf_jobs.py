@@ -22,8 +22,8 @@ MD5_SIZE = 16
 class LeafJob:
     """Fills in by `run` what `read` and `add` asked for; who made it waits for that by `wait`."""
 
-    def __init__(self, buffer: memoryview) -> None:
-        self.buffer = buffer
+    def __init__(self, buffer: bytearray | memoryview) -> None:
+        self.buffer = memoryview(buffer)
         self.digests = b""
         """The sha2-256 of every leaf, one after the other."""
         self.md5 = b""

@@ -275,7 +275,7 @@ class Packer:
             self._begin_next()
         batch = self._batch
         if self._pieces.is_done:  # of a file that goes on in the piece after it
-            batch.job, batch.size = LeafJob(memoryview(bytearray(length))), length
+            batch.job, batch.size = LeafJob(bytearray(length)), length
             return 0
         stream = self._pieces.stream_at(offset - batch.size)
         batch.is_written = True

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from ..dataset.annexed import SUBMODULE
-from ..dataset.repository import Repository
-from ..dataset.submodules import may_have_any
+if TYPE_CHECKING:
+    from ..dataset.repository import Repository
 
 _PATHS_MAX = 1000
 """So many are told of by their paths; of all others it is known how many there are."""
@@ -49,12 +49,16 @@ def data_sets_inside(repository: Repository, version: str) -> PassedOver:
 
 def _may_have_any(repository: Repository, version: str) -> bool:
     """Whether the whole tree has to be looked through; one may be there without .gitmodules."""
+    from ..dataset.submodules import may_have_any
+
     if repository.bare or may_have_any(repository.top):
         return True
     return bool(repository.git.line("ls-tree", "--full-tree", version, "--", ".gitmodules"))
 
 
 def _iter_inside(repository: Repository, version: str) -> Iterator[bytes]:
+    from ..dataset.annexed import SUBMODULE
+
     for entry in repository.git.iter_fields("ls-tree", "-r", "-z", "--full-tree", version):
         facts, _, path = entry.partition(b"\t")
         if facts.startswith(SUBMODULE):

@@ -267,7 +267,7 @@ class PieceStream:
         What is filled is left to the leaves that come, which it costs less with, while it can be.
         """
         for _ in range(0 if is_so() else len(self._regions)):
-            self.start_job(LeafJob(memoryview(b"")))
+            self.start_job(LeafJob(bytearray()))
         with self._changed:
             self._changed.wait_for(lambda: is_so() or self._error is not None)
         if self._error is not None:

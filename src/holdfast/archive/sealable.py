@@ -20,11 +20,12 @@ from ..kernel.many import signature
 from ..wire.archive_rows import MissingRow, RowKind
 from .archive_folder import ArchiveFolder
 from .contents import FILES, Sources
+from .dataset_source import DatasetSource
 from .entries import Entry, FileRun, one_by_one
+from .folder_source import FolderSource
 from .passed_over import PassedOver
 from .plan_file import Plan
 from .plan_records import FileRecord, PlanHead
-from .snapshots import DatasetSource, FolderSource
 
 _READ = 1 << 20
 _FRESH_NS = 2_000_000_000

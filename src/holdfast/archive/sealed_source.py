@@ -28,6 +28,7 @@ from .archive_folder import ArchiveFolder
 from .contents import FILES, SourceFault, is_sealed
 from .entries import OF_STATE, Entry, identity_of, key_identity, one_by_one
 from .known_index import KnownIndex
+from .own_files import chain, own_readme
 from .passed_over import PassedOver
 from .plan_file import Plan
 from .plan_records import FileRecord, PlanHead
@@ -49,7 +50,6 @@ from .sealed_names import (
     encode_name,
 )
 from .seals import SALT_SIZE, Seal, SealedFile, seal_file
-from .snapshots import chain, own_readme
 
 _FILE_MODE = 0o100644
 _END = b"\0\0"
