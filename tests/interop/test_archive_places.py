@@ -55,6 +55,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _run(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [BIN / words[0] if (BIN / words[0]).exists() else words[0], *words[1:]],
+        cwd=folder, env=_environment(), check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
 @pytest.fixture
 def main(made: Path, tmp_path: Path) -> Path:
     shutil.copytree(made / "main", tmp_path / "main", symlinks=True)
@@ -289,3 +297,27 @@ def test_an_encrypted_place_takes_no_pieces(main: Path, tmp_path: Path) -> None:
 def test_a_place_that_is_not_known_is_told(main: Path) -> None:
     records = _hold(main, "archive", "pack", "--to", "nowhere", exits=None)
     assert "nowhere" in records[-1]["error"]["what"]
+
+
+@pytest.mark.skipif(not (BIN / "git-annex").exists(), reason="git-annex is not installed")
+def test_of_an_adjusted_branch_the_branch_itself_is_packed(made: Path, tmp_path: Path) -> None:
+    main = tmp_path / "main"
+    _run(tmp_path, "git", "clone", "-q", str(made / "main"), "main")
+    _run(main, "git", "annex", "init", "-q")
+    _run(main, "git", "annex", "get", "-q", ".")
+    branch = _run(main, "git", "symbolic-ref", "--short", "HEAD")
+    version = _run(main, "git", "rev-parse", "HEAD")
+    _run(main, "git", "annex", "adjust", "--unlock")
+    assert _run(main, "git", "rev-parse", "HEAD^") == version
+    _hold(main, "archive", "pack", "--write", "../pieces", "--piece-size", PIECE)
+    _hold(tmp_path, "archive", "restore", "pieces", "--to", "again")
+    again = tmp_path / "again"
+    assert _run(again, "git", "symbolic-ref", "--short", "HEAD") == branch
+    assert _run(again, "git", "rev-parse", "HEAD") == version
+    assert (again / "large.dat").is_symlink()
+    assert (again / "large.dat").read_bytes() == (made / "main/large.dat").read_bytes()
+    _run(main, "git", "commit", "-q", "--allow-empty", "-m", "on top of what is shown")
+    made_here = _run(main, "git", "rev-parse", "HEAD")
+    _hold(main, "archive", "pack", "--write", "../pieces", "--piece-size", PIECE)
+    _hold(tmp_path, "archive", "restore", "pieces", "--to", "later")
+    assert _run(tmp_path / "later", "git", "rev-parse", "HEAD") == made_here

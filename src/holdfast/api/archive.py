@@ -60,11 +60,11 @@ def archive_of(
     """
     # Late: a plain folder needs none of it.
     from ..archive.dataset_source import DatasetSource
-    from ..dataset.versions import commit_of
+    from ..dataset.versions import commit_of, present_of
 
     repository = dataset.repository
     folder = ArchiveFolder(folder_of(repository))
-    commit = commit_of(repository, version or "HEAD")
+    commit = commit_of(repository, version) if version else present_of(repository)
     begun = folder.begun
     if begun is not None and folder.has_packed and begun.head.version != commit:
         if version is not None:

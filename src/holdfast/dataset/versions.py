@@ -104,6 +104,24 @@ def commit_of(repository: Repository, version: str) -> str:
     return found.decode()
 
 
+def present_of(repository: Repository) -> str:
+    """The commit that is checked out.
+
+    Where git-annex shows a branch adjusted (all of its files unlocked, say) it is the branch's own,
+    as what is shown has no history of its own; unless somebody made a version on top of that.
+
+    Raises:
+        NotFoundError: There is none yet.
+    """
+    shown = repository.adjusted_branch
+    if shown is not None:
+        basis = repository.git.line("rev-parse", "--verify", "--quiet", f"refs/basis/{shown}")
+        before = repository.git.line("rev-parse", "--verify", "--quiet", "HEAD^")
+        if basis is not None and basis == before:
+            return basis.decode()
+    return commit_of(repository, "HEAD")
+
+
 def head_of(repository: Repository) -> str | None:
     """The version that is checked out; None before the first."""
     found = repository.git.line("rev-parse", "--verify", "--quiet", "HEAD")
