@@ -75,6 +75,7 @@ class Packer:
         part = self._pieces.part_path(len(state.pieces))
         self._pieces.start = find_start(plan, state, part, profile)
         self._resume = self._finisher.resume = self._pieces.start.number
+        self._finisher.begun = self._pieces.start.begun
 
     def run(self) -> Iterator[DonePiece]:
         """Do all that is not done; gives each piece once it is finished, those done before too.
