@@ -8,7 +8,8 @@
 
 Cases: ``one`` (a large file on one core), ``keyed`` (the same in a data set, by MD5E and SHA256E),
 ``two`` (on two), ``plain`` (by hashlib alone), ``many`` (20,000 files of 16 KiB, in a data set and
-as a folder), ``served`` (archive_serve.py), ``pilot`` (the two figures of the pilot, as ratios),
+as a folder), ``sealed`` (those and the large file encrypted, beside the same in the clear and the
+program age), ``served`` (archive_serve.py), ``pilot`` (the two figures of the pilot, as ratios),
 ``million``. All is in the page cache before it is packed. Speeds of one core are by seconds of
 processor, those of two by the clock on the wall; the best run of a case counts, of ``two`` the
 median of rounds in turns. MB are 10^6 bytes.
@@ -222,13 +223,48 @@ def case_many(bench: Bench) -> Iterator[Line]:
     asked = max(1.6 * count / 20_000, 0.5)  # a trial is mostly Python's start
     what = f"{count:,} × 16 KiB"
     yield at_most(f"{what}, a folder", run.cpu_s, "CPU s", asked, **others)
+    _make_data_set(folder)
+    run = bench.pack([], 0, folder)
+    yield at_most(f"{what}, a data set", run.cpu_s, "CPU s", asked)
+    machine.remove_tree(folder)
+
+
+def case_sealed(bench: Bench) -> Iterator[Line]:
+    """The same encrypted, beside it in the clear: many small files, and a large one."""
+    keys = bench.folder / "keys"
+    locked = ("--encrypt", "--keys", str(keys))
+    count, mebibytes = bench.sizes["many"], bench.sizes["large"]
+    folder, what = bench.folder / "many", f"{count:,} × 16 KiB encrypted"
+    machine.make_files(folder, count, SMALL_FILE, seed=SEED)
+    machine.settle(folder)
+    clear, run = bench.pack_folder(folder, 0), bench.pack_folder(folder, 0, *locked)
+    yield _beside_clear(f"{what}, a folder", run, clear)
+    _make_data_set(folder)
+    clear, run = bench.pack([], 0, folder), bench.pack([*locked], 0, folder)
+    yield _beside_clear(f"{what}, a data set", run, clear)
+    machine.remove_tree(folder)
+    folder = bench.large(mebibytes)
+    clear, run = bench.pack_folder(folder, 0), bench.pack_folder(folder, 0, *locked)
+    others = {"× in the clear": run.cpu_s / clear.cpu_s}
+    if bench.peers and (age := shutil.which("age")):
+        recipient = next(keys.glob("scope-*/recipients")).read_text().split()[0]
+        command = [age, "-r", recipient, "-o", os.devnull, str(folder / "scan")]
+        peers = [machine.run_commands([command], folder, os.environ) for _ in range(bench.rounds)]
+        others["× age, no commitment"] = run.cpu_s / min(peer.cpu_s for peer in peers)
+    speed = mebibytes * MIB / 1e6 / run.cpu_s
+    yield Line(f"a file of {mebibytes} MiB encrypted", speed, "MB/CPU s", others=others)
+
+
+def _beside_clear(what: str, run: Run, clear: Run) -> Line:
+    return Line(what, run.cpu_s, "CPU s", others={"× in the clear": run.cpu_s / clear.cpu_s})
+
+
+def _make_data_set(folder: Path) -> None:
+    """Make a data set of a folder, all of its files annexed."""
     everything = ["git", "config", "annex.largefiles", "anything"]
     commands = [[*HOLD, "create", "."], everything, [*HOLD, "save", "-m", "files"]]
     machine.run_commands(commands, folder, os.environ)
     machine.settle(folder)
-    run = bench.pack([], 0, folder)
-    yield at_most(f"{what}, a data set", run.cpu_s, "CPU s", asked)
-    machine.remove_tree(folder)
 
 
 def case_served(bench: Bench) -> Iterator[Line]:
@@ -293,7 +329,7 @@ def _one_folder(bench: Bench, folder: Path, pieces: Path, what: str) -> Iterator
 
 CASES: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "one": case_one, "keyed": case_keyed, "two": case_two, "plain": case_plain, "many": case_many,
-    "served": case_served, "pilot": case_pilot, "million": case_million,
+    "sealed": case_sealed, "served": case_served, "pilot": case_pilot, "million": case_million,
 }  # fmt: skip
 
 

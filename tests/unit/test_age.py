@@ -12,6 +12,7 @@ from holdfast.core.errors import HoldError, IntegrityError, ProtocolError
 from holdfast.wire.age_header import (
     HEADER_MAX,
     STANZAS_MAX,
+    Expander,
     Stanza,
     decode_header,
     encode_header,
@@ -209,3 +210,34 @@ def test_a_file_that_never_ends_its_header_is_read_no_further_than_a_header_goes
     with pytest.raises(HoldError):
         read_header(endless())
     assert sum(taken) < 20
+
+
+def test_what_is_expanded_of_one_secret_is_what_is_derived_each_time() -> None:
+    expander = Expander(SECRET, b"salt")
+    for info, size in ((b"", 32), (b"one", 16), (b"two", 32), (b"one", 16)):
+        assert expander.expand(info, size) == hkdf(SECRET, b"salt", info, size)
+    assert "B" not in repr(expander)[1:]
+
+
+def test_the_vector_of_hkdf() -> None:
+    """RFC 5869, A.1: the first of its two blocks."""
+    secret, salt = b"\x0b" * 22, bytes(range(13))
+    found = "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
+    assert hkdf(secret, salt, bytes(range(0xF0, 0xFA))).hex() == found
+
+
+def test_what_two_agree_on_is_the_same_for_both() -> None:
+    other = b"C" * 32
+    point, shared = USE.agree(SECRET, USE.public(other))
+    assert (point, shared) == (USE.public(SECRET), USE.agree(other, point)[1])
+    assert USE.x25519(SECRET, USE.public(other)) == shared
+    with pytest.raises(ProtocolError):
+        USE.agree(SECRET, bytes(32))
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+def test_a_content_in_memory_is_sealed_as_chunk_by_chunk(size: int) -> None:
+    payload, data = Payload(FILE_KEY, b"n" * 16, USE), bytes(range(251)) * (size // 251 + 1)
+    chunks = list(payload.seal_whole(memoryview(data)[:size]))
+    assert b"".join(iter_opened(Payload(FILE_KEY, b"n" * 16, USE), iter(chunks))) == data[:size]
+    assert all(len(chunk) == SEALED_CHUNK for chunk in chunks[:-1])

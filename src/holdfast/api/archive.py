@@ -134,7 +134,7 @@ def archive_of_folder(
     place = folder_keys(keys or KeyPlace(), state, begin=True)
     refuse_in_folder(place.path, path, "it is in the folder that is packed")
     sealing = sealing_of(encryption, place, f" --state {shlex.quote(os.fsdecode(state))}")
-    sealable = SealableFolder(path, state, progress or Silence())
+    sealable = SealableFolder(path, state, progress or Silence(), best())
     return Archive(folder, SealedSource(sealable, sealing))
 
 

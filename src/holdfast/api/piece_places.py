@@ -117,12 +117,17 @@ class PiecesAt:
 def open_piece_place(name: str, dataset: Dataset | None) -> Iterator[PiecePlace]:
     """The place of a name: a folder, by its path, or a special remote of the data set.
 
+    A name is that of a folder where there is no data set; or no such remote, and a folder.
+
     Raises:
         NotFoundError: There is no such place.
         PolicyError: It holds no files of any names, encrypts, or was not approved.
         PlaceUnavailableError: It is not to be reached from here.
     """
-    place = _folder(name) if is_path(name) else _special(name, dataset)
+    if dataset is None or is_path(name) or (os.path.isdir(name) and not _called(name, dataset)):
+        place = _folder(name)
+    else:
+        place = _special(name, dataset)
     try:
         yield place
     finally:
@@ -152,9 +157,8 @@ def _folder(name: str) -> PiecePlace:
     return PiecePlace(tree, store, b"", paths, has_ranges=True, folder=folder)
 
 
-def _special(name: str, dataset: Dataset | None) -> PiecePlace:
+def _special(name: str, dataset: Dataset) -> PiecePlace:
     local, place = _remote(name, dataset)
-    assert dataset is not None
     state = local.get("annex-verified", "verified")
     if state != "verified":
         raise faults.PLACE_UNVERIFIED(place=place.name, state=state)
@@ -173,10 +177,14 @@ def _special(name: str, dataset: Dataset | None) -> PiecePlace:
     return PiecePlace(tree, store, FOLDER, paths, has_ranges=kind in _WITH_RANGES)
 
 
-def _remote(name: str, dataset: Dataset | None) -> tuple[Mapping[str, str], Place]:
+def _called(name: str, dataset: Dataset) -> bool:
+    """Whether a remote of the data set is called so, or has that UUID."""
+    remotes = dataset.repository.config.sections("remote")
+    return name in remotes or any(one.get("annex-uuid") == name for one in remotes.values())
+
+
+def _remote(name: str, dataset: Dataset) -> tuple[Mapping[str, str], Place]:
     """The settings of a remote that is called so, or has that UUID."""
-    if dataset is None:
-        raise faults.NO_SUCH_PLACE(place=name, known="none: this is no data set")
     remotes = dataset.repository.config.sections("remote")
     called = {s["annex-uuid"]: n for n, s in remotes.items() if s.get("annex-uuid")}
     found = name if name in called.values() else called.get(name)

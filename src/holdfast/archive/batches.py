@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from ..wire.cid import Cid
@@ -34,7 +35,7 @@ Todo: TypeAlias = tuple[FileRecord | FolderRecord, int, "int | Cid | None"]
 class Batch:
     """What stands together in a buffer."""
 
-    __slots__ = ("count", "is_written", "job", "leaf", "place", "size", "todo")
+    __slots__ = ("count", "is_written", "job", "leaf", "place", "sealed", "size", "todo")
 
     def __init__(self) -> None:
         self.job: LeafJob | None = None
@@ -42,11 +43,18 @@ class Batch:
         self.place = self.size = self.count = 0
         self.todo: list[Todo | RunPart] = []
         self.leaf: Leaf | None = None
+        self.sealed: tuple[list[FileRecord], list[int]] = [], []
+        """Age files of one leaf that are still to be made, and where in the buffer."""
 
     def add(self, what: Todo | RunPart) -> None:
         """One more thing to be finished."""
         self.todo.append(what)
         self.count += what.stop - what.start if isinstance(what, RunPart) else 1
+
+    def seal(self, records: Sequence[FileRecord], places: Sequence[int]) -> None:
+        """Age files of one leaf are to be made there."""
+        self.sealed[0].extend(records)
+        self.sealed[1].extend(places)
 
     def is_full(self, length: int) -> bool:
         """Whether there is no room for so many bytes more."""

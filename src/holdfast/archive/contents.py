@@ -64,6 +64,11 @@ def is_sealed(record: FileRecord) -> bool:
     return record.source.startswith(OF_SEAL)
 
 
+def is_sealed_run(run: RunRecord) -> bool:
+    """The same of the files of a run, of which all are so or none is."""
+    return run.sources[0].startswith(OF_SEAL)
+
+
 class Content(Protocol):
     """The bytes of one file, in order."""
 

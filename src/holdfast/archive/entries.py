@@ -23,7 +23,6 @@ RUN_MIN, RUN_MAX = 8, 512
 
 _KINDS = tuple(RowKind)
 _KINDS_IN_RUNS = (RowKind.ANNEXED, RowKind.GIT, RowKind.PLAIN)
-_OWN = (OF_STATE, OF_SEAL)
 
 
 class Entry(NamedTuple):
@@ -46,7 +45,8 @@ class Entry(NamedTuple):
 class FileRun(NamedTuple):
     """Files in one folder: the path of each is ``folder``, slash included, and its name.
 
-    None of them is a link, is missing, or is made by the archive itself.
+    None of them is a link, is missing, or is made by the archive itself, but age files: of these
+    are all of a run, or none.
     """
 
     folder: bytes
@@ -101,7 +101,7 @@ def iter_in_runs(found: Iterable[Entry | FileRun]) -> Iterator[Entry | FileRun]:
 def _in_runs(entries: Sequence[Entry]) -> Iterator[Entry | FileRun]:
     folders = [
         path[: path.rfind(b"/") + 1]
-        if kind in _KINDS_IN_RUNS and missing is None and source[:1] not in _OWN
+        if kind in _KINDS_IN_RUNS and missing is None and not source.startswith(OF_STATE)
         else None
         for path, kind, _, _, _, source, _, missing in entries
     ]

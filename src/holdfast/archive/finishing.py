@@ -16,9 +16,12 @@ from .batches import Batch, Leaf, RunPart
 from .contents import (
     Content,
     File,
+    SourceFault,
     Sources,
     check_leaf,
     is_right,
+    is_sealed,
+    is_sealed_run,
     leaf_digest,
     not_right,
     wants_md5,
@@ -26,7 +29,7 @@ from .contents import (
 from .leaf_jobs import DIGEST_SIZE, MD5_SIZE, LeafJob
 from .packed_tree import PackedTree
 from .plan_records import FileRecord, FolderRecord
-from .snapshot_state import SnapshotState
+from .snapshot_state import Begun, SnapshotState
 
 
 class Finisher:
@@ -38,6 +41,8 @@ class Finisher:
         self.tree = PackedTree(profile)
         self.resume = 0
         """The first number that is not known; has to be set before anything is finished."""
+        self.begun = Begun()
+        """What was noted of that one, if some of its bytes are known."""
         self.contents: set[Content] = set()
         """Large files that are open; each is closed with its last leaf."""
         self._state = state
@@ -108,9 +113,10 @@ class Finisher:
         self, job: LeafJob, record: FileRecord, place: int, leaf: int, md5: bytes
     ) -> None:
         digest = job.digests[leaf * DIGEST_SIZE : (leaf + 1) * DIGEST_SIZE]
-        if leaf in job.wrong or not is_right(record.key, digest, md5):
+        if leaf in job.wrong or not (is_sealed(record) or is_right(record.key, digest, md5)):
             digest = self._check(record, job.buffer, place, wrong=leaf in job.wrong)
         cid = Cid(RAW_SHA256 + digest)
+        self._hold_to_begun(record, cid)
         head = _head_start(record.size) + cid
         job.buffer[place : place + len(head)] = head
         self.tree.add(record.path, cid, record.size)
@@ -121,6 +127,8 @@ class Finisher:
         run, start, stop, place, leaf = part
         buffer, count = job.buffer, stop - start
         sizes, keys = run.sizes[start:stop], run.keys[start:stop]
+        if is_sealed_run(run):
+            keys = [None] * count  # what is in them was checked before
         digests = job.digests[leaf * DIGEST_SIZE : (leaf + count) * DIGEST_SIZE]
         end = by_md5 + MD5_SIZE * sum(map(wants_md5, keys)) if job.md5 else by_md5
         wrong = set(not_right(keys, digests, job.md5[by_md5:end]))
@@ -137,6 +145,8 @@ class Finisher:
                 cids[number] = Cid(RAW_SHA256 + digest)
             head = begins + cids[number]
             buffer[at : at + len(head)] = head
+        if 0 <= (at := self.resume - run.number - start) < count:
+            self._hold_to_begun(run.record(start + at), cids[at])
         self.tree.add_run(run.folder, run.names[start:stop], cids, sizes)
         self._state.add_many(cids)
         self._progress.advance(count, sum(sizes))
@@ -176,6 +186,7 @@ class Finisher:
                 symlink = record.kind is RowKind.SYMLINK
                 self._progress.advance(1, 0 if symlink else record.size)
             assert isinstance(cid, bytes)
+            self._hold_to_begun(record, cid)
             self._add_to_tree(record, Cid(cid))
             self._state.add(Cid(cid))
 
@@ -189,6 +200,7 @@ class Finisher:
         digest, view = job.digests, job.buffer[start : start + leaf.size]
         content.take(view, digest)
         if record.size > self._profile.chunk_size:
+            self._hold_leaf_to_begun(record, leaf.start // self._profile.chunk_size, digest)
             self._state.add_digest(digest)
         job.buffer[at:start] = encode_head(RAW_SHA256 + digest, leaf.size)
         at = start + leaf.size
@@ -206,6 +218,19 @@ class Finisher:
             self._state.add(builder.root)
         self._progress.advance(int(is_end), leaf.size)
 
+    # what a run before has begun
+
+    def _hold_to_begun(self, record: FileRecord, cid: bytes) -> None:
+        """Pass when a file is what is in the piece already, as far as it is there."""
+        if record.number == self.resume and self.begun.cid not in (b"", cid):
+            raise SourceFault(record, _OTHER, None)
+
+    def _hold_leaf_to_begun(self, record: FileRecord, leaf: int, digest: bytes) -> None:
+        """The same of a leaf."""
+        noted = self.begun.digests[leaf * DIGEST_SIZE : (leaf + 1) * DIGEST_SIZE]
+        if record.number == self.resume and noted not in (b"", digest):
+            raise SourceFault(record, _OTHER, None)
+
     def _add_to_tree(self, record: FileRecord, cid: Cid) -> None:
         size = record.size
         if record.kind is RowKind.SYMLINK:
@@ -213,6 +238,9 @@ class Finisher:
         elif size > self._profile.chunk_size:
             size = plan_file(size, self._profile).tsize
         self.tree.add(record.path, cid, size)
+
+
+_OTHER = "it changed since the first part of it was packed"
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from heapq import merge
 from operator import itemgetter
 from typing import NamedTuple
@@ -50,12 +52,19 @@ class KnownIndex:
 
     def find(self, identity: bytes) -> KnownRow | None:
         """The row of an identity, or None."""
+        with self.opened() as find:
+            return find(identity)
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[bytes], KnownRow | None]]:
+        """`find` for many: the file is opened once."""
         try:
             file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            yield lambda _: None
+            return
         try:
-            return find_row(file, identity)
+            yield partial(find_row, file)
         finally:
             os.close(file)
 

@@ -22,7 +22,17 @@ from ..wire.file_layout import Block, FileBuilder, iter_blocks
 from ..wire.piece import PLAIN, Kernel
 from ..wire.unixfs import PROFILE, Profile, symlink_block
 from .batches import COUNT_MAX, SIZE_MAX, Batch, Leaf, RunPart
-from .contents import Blob, Content, File, SourceFault, Sources, is_blob, is_sealed, wants_md5
+from .contents import (
+    Blob,
+    Content,
+    File,
+    SourceFault,
+    Sources,
+    is_blob,
+    is_sealed,
+    is_sealed_run,
+    wants_md5,
+)
 from .finishing import Finisher
 from .large_blobs import is_large_blob
 from .leaf_jobs import LeafJob
@@ -65,6 +75,7 @@ class Packer:
         part = self._pieces.part_path(len(state.pieces))
         self._pieces.start = find_start(plan, state, part, profile)
         self._resume = self._finisher.resume = self._pieces.start.number
+        self._finisher.begun = self._pieces.start.begun
 
     def run(self) -> Iterator[DonePiece]:
         """Do all that is not done; gives each piece once it is finished, those done before too.
@@ -145,6 +156,7 @@ class Packer:
             return
         lengths, paths = run.lengths, self._sources.usual_paths(run)
         ends = list(accumulate(lengths, initial=run.offset))
+        sealed = run.records() if is_sealed_run(run) else []
         start = 0
         while start < len(lengths):
             if self._batch.is_full(lengths[start]):
@@ -161,7 +173,9 @@ class Packer:
             ]
             by_md5 = list(map(wants_md5, run.keys[start:stop]))
             leaf = job.add_files(paths[start:stop], places, run.sizes[start:stop], by_md5)
-            if RowKind.GIT in run.kinds[start:stop]:
+            if sealed:
+                self._batch.seal(sealed[start:stop], places)
+            elif RowKind.GIT in run.kinds[start:stop]:
                 self._fill_in(run, start, job.buffer, places, blobs)
             self._batch.add(RunPart(run, start, stop, place, leaf))
             start = stop
@@ -184,7 +198,7 @@ class Packer:
         elif record.kind is RowKind.SYMLINK:
             block = symlink_block(Blob(record, next(blobs)).data)
             self._begin_block(record, Block(dag_pb_cid(block), block))
-        elif record.size > self._profile.chunk_size or is_sealed(record):
+        elif record.size > self._profile.chunk_size:
             self._begin_large(record, blobs)
         elif is_blob(record):
             data = Blob(record, next(blobs)).data
@@ -215,6 +229,8 @@ class Packer:
         assert batch.job is not None
         path, start = self._sources.usual_path_of(record), place + record.length - size
         leaf = batch.job.add_files([path], [start], [size], [wants_md5(record.key)])
+        if is_sealed(record):
+            batch.seal([record], [start])
         batch.add((record, place, leaf))
 
     def _begin_large(self, record: FileRecord, blobs: Iterator[bytes | None]) -> None:
@@ -292,6 +308,11 @@ class Packer:
         """Have the batch worked on, and open another one."""
         batch, self._batch = self._batch, Batch()
         stream = self._pieces.stream
+        if batch.sealed[0]:
+            from .sealed_many import seal_many  # late: most archives are in the clear
+
+            assert batch.job is not None
+            seal_many(self._sources, self._kernel, *batch.sealed, batch.job.buffer)
         if batch.is_written and batch.job is not None:
             assert stream is not None
             stream.take(batch.size)

@@ -22,7 +22,7 @@ from ..wire.parity import SEGMENT, Group, Member, ParityHead
 from ..wire.piece import Kernel, PieceHasher
 from .parity_code import ParityCode
 from .parity_finding import iter_parity_data, member_of
-from .piece_stream import CarFile
+from .piece_stream import CarFile, name_piece
 from .pieces import UNFINISHED, OpenedPiece, unreadable
 
 _LOCK = UNFINISHED + b"lock"
@@ -109,7 +109,8 @@ class _Output:
     def finish(self, found: Member) -> Made:
         """Give it its name; what is damaged under it gives way."""
         path = self._folder + b"/" + found.text.encode() + b".car"
-        self._file.finish(self._size, path)
+        self._file.finish(self._size)
+        name_piece(self._file.path, path)
         return Made(self.number, found, path)
 
     def leave(self) -> None:

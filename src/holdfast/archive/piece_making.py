@@ -9,11 +9,11 @@ from ..wire.car import encode_head
 from ..wire.cid import Cid, cid_text
 from ..wire.folder_layout import build_folder
 from ..wire.piece import Kernel
-from .piece_stream import CarFile, PieceStream
+from .piece_stream import CarFile, PieceStream, name_piece
 from .piece_tail import PieceTail
 from .plan_file import Plan
 from .plan_records import PieceRecord
-from .resuming import Start
+from .resuming import Start, part_in
 from .snapshot_state import DonePiece, SnapshotState
 
 EMPTY_FOLDER = build_folder([]).blocks[-1].cid
@@ -78,12 +78,17 @@ class PieceMaker:
         for cid, block in tail.blocks(record, [piece.ref for piece in self._state.pieces], root):
             stream.emit([encode_head(cid, len(block)), block])
         piece_cid = stream.finish(root or EMPTY_FOLDER, record.size)
-        path = b""
+        path, is_ours = b"", True
         if self._file is not None:
             path = os.path.join(self._folder, cid_text(piece_cid).encode() + b".car")
-            self._file.finish(record.size, path)
-        piece = DonePiece(piece_cid, record.size, tail.manifest, record.first, record.last, path)
+            is_ours = not os.path.lexists(path)
+            self._file.finish(record.size)
+        first, last = record.first, record.last
+        piece = DonePiece(piece_cid, record.size, tail.manifest, first, last, path, is_ours)
         self._state.end_piece(piece)
+        # It is noted before, so that no file is there of which nothing is known.
+        if self._file is not None:
+            name_piece(self._file.path, path)
         stream.close()
         # The first group is part of the piece; its root is with the others now.
         _unlink(self._state.stem(number) + b".first")
@@ -108,11 +113,7 @@ class PieceMaker:
 
     def part_path(self, number: int) -> bytes:
         """The file of a piece that is not finished; empty when pieces are not written."""
-        if not self._folder:
-            return b""
-        head = self._plan.head
-        name = f".{head.dataset}-{head.snapshot}-{number}.part".encode()
-        return os.path.join(self._folder, name)
+        return part_in(self._folder, self._plan, number) if self._folder else b""
 
 
 def _unlink(path: bytes) -> None:

@@ -61,23 +61,27 @@ class CarFile:
         while done < len(view):
             done += os.pwrite(self._file, view[done : done + _SLICE], at + done)
 
-    def finish(self, size: int, name: bytes) -> None:
-        """Cut it there, sync it and give it its name."""
+    def finish(self, size: int) -> None:
+        """Cut it there; it is whole and on the disk then, and has its name by `name_piece`."""
         os.ftruncate(self._file, size)
         os.fsync(self._file)
         self.close()
-        os.rename(self.path, name)
-        folder = os.open(os.path.dirname(name), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def close(self) -> None:
         """Leave it as it is."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def name_piece(part: bytes, path: bytes) -> None:
+    """Give the file of a piece that is whole its name."""
+    os.rename(part, path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _reserve(file: int, size: int) -> None:

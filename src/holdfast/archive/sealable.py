@@ -10,18 +10,21 @@ import hashlib
 import os
 import stat
 import time
+from array import array
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Protocol
 
 from ..core.key import Key
 from ..core.progress import Progress
 from ..core.system_errors import as_fault
-from ..kernel.many import signature
+from ..kernel.many import read_files, signature
 from ..wire.archive_rows import MissingRow, RowKind
+from ..wire.piece import PLAIN, Kernel
 from .archive_folder import ArchiveFolder
 from .contents import FILES, Sources
 from .dataset_source import DatasetSource
-from .entries import Entry, FileRun, one_by_one
+from .entries import Entry, FileRun
 from .folder_source import FolderSource
 from .passed_over import PassedOver
 from .plan_file import Plan
@@ -105,13 +108,16 @@ class SealableFolder(FolderSource):
 
     has_history = False
 
-    def __init__(self, folder: bytes, leave_out: bytes, progress: Progress) -> None:
+    def __init__(
+        self, folder: bytes, leave_out: bytes, progress: Progress, kernel: Kernel = PLAIN
+    ) -> None:
         """As a folder in the clear; ``progress`` is told of what is hashed."""
         super().__init__(folder, leave_out)
         self._progress = progress
+        self._kernel = kernel
         self._files = self._bytes = 0
 
-    def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry]:
+    def entries(self, archive: ArchiveFolder, head: PlanHead) -> Iterator[Entry | FileRun]:
         """Its files, which are read; of folders those that are empty.
 
         Raises:
@@ -122,15 +128,18 @@ class SealableFolder(FolderSource):
         self._files = self._bytes = 0
         try:
             waiting: Entry | None = None
-            for entry in one_by_one(self._found()):
-                if waiting is not None and not entry.path.startswith(waiting.path + b"/"):
+            for what in self._found():
+                path = what.folder if isinstance(what, FileRun) else what.path
+                if waiting is not None and not path.startswith(waiting.path + b"/"):
                     yield waiting
                 waiting = None
-                if entry.kind is None:
-                    waiting = entry
-                elif entry.kind is RowKind.SYMLINK:
-                    yield entry
-                elif (hashed := self._hashed(entry)) is not None:
+                if isinstance(what, FileRun):
+                    yield from self._hashed_run(what)
+                elif what.kind is None:
+                    waiting = what
+                elif what.kind is RowKind.SYMLINK:
+                    yield what
+                elif (hashed := self._hashed(what)) is not None:
                     yield hashed
             if waiting is not None:
                 yield waiting
@@ -138,6 +147,40 @@ class SealableFolder(FolderSource):
             self._progress.advance(-self._files, -self._bytes)  # all of it is read again
             self._progress.note("")
             self._progress.stop()
+
+    def _hashed_run(self, run: FileRun) -> Iterator[Entry | FileRun]:
+        """Files with the keys of their contents, small ones read and hashed many at a time."""
+        start = size = 0
+        for stop, more in enumerate((*run.sizes, _READ + 1)):
+            if size + more > _READ and stop > start:
+                yield from self._hashed_some(run.part(start, stop), size)
+                start, size = stop, 0
+            size += more
+
+    def _hashed_some(self, run: FileRun, size: int) -> Iterator[Entry | FileRun]:
+        folder = os.path.join(self._folder, run.folder[len(FILES) :])
+        paths, sizes = [folder + name for name in run.names], array("Q", run.sizes)
+        places = array("Q", accumulate(sizes[:-1], initial=0))
+        buffer = memoryview(bytearray(max(1, min(size, _READ))))
+        if size > _READ or any(read_files(self._kernel, paths, buffer, places, sizes)):
+            # It is large, or one is not as it was seen to be.
+            yield from filter(None, map(self._hashed, run.entries()))
+            return
+        _, digests = self._kernel.roots_beside_each(b"", buffer, places, sizes)
+        text = digests.hex().encode()
+        keys = [
+            b"SHA256-s%d--%b" % (size, text[at : at + 64])
+            for size, at in zip(run.sizes, range(0, len(text), 64), strict=True)
+        ]
+        count = len(keys)
+        self._note_done(count, size)
+        # What is that small is held against its key before it is encrypted, whatever it looks like.
+        kinds, looks = [int(RowKind.ANNEXED)] * count, [_FRESH] * count
+        yield run._replace(kinds=kinds, keys=keys, sources=looks)
+
+    def _note_done(self, files: int, size: int) -> None:
+        self._progress.advance(files, size)
+        self._files, self._bytes = self._files + files, self._bytes + size
 
     def _hashed(self, entry: Entry) -> Entry | None:
         """A file with the key of its content; None when it is gone meanwhile, or is no file."""

@@ -17,7 +17,16 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..wire.age_payload import CHUNK, SEALED_CHUNK, count_chunks
 from ..wire.archive_rows import RowKind
-from .contents import FILES, Blob, Content, File, SourceFault, Sources
+from .contents import (
+    FILES,
+    Blob,
+    Content,
+    File,
+    SourceFault,
+    Sources,
+    is_sealed,
+    is_sealed_run,
+)
 from .entries import OF_SEAL
 from .large_blobs import is_large_blob
 from .plan_records import FileRecord, RunRecord
@@ -59,29 +68,29 @@ class SealedSources:
         self, plain: Sources, seal: Seal, is_as_planned: Callable[[FileRecord], bool]
     ) -> None:
         """``is_as_planned`` says of a file, without reading it, whether it is what was hashed."""
-        self._plain = plain
+        self.plain = plain
         self.seal = seal
         self._is_as_planned = is_as_planned
 
     def path_of(self, record: FileRecord) -> bytes | None:
         """The file in the snapshot's folder that has the bytes."""
-        return self._plain.path_of(record)
+        return self.plain.path_of(record)
 
     def usual_path_of(self, record: FileRecord) -> bytes:
-        """Where that file is, if all is as usual."""
-        return self._plain.usual_path_of(record)
+        """Where that file is, if all is as usual; nothing for what is encrypted on the way."""
+        return b"" if is_sealed(record) else self.plain.usual_path_of(record)
 
     def usual_paths(self, run: RunRecord) -> list[bytes]:
-        """Where the files of a run are, if all is as usual."""
-        return self._plain.usual_paths(run)
+        """The same of a run."""
+        return [b""] * len(run.names) if is_sealed_run(run) else self.plain.usual_paths(run)
 
     def iter_blobs(self, records: Iterator[FileRecord]) -> Iterator[bytes | None]:
         """There is nothing in the clear that git has."""
-        return self._plain.iter_blobs(records)
+        return self.plain.iter_blobs(records)
 
     def open_blob(self, record: FileRecord) -> int:
         """There is nothing in the clear that git has."""
-        return self._plain.open_blob(record)
+        return self.plain.open_blob(record)
 
     def plain_record(self, record: FileRecord) -> FileRecord:
         """The file that is in an age file, as a plan in the clear has it."""
@@ -105,7 +114,7 @@ class SealedSources:
         head = self._head(record)
         if plain.kind is RowKind.GIT:
             return SealedContent(record, plain.size, self._in_git(record, plain), head)
-        path, digest = self._plain.path_of(plain), sealed_from(record.source).digest
+        path, digest = self.plain.path_of(plain), sealed_from(record.source).digest
         if digest:
             plain = plain._replace(key=Key.make(b"SHA256", digest.encode(), size=plain.size))
         assert plain.key is not None and is_verifiable(Key(plain.key).backend), "it has no hash"
@@ -129,13 +138,13 @@ class SealedSources:
             raise SourceFault(record, f"{error.what}: {error.why}", None) from None
         if plain.kind is RowKind.GIT:
             return SealedLeaves(record, plain.size, head, plain=self._in_git(record, plain))
-        return SealedLeaves(record, plain.size, head, path=self._plain.path_of(plain))
+        return SealedLeaves(record, plain.size, head, path=self.plain.path_of(plain))
 
     def _in_git(self, record: FileRecord, plain: FileRecord) -> Content:
         try:
             if is_large_blob(plain):
-                return File(plain, self._plain.open_blob(plain), 0)
-            [data] = self._plain.iter_blobs(iter([plain]))
+                return File(plain, self.plain.open_blob(plain), 0)
+            [data] = self.plain.iter_blobs(iter([plain]))
             return Blob(plain, data)
         except SourceFault as fault:
             raise _of(record, fault) from None

@@ -26,6 +26,7 @@ GIT = "git/"
 
 _LINE_MAX = 1 << 20
 _READ = 1 << 16
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _OBJECT = re.compile(r"[0-9a-f]{10}/[0-9a-f]{32}")
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _BUNDLE = re.compile(r"[0-9]{4,10}\.bundle\.age")
@@ -221,7 +222,7 @@ def _read_history(value: Any) -> History | None:
 
 
 def _line(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+    return _ENCODE(value).encode() + b"\n"
 
 
 def _text(path: bytes) -> str:

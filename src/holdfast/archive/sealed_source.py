@@ -26,8 +26,7 @@ from ..wire.archive_rows import MissingRow, RowKind
 from ..wire.tree_layout import tree_order
 from .archive_folder import ArchiveFolder
 from .contents import FILES, SourceFault, is_sealed
-from .entries import OF_STATE, Entry, identity_of, key_identity, one_by_one
-from .known_index import KnownIndex
+from .entries import OF_STATE, Entry, FileRun, identity_of, key_identity
 from .own_files import chain, own_readme
 from .passed_over import PassedOver
 from .plan_file import Plan
@@ -170,8 +169,8 @@ class SealedSource:
         yield own_readme(archive, head, [])
         yield Entry(FILES[:-1], None, 0, 0)
         with _Listing(archive, self._seal, self._sealing, self._plain) as listing:
-            for entry in one_by_one(self._plain.entries(archive, head)):
-                listing.take(entry)
+            for what in self._plain.entries(archive, head):
+                listing.take(what)
             listing.seal_names(self._dataset_head(archive, head))
             yield from listing.objects()
             for bundle in chain(archive, head):
@@ -249,7 +248,7 @@ class _Listing:
         self.names: list[Entry] = []
         self._plain = plain
         self._folder = archive.next_folder
-        self._known: KnownIndex = archive.index
+        self._index = archive.index.opened()
         self._seal = seal
         self._sealing = sealing
         self._objects = SortedSpill(archive.folder)
@@ -260,22 +259,43 @@ class _Listing:
         self._numbers: dict[str, int] = {}
 
     def __enter__(self) -> _Listing:
+        self._find = self._index.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._index.__exit__(None, None, None)
         self._objects.__exit__(None, None, None)
         self._rows.__exit__(None, None, None)
 
-    def take(self, entry: Entry) -> None:
-        """Take one file, or a folder that is empty."""
-        path = entry.path[len(FILES) :]
-        if entry.kind is None:
+    def take(self, what: Entry | FileRun) -> None:
+        """Take files, or a folder that is empty."""
+        if isinstance(what, FileRun):
+            self._take_run(what)
+            return
+        path = what.path[len(FILES) :]
+        if what.kind is None:
             if path:
                 number = self._number_of(self._sealing.scopes.of(path + b"/"))
                 self._note(number, FolderName(path))
             return
         number = self._number_of(self._sealing.scopes.of(path))
-        self._note(number, self._name_of(number, path, entry))
+        self._note(number, self._name_of(number, path, what))
+
+    def _take_run(self, run: FileRun) -> None:
+        folder = run.folder[len(FILES) :]
+        number = self._number_of(self._sealing.scopes.of(folder))
+        rows = zip(run.names, run.modes, run.sizes, run.keys, run.sources, strict=True)
+        # What git has is in its history, if that is packed.
+        files = [row for row in rows if row[3] is not None or not self._plain.has_history]
+        names = self._seal.names(number, [_thing(key, oid) for _, _, _, key, oid in files])
+        below = self._folder_name(number, folder[:-1])
+        for (name, mode, size, raw, oid), opaque in zip(files, names, strict=True):
+            path, key = folder + name, None if raw is None else Key(raw)
+            place = self._add_named(number, path, below, opaque.hex(), size, oid, key)
+            if key is None:
+                self._note(number, GitName(path, mode, size, oid, place))
+            else:
+                self._note(number, AnnexedName(path, mode, size, key, place))
 
     def _note(self, number: int, name: Name | None) -> None:
         if name is not None:
@@ -304,36 +324,40 @@ class _Listing:
             return None  # it is in that
         if entry.kind is RowKind.SYMLINK:
             return LinkName(path, self._plain.link_target(entry))
-        name = self._add(number, path, b"G" + entry.source.encode(), entry.size, entry.source)
+        name = self._add(number, path, entry.size, entry.source)
         return GitName(path, entry.mode, entry.size, entry.source, name)
 
     def _annexed(self, number: int, path: bytes, entry: Entry, key: Key, size: int) -> AnnexedName:
-        name = self._add(number, path, b"K" + key, size, entry.source, key)
+        name = self._add(number, path, size, entry.source, key)
         return AnnexedName(path, entry.mode, size, key, name)
 
     def _packed_size(self, number: int, key: Key) -> int | None:
         """The size of content that is in an earlier piece, under the key its scope has now."""
-        name = self._seal.name(number, b"K" + key)
-        return key.size if self._known.find(key_identity(name.hex().encode())) else None
+        name = self._seal.name(number, _thing(key, ""))
+        return key.size if self._find(key_identity(name.hex().encode())) else None
 
-    def _add(
-        self, number: int, path: bytes, what: bytes, size: int, oid: str, key: Key | None = None
-    ) -> str:
+    def _add(self, number: int, path: bytes, size: int, oid: str, key: Key | None = None) -> str:
         """Note a content; gives where it is below the folder of its scope."""
-        name = self._seal.name(number, what).hex()
         folder = self._folder_name(number, path[: max(0, path.rfind(b"/"))])
-        tag = self._seal.scopes[number].tag
-        object_path = f"files/data/{tag}/{folder}/{name}.age".encode()
-        known = self._known.find(key_identity(name.encode()))
+        name = self._seal.name(number, _thing(key, oid)).hex()
+        return self._add_named(number, path, folder, name, size, oid, key)
+
+    def _add_named(
+        self, number: int, path: bytes, folder: str, name: str, size: int, oid: str,
+        key: Key | None,
+    ) -> str:  # fmt: skip
+        known = self._find(key_identity(name.encode()))
         digest = ""
         if known is None and key is not None and not is_verifiable(key.backend):
             digest = self._hash(key)
         sealed = known.size if known else self._seal.sealed_size(number, size)
         text = "" if key is None else os.fsdecode(key)
         about = SealedFrom(number, text, oid, digest, os.fsdecode(path))
+        place = f"{folder}/{name}"
+        object_path = f"files/data/{self._seal.scopes[number].tag}/{place}.age".encode()
         values = marshal.dumps((sealed, name, about.source))
         self._objects.add(tree_order(object_path) + _END + values)
-        return f"{folder}/{name}"
+        return place
 
     def _folder_name(self, number: int, folder: bytes) -> str:
         found = self._folders.get((number, folder))
@@ -387,7 +411,7 @@ class _Listing:
         name = self._seal.digest(number, digest).hex()
         tag = self._seal.scopes[number].tag
         entry = _own(f"files/names/{tag}.age".encode(), f"{OF_STATE}names-{tag}-{name}.age", 0)
-        known = self._known.find(entry.identity)
+        known = self._find(entry.identity)
         return (entry, False) if known is None else (entry._replace(size=known.size), True)
 
     def _seal_list(
@@ -410,6 +434,11 @@ class _Listing:
                 path.replace(b"\0", b"/"), RowKind.ANNEXED, _FILE_MODE, sealed, key, source,
                 key_identity(key),
             )  # fmt: skip
+
+
+def _thing(key: bytes | None, oid: str) -> bytes:
+    """What a content is, as its opaque name is derived from it."""
+    return b"G" + oid.encode() if key is None else b"K" + key
 
 
 def missing_rows(folder: bytes) -> list[MissingRow]:

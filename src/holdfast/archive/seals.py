@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..core import faults
 from ..core.errors import ProtocolError
-from ..wire.age_header import FILE_KEY_SIZE, Primitives, encode_header, header_size, hkdf, wrap
+from ..wire.age_header import (
+    FILE_KEY_SIZE,
+    Expander,
+    Primitives,
+    encode_header,
+    header_size,
+    wrap,
+)
 from ..wire.age_keys import decode_recipient, encode_recipient
 from ..wire.age_payload import CHUNK, NONCE_SIZE, Payload, plain_size, sealed_size
-from .scope_keys import KeyFolder, ScopeKey
+from .scope_keys import KeyFolder
 
 SALT_SIZE = 16
 NAME_SIZE = 16
@@ -55,7 +62,7 @@ class Seal:
         self._keys = keys
         self._use = use
         self._numbers = {one.scope: number for number, one in enumerate(self.scopes)}
-        self._known: dict[str, ScopeKey] = {}
+        self._expanders: dict[int, Expander] = {}
 
     @classmethod
     def begin(cls, salt: bytes, keys: KeyFolder, use: Primitives) -> Seal:
@@ -104,9 +111,14 @@ class Seal:
             self.scopes.append(SealedScope(scope, key.tag, key.check, key.recipients))
         return found
 
+    def names(self, number: int, things: Iterable[bytes]) -> list[bytes]:
+        """The opaque names of things in a scope."""
+        expand = self._expander(number).expand
+        return [expand(b"name\0" + what, NAME_SIZE) for what in things]
+
     def name(self, number: int, what: bytes) -> bytes:
-        """The opaque name of something in a scope."""
-        return self._derive(number, b"name", what, NAME_SIZE)
+        """That of one of them."""
+        return self.names(number, (what,))[0]
 
     def sealed_size(self, number: int, size: int) -> int:
         """How long the age file of so many bytes is."""
@@ -122,17 +134,27 @@ class Seal:
         Raises:
             AccessError: The key of the scope is gone.
         """
-        if not self._keys.has(self.scopes[number].scope):
-            self._known.clear()  # it was destroyed meanwhile: what is in memory is of no use either
-        file_key = self._derive(number, b"file key", self._salt + name, FILE_KEY_SIZE)
-        nonce = self._derive(number, b"nonce", self._salt + name, NONCE_SIZE)
+        return self.heads([(number, name)])[0]
+
+    def heads(self, contents: Sequence[tuple[int, bytes]]) -> list[Head]:
+        """How the age files of contents begin, of which scopes and names are given.
+
+        Raises:
+            AccessError: The key of a scope is gone.
+        """
+        for number in {number for number, _ in contents}:
+            if not self._keys.has(self.scopes[number].scope):
+                self._expanders.clear()  # destroyed meanwhile: what is in memory is of no use too
+        return [self._head(number, self._salt + name) for number, name in contents]
+
+    def _head(self, number: int, content: bytes) -> Head:
+        expand = self._expander(number).expand
+        file_key = expand(b"file key\0" + content, FILE_KEY_SIZE)
+        nonce = expand(b"nonce\0" + content, NONCE_SIZE)
         stanzas = [
-            wrap(
-                point, file_key, self._derive(number, b"ephemeral", self._salt + name + point),
-                self._use,
-            )
+            wrap(point, file_key, expand(b"ephemeral\0" + content + point), self._use)
             for point in self.scopes[number].recipients
-        ]  # fmt: skip
+        ]
         start = encode_header(stanzas, file_key) + nonce
         assert len(start) == header_size(len(stanzas)) + NONCE_SIZE, "a header of another size"
         return Head(start, Payload(file_key, nonce, self._use))
@@ -149,23 +171,27 @@ class Seal:
     def digest(self, number: int, data: bytes) -> bytes:
         """Tells one list of names from another, to whom has the secret alone."""
         recipients = b"".join(self.scopes[number].recipients)
-        return self._derive(number, b"list", recipients + data, NAME_SIZE)
+        return self._expander(number).expand(b"list\0" + recipients + data, NAME_SIZE)
 
-    def _derive(self, number: int, use: bytes, what: bytes, size: int = 32) -> bytes:
-        one = self.scopes[number]
-        key = self._known.get(one.scope)
-        if key is None:
-            key = self._known[one.scope] = self._keys.key(one.scope)
+    def _expander(self, number: int) -> Expander:
+        """What all that is derived in a scope comes from.
+
+        What is expanded begins with a word for its use and a NUL. Words have none in them, so no
+        two of these are the same for different uses.
+        """
+        found = self._expanders.get(number)
+        if found is None:
+            one = self.scopes[number]
+            key = self._keys.key(one.scope)
             if key.check != one.check:
-                del self._known[one.scope]
                 detail = "it is another one than that this snapshot was packed with"
                 raise faults.ARCHIVE_NO_KEY(
                     scope=one.scope,
                     detail=detail,
                     next="bring back the key folder it was made with",
                 )
-        # Words have no NUL in them, so no two of these are the same for different uses.
-        return hkdf(key.secret, b"holdfast archive v1", use + b"\0" + what, size)
+            found = self._expanders[number] = Expander(key.secret, b"holdfast archive v1")
+        return found
 
 
 class SealedFile:

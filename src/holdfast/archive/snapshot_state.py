@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -27,7 +27,10 @@ _CIDS = 512
 
 
 class DonePiece(NamedTuple):
-    """A piece that is finished; ``path`` is where its file was written, if it was."""
+    """A piece that is finished; ``path`` is where its file was written, if it was.
+
+    It ``is_ours`` unless it was there before, or was noted elsewhere: in what this is a copy of.
+    """
 
     cid: bytes
     size: int
@@ -35,11 +38,19 @@ class DonePiece(NamedTuple):
     first: bytes
     last: bytes
     path: bytes
+    is_ours: bool = True
 
     @property
     def ref(self) -> PieceRef:
         """What later manifests say of it."""
         return PieceRef(self.cid, self.size, self.first, self.last)
+
+
+class Begun(NamedTuple):
+    """What was noted of a file or folder of which a part is known: its CID, digests of leaves."""
+
+    cid: bytes = b""
+    digests: bytes = b""
 
 
 class SnapshotState:
@@ -48,6 +59,7 @@ class SnapshotState:
     def __init__(self, folder: bytes) -> None:
         self.folder = folder
         os.makedirs(folder, exist_ok=True)
+        self._who = os.fsdecode(os.path.realpath(folder))
         self.plan_path = folder + b"/plan"
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._cids = os.open(folder + b"/cids", flags, 0o644)
@@ -56,6 +68,7 @@ class SnapshotState:
         self._new_cids: list[bytes] = []
         self._new_digests: list[bytes] = []
         self._count = self.count
+        self._leaves = os.fstat(self._digests).st_size // DIGEST_SIZE
         self.pieces = self._read_pieces()
 
     def stem(self, number: int) -> bytes:
@@ -71,12 +84,22 @@ class SnapshotState:
         self._write("begun", begun)
         return 0
 
-    def cut(self, numbers: int, leaves: int) -> None:
-        """Forget files and folders from that number on."""
-        os.ftruncate(self._cids, numbers * SHA256_CID_SIZE)
-        os.ftruncate(self._digests, leaves * DIGEST_SIZE)
+    def cut(self, numbers: int, leaves: int, begun: int | None = None) -> Begun:
+        """Forget files and folders from that number on; gives what was noted of the next one.
+
+        That is unless it was not ``begun``: its CID, and so many of its leaves. They stay noted
+        until what is noted now takes their place: who is killed before that has them, too.
+        """
+        cid = digests = b""
+        if begun is not None:
+            cid = os.pread(self._cids, SHA256_CID_SIZE, numbers * SHA256_CID_SIZE)
+            digests = os.pread(self._digests, begun * DIGEST_SIZE, leaves * DIGEST_SIZE)
+        os.ftruncate(self._cids, numbers * SHA256_CID_SIZE + len(cid))
+        os.ftruncate(self._digests, leaves * DIGEST_SIZE + len(digests))
         self._new_cids, self._new_digests, self._count = [], [], numbers
+        self._leaves = leaves
         self._read_cids = b""
+        return Begun(cid, digests)
 
     @property
     def count(self) -> int:
@@ -117,11 +140,14 @@ class SnapshotState:
 
     def flush(self) -> None:
         """Hand over what is noted to the system, so that a kill does not lose it."""
-        for file, new in ((self._digests, self._new_digests), (self._cids, self._new_cids)):
-            if new:
-                os.lseek(file, 0, os.SEEK_END)
-                _write_whole(file, b"".join(new))
-                new.clear()
+        if self._new_digests:
+            _write_whole(self._digests, b"".join(self._new_digests), self._leaves * DIGEST_SIZE)
+            self._leaves += len(self._new_digests)
+            self._new_digests.clear()
+        if self._new_cids:
+            flushed = self._count - len(self._new_cids)
+            _write_whole(self._cids, b"".join(self._new_cids), flushed * SHA256_CID_SIZE)
+            self._new_cids.clear()
 
     def end_piece(self, piece: DonePiece) -> None:
         """Note a finished piece; then nothing of it is lost any more."""
@@ -136,15 +162,30 @@ class SnapshotState:
         reached = len(self.pieces)
         if number < reached:
             offset = 0
-            for piece in self.pieces[number:]:
-                if piece.path:
-                    with suppress(FileNotFoundError):
-                        os.unlink(piece.path)
+            ours = [piece.path for piece in self.pieces[number:] if piece.path and piece.is_ours]
+            self._rewrite(b"/withdrawn", (json.dumps(os.fsdecode(path)) for path in ours))
             del self.pieces[number:]
             self._rewrite_pieces()
+            self.take_away()
         for later in range(number + 1, reached + 1):
             _truncate(self.stem(later) + b".roots", 0)
         _truncate(self.stem(number) + b".roots", offset // GROUP * ROOT_SIZE)
+
+    def take_away(self) -> None:
+        """Remove the files of pieces that count no more; a run that was stopped may have left some.
+
+        They were written for this snapshot, which is not finished, and by nobody else.
+        """
+        path = self.folder + b"/withdrawn"
+        try:
+            with open(path, encoding="ascii") as file:
+                names = [os.fsencode(json.loads(line)) for line in file]
+        except FileNotFoundError:
+            return
+        kept = {piece.path for piece in self.pieces}
+        for name in (*(name for name in names if name not in kept), path):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
 
     def close(self) -> None:
         """Leave it for another time."""
@@ -160,18 +201,24 @@ class SnapshotState:
             return []
         found = []
         for line in lines:
-            cid, size, manifest, first, last, path = json.loads(line)
-            names = map(os.fsencode, (first, last, path))
-            found.append(DonePiece(bytes.fromhex(cid), size, Cid(bytes.fromhex(manifest)), *names))
+            cid, size, manifest, first, last, path, *by = json.loads(line)
+            first, last, path = map(os.fsencode, (first, last, path))
+            manifest, is_ours = Cid(bytes.fromhex(manifest)), by in ([], [self._who])
+            found.append(DonePiece(bytes.fromhex(cid), size, manifest, first, last, path, is_ours))
         return found
 
     def _rewrite_pieces(self) -> None:
-        path = self.folder + b"/pieces"
+        self._rewrite(b"/pieces", map(self._line_of, self.pieces))
+
+    def _line_of(self, piece: DonePiece) -> str:
+        names = map(os.fsdecode, (piece.first, piece.last, piece.path))
+        by = self._who if piece.is_ours else ""
+        return json.dumps([piece.cid.hex(), piece.size, piece.manifest.hex(), *names, by])
+
+    def _rewrite(self, name: bytes, lines: Iterable[str]) -> None:
+        path = self.folder + name
         with open(path + b".part", "w", encoding="ascii") as file:
-            for piece in self.pieces:
-                names = map(os.fsdecode, (piece.first, piece.last, piece.path))
-                value = [piece.cid.hex(), piece.size, piece.manifest.hex(), *names]
-                file.write(json.dumps(value) + "\n")
+            file.writelines(line + "\n" for line in lines)
             file.flush()
             os.fsync(file.fileno())
         os.rename(path + b".part", path)
@@ -188,10 +235,10 @@ class SnapshotState:
             json.dump(value, file)
 
 
-def _write_whole(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
+def _write_whole(file: int, data: bytes, at: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(file, memoryview(data)[done:], at + done)
 
 
 def _truncate(path: bytes, size: int) -> None:

@@ -53,7 +53,7 @@ from ..core.sizes import parse_size
 from .archive_check import add_check_options, run_check
 from .archive_keys import add_key_options, encrypt_by, key_place, refuse_secrets, run_keys
 from .archive_parity import add_parity_options, destination, parity_of, run_parity
-from .archive_place import run_place
+from .archive_place import dataset_of_place, run_place
 from .archive_restore import add_restore_options, run_restore
 from .archive_words import WORKS, bad, refuse_foreign
 from .call import Call
@@ -167,7 +167,7 @@ def run(call: Call) -> int:
         return call.finish(iter_archive_plan(archive, piece_size=size))
     write = os.path.abspath(os.fsencode(options.write)) if options.write else None
     if options.to:
-        _check_target(archive, options.to)
+        _check_target(call, archive)
     with destination(call) as to:
         parity = parity_of(options) if to is None else None
         more = PackOptions(parity, options.known or (), call.settings.values)
@@ -177,12 +177,10 @@ def run(call: Call) -> int:
         return call.finish(outcomes)
 
 
-def _check_target(archive: Archive, name: str) -> None:
+def _check_target(call: Call, archive: Archive) -> None:
     """Refuse a folder to send pieces to that cannot be one, before it is made."""
-    from ..api.piece_places import is_path  # late: most packs send nothing
-
-    if is_path(name):
-        archive.source.refuse_within(os.fsencode(name))
+    if dataset_of_place(call, call.options.to, is_new=True) is None:
+        archive.source.refuse_within(os.fsencode(call.options.to))
 
 
 def _serve(call: Call, archive: Archive) -> int:

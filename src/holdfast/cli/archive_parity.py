@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .archive_place import dataset_of_place
 from .archive_restore import check_pieces, pieces_of
 from .archive_words import bad
 from .call import Call
@@ -63,8 +64,7 @@ def destination(call: Call) -> Iterator[Destination | None]:
     from ..api.archive_send import Destination
     from ..api.piece_places import open_piece_place
 
-    dataset = None if "/" in options.to else call.dataset
-    with open_piece_place(options.to, dataset) as place:
+    with open_piece_place(options.to, dataset_of_place(call, options.to, is_new=True)) as place:
         yield Destination(place, options.verify, parity_of(options))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..core import faults
 from .archive_keys import key_place
+from .archive_place import dataset_of_place
 from .archive_words import bad
 from .call import Call
 
@@ -26,8 +27,8 @@ def add_restore_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--to", metavar="FOLDER",
-        help="restore: where to (a new folder here); pack: a folder (with a / in its name) or "
-        "special remote to send the pieces to",
+        help="restore: where to (a new folder here); pack: a special remote of the data set, or a "
+        "folder (./NAME, where a remote is called so), to send the pieces to",
     )  # fmt: skip
     parser.add_argument(
         "--from", dest="from_", metavar="PLACE",
@@ -118,6 +119,6 @@ def pieces_of(call: Call) -> Iterator[Pieces]:
     if not options.from_:
         yield options.pieces
         return
-    dataset = None if "/" in options.from_ else call.dataset
+    dataset = dataset_of_place(call, options.from_, is_new=False)
     with open_piece_place(options.from_, dataset) as place:
         yield [*options.pieces, PiecesAt(place)]

@@ -35,6 +35,20 @@ _STANZA_SIZE = len(b"-> X25519 \n\n") + 2 * 43
 _FIXED_SIZE = len(_INTRO) + len(b"--- \n") + 43
 
 
+class Cipher(Protocol):
+    """ChaCha20-Poly1305 under one key."""
+
+    def seal(self, nonce: bytes, data: bytes | memoryview) -> bytes:
+        """What is sealed; the tag comes last."""
+
+    def open(self, nonce: bytes, data: bytes | memoryview) -> bytes:
+        """The reverse.
+
+        Raises:
+            IntegrityError: It was not sealed so.
+        """
+
+
 class Primitives(Protocol):
     """What somebody else has to be good at."""
 
@@ -48,15 +62,15 @@ class Primitives(Protocol):
     def public(self, secret: bytes) -> bytes:
         """The point of a secret."""
 
-    def seal(self, key: bytes, nonce: bytes, data: bytes | memoryview) -> bytes:
-        """ChaCha20-Poly1305; the tag comes last."""
-
-    def open(self, key: bytes, nonce: bytes, data: bytes | memoryview) -> bytes:
-        """The reverse.
+    def agree(self, secret: bytes, point: bytes) -> tuple[bytes, bytes]:
+        """Both: the point of the secret, and what it shares with another point.
 
         Raises:
-            IntegrityError: It was not sealed so.
+            ProtocolError: As `x25519`.
         """
+
+    def cipher(self, key: bytes) -> Cipher:
+        """What seals and opens under a key."""
 
 
 class Stanza(NamedTuple):
@@ -85,8 +99,26 @@ def header_size(recipients: int) -> int:
     return _FIXED_SIZE + recipients * _STANZA_SIZE
 
 
+class Expander:
+    """HKDF-SHA-256 of one secret and salt: what depends on these alone is worked out once."""
+
+    def __init__(self, secret: bytes, salt: bytes) -> None:
+        extracted = hmac.digest(salt, secret, "sha256")
+        self._keyed = hmac.new(extracted, digestmod="sha256")
+
+    def __repr__(self) -> str:
+        return "Expander()"
+
+    def expand(self, info: bytes, size: int = 32) -> bytes:
+        """Up to 32 bytes for a use."""
+        assert size <= 32, "one block is enough"
+        keyed = self._keyed.copy()
+        keyed.update(info + b"\x01")
+        return keyed.digest()[:size]
+
+
 def hkdf(secret: bytes, salt: bytes, info: bytes, size: int = 32) -> bytes:
-    """HKDF-SHA-256, for up to 32 bytes."""
+    """The same, where one thing is expanded."""
     assert size <= 32, "one block is enough"
     extracted = hmac.digest(salt or bytes(32), secret, "sha256")
     return hmac.digest(extracted, info + b"\x01", "sha256")[:size]
@@ -94,10 +126,9 @@ def hkdf(secret: bytes, salt: bytes, info: bytes, size: int = 32) -> bytes:
 
 def wrap(recipient: bytes, file_key: bytes, ephemeral: bytes, use: Primitives) -> Stanza:
     """The stanza of a recipient; ``ephemeral`` is for this file and this recipient alone."""
-    share = use.public(ephemeral)
-    shared = use.x25519(ephemeral, recipient)
+    share, shared = use.agree(ephemeral, recipient)
     key = hkdf(shared, share + recipient, _INFO)
-    return Stanza((_KIND, _b64(share)), use.seal(key, _NO_NONCE, file_key))
+    return Stanza((_KIND, _b64(share)), use.cipher(key).seal(_NO_NONCE, file_key))
 
 
 def encode_header(stanzas: Sequence[Stanza], file_key: bytes) -> bytes:
@@ -165,7 +196,7 @@ def unwrap(
         for share, body in ours:
             key = hkdf(use.x25519(identity, share), share + recipient, _INFO)
             try:
-                file_key = use.open(key, _NO_NONCE, body)
+                file_key = use.cipher(key).open(_NO_NONCE, body)
             except IntegrityError:
                 continue
             if not hmac.compare_digest(_mac(file_key, header.signed), header.mac):

@@ -24,15 +24,21 @@ class Payload:
     """The chunks under one key."""
 
     def __init__(self, file_key: bytes, nonce: bytes, use: Primitives) -> None:
-        self._key = hkdf(file_key, nonce, b"payload")
-        self._use = use
+        self._cipher = use.cipher(hkdf(file_key, nonce, b"payload"))
 
     def __repr__(self) -> str:
         return "Payload()"
 
     def seal(self, number: int, data: bytes | memoryview, *, is_last: bool) -> bytes:
         """A chunk as it stands in the file."""
-        return self._use.seal(self._key, _nonce(number, is_last=is_last), data)
+        return self._cipher.seal(_nonce(number, is_last=is_last), data)
+
+    def seal_whole(self, data: memoryview) -> Iterator[bytes]:
+        """All chunks of a content that is in memory."""
+        last = count_chunks(len(data)) - 1
+        for number in range(last + 1):
+            chunk = data[number * CHUNK : (number + 1) * CHUNK]
+            yield self.seal(number, chunk, is_last=number == last)
 
     def open(self, number: int, data: bytes | memoryview, *, is_last: bool) -> bytes:
         """What is in a chunk.
@@ -43,7 +49,7 @@ class Payload:
         if len(data) < TAG or (len(data) == TAG and number):
             raise IntegrityError("an age file is cut short")
         try:
-            return self._use.open(self._key, _nonce(number, is_last=is_last), data)
+            return self._cipher.open(_nonce(number, is_last=is_last), data)
         except IntegrityError:
             raise IntegrityError(f"chunk {number} of an age file is not what was sealed") from None
 
