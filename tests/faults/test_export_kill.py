@@ -87,3 +87,11 @@ def test_an_export_killed_before_any_change_to_the_disk_completes_when_run_again
         log = git(bench / "main", "show", "git-annex:export.log").split()
         assert len(log) == 3, number
         assert not (bench / "there" / ".hold-export").exists(), number
+
+
+def test_what_a_killed_run_left_goes_where_there_is_nothing_more_to_put(bench: Path) -> None:
+    assert hold(bench / "main", "export-tree", "x") == 0
+    (bench / "there" / ".hold-export" / "tmp").mkdir(parents=True)
+    assert hold(bench / "main", "export-tree", "x") == 0
+    assert not (bench / "there" / ".hold-export").exists()
+    assert seen(bench / "there") == NEW

@@ -81,7 +81,10 @@ class DirectoryTree:
             self._remove_empty(path)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Remove what a run that was killed left, if this one had nothing to put."""
+        if os.path.isdir(self._folder + b"/" + STAGED_IN):
+            with suppress(HoldError):
+                list(self.iter_put((), lambda _: None))
 
     # parts
 
