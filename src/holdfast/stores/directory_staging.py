@@ -149,7 +149,12 @@ def _clean(tmp: bytes) -> None:
     """Remove the folders of dead runs."""
     for path in list(_iter_folders(tmp)):
         with suppress(OSError):
-            lock = os.open(path + b"/" + _LOCK, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                lock = os.open(path + b"/" + _LOCK, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                # It has one before its name: whoever made it was removing it, and may be dead.
+                shutil.rmtree(path, ignore_errors=True)
+                continue
             try:
                 _lock(lock)
                 shutil.rmtree(path, ignore_errors=True)
