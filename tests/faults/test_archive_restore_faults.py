@@ -250,3 +250,12 @@ def test_killed_before_any_change_of_a_file_it_completes(
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run(["chmod", "-R", "u+w", folder], check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_what_a_run_left_that_was_killed_last_of_all_goes(
+    made: Archived, pieces: Path, tmp_path: Path
+) -> None:
+    _restore(tmp_path, "--at", "2")
+    (tmp_path / ".hold-cloning-out.lck").touch()  # its removal is the last thing that is done
+    assert _restore(tmp_path, "--at", "2").code == 0
+    assert sorted(os.listdir(tmp_path)) == ["out", "pieces"]

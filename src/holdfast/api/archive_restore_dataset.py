@@ -14,7 +14,7 @@ from ..archive.snapshot_choice import why_not
 from ..core import faults
 from ..core.errors import HoldError
 from ..core.outcome import Outcome, Status
-from ..dataset.cloning import check_target
+from ..dataset.cloning import check_target, forget_building
 from ..dataset.from_bundles import Wanted, building_from, make_of_bundles
 from .archive_found import FoundArchive
 from .archive_unsealing import unseal_bundle
@@ -45,6 +45,7 @@ def have_dataset(
         note += f" on branch {manifest.branch}"
     there = _mark_of(target)
     if there == mark:
+        forget_building(target)
         yield Outcome("restore", Status.NOT_NEEDED, name, note=f"{note}; its history is here")
         return
     if there is not None:

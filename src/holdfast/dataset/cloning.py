@@ -153,6 +153,15 @@ def building(target: bytes, workshop: bytes | None) -> Iterator[bytes]:
         raise
 
 
+def forget_building(target: bytes) -> None:
+    """Remove what a run leaves beside a target that was killed once that was made."""
+    parent, name = os.path.split(target)
+    lock = os.path.join(parent, SCRATCH + name[:_NAME_MAX] + LOCK)
+    if os.path.lexists(lock):
+        with suppress(OSError, HoldError), locks.exclusive(lock, wait_s=0):
+            os.unlink(lock)
+
+
 def _remove_abandoned(parent: bytes, start: bytes) -> None:
     for name in os.listdir(parent):
         if name.startswith(start) and scratch_target(name) == start.removeprefix(SCRATCH):
