@@ -100,7 +100,7 @@ def iter_in_runs(found: Iterable[Entry | FileRun]) -> Iterator[Entry | FileRun]:
 
 def _in_runs(entries: Sequence[Entry]) -> Iterator[Entry | FileRun]:
     folders = [
-        path[: path.rfind(b"/") + 1]
+        (path[: path.rfind(b"/") + 1], source.startswith(OF_SEAL))
         if kind in _KINDS_IN_RUNS and missing is None and not source.startswith(OF_STATE)
         else None
         for path, kind, _, _, _, source, _, missing in entries
@@ -111,7 +111,7 @@ def _in_runs(entries: Sequence[Entry]) -> Iterator[Entry | FileRun]:
         if folder is None or stop - start < RUN_MIN:
             yield from entries[start:stop]
         else:
-            yield _run_of(folder, entries[start:stop])
+            yield _run_of(folder[0], entries[start:stop])
         start = stop
 
 
