@@ -90,6 +90,18 @@ def _pack(made: Archived, missing: list[str] | None = None) -> None:
     made.versions.append(Version(commit, contents(made.main), missing or []))
 
 
+def packed_encrypted(folder: Path) -> Path:
+    """A data set of three files, packed encrypted into ``whole``, its keys in ``keys``."""
+    main, chance = folder / "main", random.Random(6)
+    must(folder, HOLD, "create", "-q", "--profile", "all-annexed", "main")
+    for number, size in enumerate((100, 90_000, 2_200_000)):
+        (main / f"{number}.dat").write_bytes(chance.randbytes(size))
+    must(main, HOLD, "save", "-q", "-m", "all")
+    must(main, HOLD, "archive", "pack", "-q", "--write", "../whole", "--piece-size", "4MiB",
+         "--encrypt", "--keys", "../keys")  # fmt: skip
+    return main
+
+
 def copy_pieces(made: Archived, to: Path) -> Path:
     """The pieces in a folder of their own, under names that say nothing."""
     to.mkdir(parents=True)

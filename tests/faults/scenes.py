@@ -102,6 +102,20 @@ def is_pointer(path: Path) -> bool:
         return file.read(15) == b"/annex/objects/"
 
 
+def all_of(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Everything in a folder: what it is, its rights, its bytes."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = (0, os.fsencode(os.readlink(path)))
+        elif path.is_dir():
+            found[name] = (1, b"")
+        else:
+            found[name] = (path.stat().st_mode, path.read_bytes())
+    return found
+
+
 def contents(folder: Path) -> Digests:
     """What each path of a work tree leads to, of those that lead to content."""
     found = {}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from archive_reader import Pieces
 from depth import times
-from scenes import HOLD, Ran, environment, hold, must
+from scenes import HOLD, Ran, all_of, environment, hold, must
 from warm_hold import run_program
 
 from holdfast.api.archive import (
@@ -73,20 +73,6 @@ def top(base: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _look(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Everything in a folder: what it is, its rights, its bytes."""
-    found = {}
-    for path in folder.rglob("*"):
-        name = str(path.relative_to(folder))
-        if path.is_symlink():
-            found[name] = (0, os.fsencode(os.readlink(path)))
-        elif path.is_dir():
-            found[name] = (1, b"")
-        else:
-            found[name] = (path.stat().st_mode, path.read_bytes())
-    return found
-
-
 def _without(look: dict[str, tuple[int, bytes]], start: str) -> dict[str, tuple[int, bytes]]:
     return {name: about for name, about in look.items() if not name.startswith(start)}
 
@@ -116,7 +102,7 @@ def test_a_folder_is_restored_as_it_was_and_nothing_of_it_is_in_the_clear(top: P
     assert all(path.startswith(("files/data/dataset/", "files/names/")) for path in paths)
     assert all(tree[path][1].startswith(b"age-encryption.org/v1\n") for path in paths)
     assert _restore(top, "out").code == 0
-    assert _look(top / "out") == _look(top / "scans")
+    assert all_of(top / "out") == all_of(top / "scans")
     again = _restore(top, "out", "--json")
     assert again.code == 0 and {status for _, status in _statuses(again)} == {"notneeded"}
     done = hold(top, "archive", "drill", "pieces", "--sample", "50", "--whole", "5", *KEYS)
@@ -137,7 +123,7 @@ def test_its_keys_are_where_those_of_data_sets_are_and_nowhere_else(top: Path) -
     # Restore finds them by what the pieces say.
     restored = run_program([HOLD, "archive", "restore", "pieces", "--to", "out"], top, home)
     assert restored.returncode == 0, restored.stderr
-    assert _look(top / "out") == _look(top / "scans")
+    assert all_of(top / "out") == all_of(top / "scans")
     output = done.stdout + done.stderr + listed.stdout + listed.stderr + restored.stdout
     for scope in keys.glob("scope-*"):
         secret = (scope / "secret").read_text().strip()
@@ -155,13 +141,13 @@ def _in_any(words: tuple[bytes, ...], texts: Any) -> bool:
 def test_a_destroyed_key_takes_one_part_away_and_all_else_is_restored(top: Path) -> None:
     must(top, HOLD, *PACK, *BY, *KEYS)
     assert _restore(top, "before").code == 0
-    assert _look(top / "before") == _look(top / "scans")
+    assert all_of(top / "before") == all_of(top / "scans")
     must(top, HOLD, "archive", "keys", "destroy", "sub-01", "--force", "asked for", *STATE, *KEYS)
     done = _restore(top, "after", "--json")
     assert done.code == 4
     [failed] = [one for one in _records(done) if one["status"] == "error"]
     assert "3 contents" in failed["error"]["why"] and "asked for" in failed["error"]["why"]
-    assert _look(top / "after") == _without(_look(top / "scans"), "sub-01")
+    assert all_of(top / "after") == _without(all_of(top / "scans"), "sub-01")
     checked = hold(top, "archive", "drill", "pieces", "--whole", "9", "--json", *KEYS)
     assert [one["status"] for one in _records(checked) if one["action"] == "check"] == ["ok"] * 2
     # It cannot be packed by chance under a new key, nor without one.
@@ -171,7 +157,7 @@ def test_a_destroyed_key_takes_one_part_away_and_all_else_is_restored(top: Path)
     (top / "scans/new").write_text("new")
     must(top, HOLD, *PACK, *KEYS)
     assert _restore(top, "last").code == 0
-    assert _look(top / "last") == _look(top / "scans")
+    assert all_of(top / "last") == all_of(top / "scans")
 
 
 def test_without_any_key_what_is_locked_is_listed_and_every_piece_is_proved(top: Path) -> None:
@@ -186,15 +172,15 @@ def test_without_any_key_what_is_locked_is_listed_and_every_piece_is_proved(top:
     one = shutil.copy(top / "keys/scope-sub-02/identity", top / "one.key")
     done = hold(top, "archive", "restore", "pieces", "--to", "part", "--keys", str(one))
     assert done.code == 4
-    look = _look(top / "scans")
-    assert _look(top / "part") == {n: look[n] for n in look if n.startswith("sub-02")}
+    look = all_of(top / "scans")
+    assert all_of(top / "part") == {n: look[n] for n in look if n.startswith("sub-02")}
 
 
 def test_some_of_it_is_restored_alone(top: Path) -> None:
     must(top, HOLD, *PACK, *BY, *KEYS)
     assert _restore(top, "out", "--only", "sub-02", "--only", "hollow").code == 0
-    look = _look(top / "scans")
-    assert _look(top / "out") == {
+    look = all_of(top / "scans")
+    assert all_of(top / "out") == {
         name: look[name] for name in look if name.startswith(("sub-02", "hollow"))
     }
     assert "H9" in _restore(top, "other", "--only", "nothing").err
@@ -213,7 +199,7 @@ def test_a_later_snapshot_has_only_what_is_new_and_packing_again_nothing(top: Pa
     new = set(_pieces(top)) - set(first)
     assert 50_000 < sum(path.stat().st_size for path in new) < 70_000
     assert _restore(top, "out").code == 0
-    assert _look(top / "out") == _look(top / "scans")
+    assert all_of(top / "out") == all_of(top / "scans")
     assert _restore(top, "old", "--at", "0").code == 0
     assert (top / "old/sub-02/anat/scan.nii").exists() and (top / "old/empty").exists()
     done = hold(top, *PACK, *BY, *KEYS)
@@ -250,7 +236,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_pieces(top: Path) -> None:
             must(one, HOLD, *PACK, *BY, *KEYS)
             assert not [path for path in os.listdir(one / "pieces") if not path.endswith(".car")]
             assert _restore(one, "out").code == 0
-            assert _look(one / "out") == _look(top / "scans")
+            assert all_of(one / "out") == all_of(top / "scans")
         names = [path.name for path in _pieces(folder)]
         if is_begun:
             went_on += 1
@@ -340,7 +326,7 @@ def test_a_file_that_changed_meanwhile_is_told_left_out_and_in_the_next_snapshot
     assert done.code != 0 and not [path for path, status in _statuses(done) if status == "error"]
     must(top, HOLD, *PACK, *KEYS)
     assert _restore(top, "again").code == 0
-    assert _look(top / "again") == _look(top / "scans")
+    assert all_of(top / "again") == all_of(top / "scans")
 
 
 def test_keys_are_not_kept_in_the_folder_nor_beside_the_notes(top: Path) -> None:
@@ -366,7 +352,7 @@ def test_a_key_that_there_is_already_is_taken_before_the_first_pack(top: Path) -
     assert done.returncode == 0 and b'"action": "keys"' not in done.stdout, done.stderr
     done = hold(top, "archive", "restore", "pieces", "--to", "out", "--keys", "lab.key")
     assert done.code == 0, done.text
-    assert _look(top / "out") == _look(top / "scans")
+    assert all_of(top / "out") == all_of(top / "scans")
 
 
 def test_where_no_archive_is_noted_there_are_no_keys_of_it(top: Path) -> None:
@@ -395,7 +381,7 @@ def test_without_its_keys_it_is_not_packed_on_and_no_key_takes_the_place_of_one(
     shutil.move(top / "away", top / "keys")
     must(top, HOLD, *PACK, *KEYS)
     assert _restore(top, "out").code == 0
-    assert _look(top / "out") == _look(top / "scans")
+    assert all_of(top / "out") == all_of(top / "scans")
 
 
 def test_its_pieces_are_served_from_the_folder(top: Path) -> None:
@@ -427,4 +413,4 @@ def test_where_the_notes_are_lost_pieces_and_keys_are_enough_to_go_on(top: Path)
     new = set(_pieces(top)) - set(first)
     assert sum(path.stat().st_size for path in new) < 10_000
     assert _restore(top, "out").code == 0
-    assert _look(top / "out") == _look(top / "scans")
+    assert all_of(top / "out") == all_of(top / "scans")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from archive_scene import packed_encrypted
 from piece_anatomy import Anatomy, Range
 from scenes import HOLD, Ran, contents, must, run
 
@@ -220,13 +221,7 @@ def test_what_is_left_of_an_age_file_is_given_as_it_is_and_told(
 
 
 def test_a_data_set_gets_what_is_decrypted_beside_its_files(tmp_path: Path) -> None:
-    main, chance = tmp_path / "main", random.Random(6)
-    must(tmp_path, HOLD, "create", "-q", "--profile", "all-annexed", "main")
-    for number, size in enumerate((100, 90_000, 2_200_000)):
-        (main / f"{number}.dat").write_bytes(chance.randbytes(size))
-    must(main, HOLD, "save", "-q", "-m", "all")
-    must(main, HOLD, "archive", "pack", "-q", "--write", "../whole", "--piece-size", "4MiB",
-         "--encrypt", "--keys", "../keys")  # fmt: skip
+    main = packed_encrypted(tmp_path)
     pieces = sorted((tmp_path / "whole").iterdir())
     scene = Scene(main, pieces, tmp_path / "keys", Anatomy.of(pieces))
     for name, what in {

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from archive_scene import served
 from depth import DEEP
-from scenes import HOLD, environment, must, run
+from scenes import HOLD, all_of, environment, must, run
 from warm_hold import run_program
 
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.randrange(1 << 30)
@@ -24,20 +24,6 @@ LOCAL = ("-c", "annex.security.allowed-ip-addresses=127.0.0.1")
 def _pack(folder: Path, *, size: str = "4MiB") -> None:
     must(folder, HOLD, "archive", "pack", "-q", "--folder", "scans", "--state", "state", "--write",
          "pieces", "--piece-size", size)  # fmt: skip
-
-
-def _look(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Everything in a folder: what it is, its rights, its bytes."""
-    found = {}
-    for path in folder.rglob("*"):
-        name = str(path.relative_to(folder))
-        if path.is_symlink():
-            found[name] = (0, os.fsencode(os.readlink(path)))
-        elif path.is_dir():
-            found[name] = (1, b"")
-        else:
-            found[name] = (path.stat().st_mode, path.read_bytes())
-    return found
 
 
 def _fill_with_bytes(scans: Path) -> None:
@@ -83,7 +69,7 @@ def test_a_folder_is_restored_with_modes_links_and_hollow_folders(
 ) -> None:
     words = ("archive", "restore", str(scene / "pieces"), "--to", "out", "--json")
     must(tmp_path, HOLD, *words)
-    assert _look(tmp_path / "out") == _look(scene / "scans")
+    assert all_of(tmp_path / "out") == all_of(scene / "scans")
     again = must(tmp_path, HOLD, *words)
     assert {json.loads(line)["status"] for line in again.out.splitlines()} == {"notneeded"}
     assert sorted(os.listdir(tmp_path)) == ["out"]
@@ -92,14 +78,14 @@ def test_a_folder_is_restored_with_modes_links_and_hollow_folders(
 def test_each_snapshot_of_a_folder_can_be_had(scene: Path, tmp_path: Path) -> None:
     for name in ("scans", "state", "pieces"):
         shutil.copytree(scene / name, tmp_path / name, symlinks=True)
-    before = _look(tmp_path / "scans")
+    before = all_of(tmp_path / "scans")
     (tmp_path / "scans/a/05").unlink()
     (tmp_path / "scans/a/new").write_bytes(b"new")
     _pack(tmp_path)
-    for number, wanted in enumerate((before, _look(tmp_path / "scans"))):
+    for number, wanted in enumerate((before, all_of(tmp_path / "scans"))):
         must(tmp_path, HOLD, "archive", "restore", "pieces", "--at", str(number), "--to",
              f"out{number}")  # fmt: skip
-        assert _look(tmp_path / f"out{number}") == wanted
+        assert all_of(tmp_path / f"out{number}") == wanted
     listed = must(tmp_path, HOLD, "archive", "restore", "pieces", "--list")
     assert "snapshot 0" in listed.out and "snapshot 1" in listed.out
     wrong = run(tmp_path, HOLD, "archive", "restore", "pieces", "--at", "7", "--to", "no")
@@ -118,8 +104,8 @@ def test_a_part_of_a_folder_comes_with_few_requests_and_few_bytes(tmp_path: Path
     with served(tmp_path / "pieces") as (url, asked):
         must(tmp_path, HOLD, *LOCAL, "archive", "restore", f"{url}/{piece.name}", "--to", "out",
              "--only", "sub-077/*")  # fmt: skip
-    wanted = _look(tmp_path / "scans/sub-077")
-    assert _look(tmp_path / "out/sub-077") == wanted
+    wanted = all_of(tmp_path / "scans/sub-077")
+    assert all_of(tmp_path / "out/sub-077") == wanted
     assert os.listdir(tmp_path / "out") == ["sub-077"]
     assert len(asked) <= 10, asked
     assert sum(asked) - 300_000 <= piece.stat().st_size // 100, asked
@@ -127,18 +113,18 @@ def test_a_part_of_a_folder_comes_with_few_requests_and_few_bytes(tmp_path: Path
 
 def test_a_missing_piece_of_a_folder_costs_only_what_is_in_it(scene: Path, tmp_path: Path) -> None:
     shutil.copytree(scene / "pieces", tmp_path / "pieces")
-    wanted = _look(scene / "scans")
+    wanted = all_of(scene / "scans")
     listed = run(tmp_path, HOLD, "archive", "restore", "pieces", "--list", "--json")
     names = json.loads(listed.out.splitlines()[0])["pieces"]
     (tmp_path / names[0]).rename(tmp_path / "aside")
     done = run(tmp_path, HOLD, "archive", "restore", "pieces", "--to", "out", "--json")
     assert done.code == 3, done.text
     assert Path(names[0]).stem in done.out
-    found = _look(tmp_path / "out")
+    found = all_of(tmp_path / "out")
     assert found.items() <= wanted.items() and len(found) > 1
     (tmp_path / "aside").rename(tmp_path / names[0])
     must(tmp_path, HOLD, "archive", "restore", "pieces", "--to", "out")
-    assert _look(tmp_path / "out") == wanted
+    assert all_of(tmp_path / "out") == wanted
 
 
 def test_a_folder_is_restored_after_a_kill_before_any_change(scene: Path, tmp_path: Path) -> None:
@@ -163,7 +149,7 @@ def test_a_folder_is_restored_after_a_kill_before_any_change(scene: Path, tmp_pa
         )
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         must(folder, HOLD, *words)
-        assert _look(folder / "out") == _look(scene / "scans"), point
+        assert all_of(folder / "out") == all_of(scene / "scans"), point
         assert os.listdir(folder) == ["out"], point
         shutil.rmtree(folder)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from archive_scene import Archived, archived, copy_pieces
+from archive_scene import Archived, archived, copy_pieces, packed_encrypted
 from piece_anatomy import Anatomy, Range
 from scenes import HOLD, Ran, contents, must, run
 
@@ -206,13 +206,7 @@ def test_all_snapshots_without_rows_and_manifests_are_restored(
 
 def test_encrypted_content_whose_rows_are_lost_is_found_by_its_name(tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
-    main, chance = tmp_path / "main", random.Random(6)
-    must(tmp_path, HOLD, "create", "-q", "--profile", "all-annexed", "main")
-    for number, size in enumerate((100, 90_000, 2_200_000)):
-        (main / f"{number}.dat").write_bytes(chance.randbytes(size))
-    must(main, HOLD, "save", "-q", "-m", "all")
-    must(main, HOLD, "archive", "pack", "-q", "--write", "../whole", "--piece-size", "4MiB",
-         "--encrypt", "--keys", "../keys")  # fmt: skip
+    main = packed_encrypted(tmp_path)
     body = Anatomy.of(sorted((tmp_path / "whole").iterdir()))
     for name, what in {
         "rows": lambda path: _all_parts(body, path),

@@ -11,22 +11,28 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..archive.archive_folder import ArchiveFolder, folder_of
 from ..archive.left_out import count_left_out
 from ..archive.plan_file import Plan
-from ..archive.plan_records import PIECE_SIZE, PIECE_SIZE_MIN, MissingRecord, PieceRecord
+from ..archive.plan_records import PIECE_SIZE, PIECE_SIZE_MIN
 from ..archive.sealed_state import read_encryption
 from ..archive.snapshot_state import DonePiece
 from ..archive.snapshots import Repacked, Source, make_plan, pack
 from ..core import faults
-from ..core.key import Key
-from ..core.outcome import Outcome, Report, Status, complete
+from ..core.outcome import Outcome, Report, complete
 from ..core.progress import Progress, Silence
 from ..core.system_errors import as_fault, as_target_fault
 from ..kernel.choose import best
-from ..wire.cid import cid_text
 from ..wire.piece import Kernel
+from .archive_telling import (
+    iter_not_written,
+    iter_passed_over,
+    iter_plan,
+    nothing_new,
+    told_again,
+    told_piece,
+    told_snapshot,
+)
 
 # Of what is not asked for each time nothing is loaded before it is: that takes longer than to pack.
 if TYPE_CHECKING:
-    from ..archive.passed_over import PassedOver
     from .archive_parity import ParityPlan
     from .archive_sealing import EncryptBy
     from .archive_send import Delivery, Destination
@@ -160,12 +166,12 @@ def iter_archive_plan(archive: Archive, *, piece_size: int | None = None) -> Ite
         plan = _planned(archive, piece_size)
         yield from _told_sealed(archive, "plan")
         if plan is None:
-            yield _nothing_new(archive, "plan")
+            yield nothing_new(archive, "plan")
             return
         passed = archive.source.passed_over
-        yield from _iter_passed_over("plan", passed)
+        yield from iter_passed_over("plan", passed)
         missing = count_left_out(archive.folder, plan.head.snapshot)
-        yield from _tell_plan(plan, missing, passed)
+        yield from iter_plan(plan, missing, passed)
 
 
 class PackOptions(NamedTuple):
@@ -241,20 +247,20 @@ def _iter_next(
     plan = _planned(archive, piece_size)
     yield from _told_sealed(archive, "pack")
     if plan is None:
-        yield _nothing_new(archive, "pack")
-        yield from _iter_not_written(archive, write)
+        yield nothing_new(archive, "pack")
+        yield from iter_not_written(archive, write)
         return
     passed = archive.source.passed_over
-    yield from _iter_passed_over("pack", passed)
+    yield from iter_passed_over("pack", passed)
     listener.start(plan.summary.files, plan.summary.size)
     number, deliver = 0, None if delivery is None else delivery.deliver
     try:
         for one in pack(archive.folder, archive.source, plan, kernel, listener, write, deliver):
             if isinstance(one, DonePiece):
-                yield _told_piece(number, one)
+                yield told_piece(number, one)
                 number += 1
             elif isinstance(one, Repacked):
-                yield _told_again(one)
+                yield told_again(one)
             else:
                 assert delivery is not None
                 yield delivery.told(one)
@@ -264,8 +270,8 @@ def _iter_next(
     finally:
         listener.stop()
     if archive.folder.snapshots and archive.folder.snapshots[-1].number == plan.head.snapshot:
-        yield _told_snapshot(archive, passed)
-        yield from _iter_not_written(archive, write)
+        yield told_snapshot(archive, passed)
+        yield from iter_not_written(archive, write)
 
 
 def _take_known(
@@ -354,114 +360,6 @@ def _is_other(archive: Archive, plan: Plan, piece_size: int) -> bool:
 def _brings_something(plan: Plan) -> bool:
     """Whether anything but the words about the snapshot is new in it."""
     return plan.summary.files > 1 or bool(plan.head.bundles)
-
-
-def _iter_passed_over(action: str, passed: PassedOver) -> Iterator[Outcome]:
-    for path in passed.paths:
-        yield Outcome(action, Status.NOT_NEEDED, os.fsdecode(path), note=passed.why)
-
-
-def _tell_plan(plan: Plan, missing: int, passed: PassedOver) -> Iterator[Outcome]:
-    for record in plan:
-        if isinstance(record, MissingRecord):
-            path, key, size, urls, reason = record.row
-            name, facts = os.fsdecode(path), {"urls": list(urls)}
-            yield Outcome(
-                "plan", Status.NOT_NEEDED, name, Key(key), size, f"missing: {reason}", facts=facts
-            )
-        elif isinstance(record, PieceRecord):
-            first, last = os.fsdecode(record.first), os.fsdecode(record.last)
-            yield Outcome(
-                "plan", Status.OK, f"piece {record.number}", size=record.size,
-                note=f"{first} … {last}",
-                facts={"piece": record.number, "first": first, "last": last},
-            )  # fmt: skip
-    head, sums = plan.head, plan.summary
-    count = len(sums.sizes)
-    facts_of_all = {
-        "snapshot": head.snapshot, "version": head.version, "piece_size": head.piece_size,
-        "pieces": count, "piece_bytes": sum(sums.sizes), "files": sums.files,
-        "content_bytes": sums.size, "linked": sums.linked, "missing": missing,
-        "passed_over": passed.count,
-    }  # fmt: skip
-    note = f"{sums.files:,} files to pack into {count:,} piece{'s' if count != 1 else ''}"
-    note += f"; {sums.linked:,} linked, {missing:,} missing"
-    note += f"; {passed.told}" if passed.told else ""
-    note += " (-v lists them)" if missing or passed.told else ""
-    yield Outcome("plan", Status.OK, f"snapshot {head.snapshot}", note=note, facts=facts_of_all)
-
-
-def _told_piece(number: int, piece: DonePiece) -> Outcome:
-    facts: dict[str, object] = {
-        "piece": number, "manifest": cid_text(piece.manifest),
-        "first": os.fsdecode(piece.first), "last": os.fsdecode(piece.last),
-    }  # fmt: skip
-    if piece.path:
-        facts["file"] = os.fsdecode(piece.path)
-    return Outcome("pack", Status.OK, cid_text(piece.cid), size=piece.size, facts=facts)
-
-
-def _told_again(one: Repacked) -> Outcome:
-    record, instead = one.record, one.instead
-    name = os.fsdecode(record.path)
-    key = None if record.key is None else Key(record.key)
-    if instead is None:
-        done = "it is not in this snapshot"
-    elif record.key is not None:
-        done = "it is recorded as missing"
-    else:
-        done = "it is packed as it is now"
-    if record.key is None and instead is not None:
-        return Outcome("pack", Status.NOT_NEEDED, name, note=f"{one.why}; {done}")
-    error = faults.ARCHIVE_PACKED_AGAIN(path=name, detail=one.why, done=done)
-    return Outcome("pack", Status.ERROR, name, key, note=one.why, error=error)
-
-
-def _told_snapshot(archive: Archive, passed: PassedOver) -> Outcome:
-    snapshot = archive.folder.snapshots[-1]
-    root = cid_text(bytes.fromhex(snapshot.root))
-    missing = count_left_out(archive.folder, snapshot.number)
-    facts = {
-        "snapshot": snapshot.number, "version": snapshot.version, "root": root,
-        "pieces": snapshot.pieces, "missing": missing,
-        "passed_over": passed.count,
-    }  # fmt: skip
-    note = f"version {snapshot.version[:10]}; " if snapshot.version else ""
-    note += f"root {root}"
-    if missing:
-        left = f"{missing:,} file{'s' if missing != 1 else ''}"
-        note += f"; without the content of {left}: "
-        again = f"pack again to have {'them' if missing != 1 else 'it'}"
-        note += "hold archive check says why" if archive.version else again
-    if passed.told:
-        note += f"; {passed.told} (-v lists them)"
-    return Outcome("pack", Status.OK, f"snapshot {snapshot.number}", note=note, facts=facts)
-
-
-def _nothing_new(archive: Archive, action: str) -> Outcome:
-    last = archive.folder.snapshots[-1]
-    note = "all is in its pieces already"
-    return Outcome(action, Status.NOT_NEEDED, f"snapshot {last.number}", note=note)
-
-
-def _iter_not_written(archive: Archive, write: bytes) -> Iterator[Outcome]:
-    """Word that pieces of the last snapshot are not in the folder where they are wanted."""
-    last = archive.folder.snapshots[-1].number
-    pieces = archive.folder.pieces_of(last) if write else []
-    where, count = os.fsdecode(write), len(pieces)
-    lacking = sum(not _is_whole(f"{where}/{cid_text(p.cid)}.car", p.size) for p in pieces)
-    if lacking:
-        which = "its piece is" if count == 1 else f"{lacking:,} of its {count:,} pieces are"
-        note = f"{which} not in {where}, as packed before: pack --to {where}/ makes what lacks"
-        facts = {"snapshot": last, "lacking": lacking}
-        yield Outcome("pack", Status.OK, f"snapshot {last}", note=note, facts=facts)
-
-
-def _is_whole(path: str, size: int) -> bool:
-    try:
-        return os.stat(path).st_size == size
-    except OSError:
-        return False
 
 
 def _make_folder(path: bytes) -> None:

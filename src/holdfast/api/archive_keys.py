@@ -20,6 +20,7 @@ from ..archive.scope_keys import (
 from ..core import faults
 from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, Status, complete
+from ..core.paths import is_within
 from ..core.place import new_uuid
 from ..dataset.versions import commit_of
 from .datasets import Dataset
@@ -146,8 +147,7 @@ def refuse_in_folder(path: bytes, folder: bytes, detail: str) -> None:
     Raises:
         AccessError: It is.
     """
-    top = os.path.realpath(folder)
-    if (os.path.realpath(path) + b"/").startswith(top.rstrip(b"/") + b"/"):
+    if is_within(path, folder):
         raise faults.ARCHIVE_KEYS(
             path=os.fsdecode(path), detail=detail, next="name a place outside of it"
         )

@@ -15,6 +15,7 @@ from ..core.abilities import Askable
 from ..core.errors import HoldError, PolicyError
 from ..core.key import Key
 from ..core.outcome import Outcome, Report, Status, complete
+from ..core.paths import is_within
 from ..core.place import Presence, Trust
 from ..core.policy import Witness
 from ..core.progress import Progress, Silence
@@ -85,7 +86,7 @@ def _remove(
             note = _write_waiver(ours, top, reason)
         else:
             note = _found(checks)
-        outside = [ours.common_dir] if not _is_below(ours.common_dir, top) else []
+        outside = [ours.common_dir] if not is_within(ours.common_dir, top) else []
         leave_folder = removing.superproject(ours) is not None
         removing.set_aside(top, leave_folder=leave_folder)
         if reason is None:
@@ -136,17 +137,13 @@ def _open(folder: bytes, top: bytes, settings: Mapping[str, str]) -> Dataset:
         error = faults.BAD_USAGE(what=what, command="remove")
         error.hint = f"git worktree remove {name}"
         raise error
-    linked = [p for p in removing.linked_work_trees(repository) if not _is_below(p, top)]
+    linked = [p for p in removing.linked_work_trees(repository) if not is_within(p, top)]
     if linked:
         what = f"{name} has another work tree, {os.fsdecode(linked[0])}"
         error = faults.BAD_USAGE(what=what, command="remove")
         error.hint = f"git worktree remove {os.fsdecode(linked[0])}"
         raise error
     return Dataset(repository)
-
-
-def _is_below(path: bytes, top: bytes) -> bool:
-    return (os.path.realpath(path) + b"/").startswith(os.path.realpath(top) + b"/")
 
 
 class _Check:
@@ -180,7 +177,7 @@ class _Check:
 
     def check_content_again(self, top: bytes) -> None:
         """Ask again for all content, after the repository was set aside from ``top``."""
-        if self.annexed and _is_below(self._annex_dir, top):
+        if self.annexed and is_within(self._annex_dir, top):
             inside = os.path.relpath(self._annex_dir, top)
             aside = os.path.join(os.path.dirname(top), removing.ASIDE + os.path.basename(top)[:200])
             removing.check_nobody_holds(os.path.join(aside, inside))

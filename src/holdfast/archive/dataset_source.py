@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from ..core import faults
+from ..core.paths import is_within
 from ..dataset.branch import branch_tip
 from ..dataset.git import hex_oid
 from ..dataset.ledger import Ledger
@@ -17,7 +18,7 @@ from .bundles import make_bundle, needs_of_next, read_refs, refs_of
 from .contents import SourceFault
 from .dataset_entries import DatasetSources, iter_version
 from .entries import Entry, FileRun
-from .in_the_clear import InTheClear, is_within, now
+from .in_the_clear import InTheClear, now
 from .own_files import with_own
 from .passed_over import PassedOver, data_sets_inside
 from .plan_file import Plan
@@ -57,8 +58,8 @@ class DatasetSource(InTheClear):
             UsageError: It is one.
         """
         repository, path = self._repository, os.path.realpath(path)
-        top, own = os.path.realpath(repository.top), os.path.realpath(repository.git_dir)
-        if repository.bare or not is_within(path, top) or is_within(path, own):
+        top = os.path.realpath(repository.top)
+        if repository.bare or not is_within(path, top) or is_within(path, repository.git_dir):
             return
         # It takes no literal paths; behind a dot nothing in them means anything.
         piece = b"./" + os.path.join(path[len(top) + 1 :], b"bafkzcib.car")

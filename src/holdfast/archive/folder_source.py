@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 
 from ..core import faults
+from ..core.paths import is_within
 from ..core.place import new_uuid
 from ..core.system_errors import as_fault
 from ..wire.archive_rows import RowKind
@@ -15,7 +16,7 @@ from .archive_folder import ArchiveFolder
 from .contents import SourceFault
 from .entries import Entry, FileRun
 from .folder_entries import FolderSources, iter_folder
-from .in_the_clear import InTheClear, is_within, now
+from .in_the_clear import InTheClear, now
 from .own_files import with_own
 from .passed_over import PassedOver, without_content
 from .plan_file import Plan
@@ -40,7 +41,7 @@ class FolderSource(InTheClear):
         Raises:
             UsageError: It is in the folder.
         """
-        if is_within(os.path.realpath(path), self._folder):
+        if is_within(path, self._folder):
             raise faults.ARCHIVE_WITHIN(path=os.fsdecode(path))
 
     def check_begun(self, archive: ArchiveFolder, plan: Plan) -> None:

@@ -23,11 +23,6 @@ class InTheClear:
         return record
 
 
-def is_within(path: bytes, folder: bytes) -> bool:
-    """Whether a path is a folder or in it, by its name."""
-    return (path + b"/").startswith(folder.rstrip(b"/") + b"/")
-
-
 def now() -> str:
     """The time, as manifests have it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -20,7 +20,7 @@ from ..core.progress import Progress
 from ..core.system_errors import as_fault
 from ..kernel.many import read_files, signature
 from ..wire.archive_rows import MissingRow, RowKind
-from ..wire.piece import PLAIN, Kernel
+from ..wire.piece import Kernel
 from .archive_folder import ArchiveFolder
 from .contents import FILES, Sources
 from .dataset_source import DatasetSource
@@ -108,9 +108,7 @@ class SealableFolder(FolderSource):
 
     has_history = False
 
-    def __init__(
-        self, folder: bytes, leave_out: bytes, progress: Progress, kernel: Kernel = PLAIN
-    ) -> None:
+    def __init__(self, folder: bytes, leave_out: bytes, progress: Progress, kernel: Kernel) -> None:
         """As a folder in the clear; ``progress`` is told of what is hashed."""
         super().__init__(folder, leave_out)
         self._progress = progress
@@ -203,8 +201,8 @@ class SealableFolder(FolderSource):
         except OSError as error:
             raise as_fault(error, os.fsdecode(path), reading=True) from error
         key = Key.make(b"SHA256", hasher.hexdigest().encode(), size=size)
-        self._progress.advance(1, 0)
-        self._files, self._bytes = self._files + 1, self._bytes + size
+        self._note_done(1, 0)
+        self._bytes += size  # of that was told meanwhile
         # What was just written to may be so again, and look the same: clocks of files are coarse.
         is_fresh = max(seen.st_mtime_ns, seen.st_ctime_ns) > time.time_ns() - _FRESH_NS
         look = _FRESH if is_fresh else _look(seen)

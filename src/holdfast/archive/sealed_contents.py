@@ -137,8 +137,13 @@ class SealedSources:
         except HoldError as error:
             raise SourceFault(record, f"{error.what}: {error.why}", None) from None
         if plain.kind is RowKind.GIT:
-            return SealedLeaves(record, plain.size, head, plain=self._in_git(record, plain))
-        return SealedLeaves(record, plain.size, head, path=self.plain.path_of(plain))
+            return SealedLeaves(record, plain.size, head, self._in_git(record, plain))
+        try:
+            # Without its key: all that is read is held against the digest of a leaf.
+            file = File(plain._replace(key=None), self.plain.path_of(plain), _NO_LEAVES)
+        except SourceFault as fault:
+            raise _of(record, fault) from None
+        return SealedLeaves(record, plain.size, head, file)
 
     def _in_git(self, record: FileRecord, plain: FileRecord) -> Content:
         try:
@@ -245,23 +250,11 @@ class SealedContent:
 class SealedLeaves:
     """Ranges of one age file, made of those of a plain one. Close it."""
 
-    def __init__(
-        self, record: FileRecord, size: int, head: Head, *, path: bytes | None = None,
-        plain: Content | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, record: FileRecord, size: int, head: Head, plain: Content) -> None:
         self.record = record
         self._size = size
         self._head = head
         self._plain = plain
-        self._file = -1
-        if plain is None:
-            if path is None:
-                raise SourceFault(record, "its content is not here any more", None)
-            try:
-                flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-                self._file = os.open(path, flags)
-            except OSError as error:
-                raise SourceFault(record, str(error.strerror).lower(), None) from error
 
     def fill(self, view: memoryview, start: int, digest: bytes) -> None:
         """Fill a view from a byte of the age file on; it has that digest.
@@ -289,28 +282,17 @@ class SealedLeaves:
         size = min(CHUNK, self._size - start)
         if size < 0:
             return b""
-        data: bytes | memoryview
-        if self._plain is not None:
-            data = memoryview(bytearray(size))
+        data = memoryview(bytearray(size))
+        try:
             self._plain.read(data, start)
-        else:
-            try:
-                data = os.pread(self._file, size, start)
-            except OSError as error:
-                raise SourceFault(self.record, str(error.strerror).lower(), None) from error
-        if len(data) != size:
-            raise SourceFault(self.record, "it is cut short", None)
+        except SourceFault as fault:
+            raise _of(self.record, fault) from None
         is_last = number + 1 == count_chunks(self._size)
         return self._head.payload.seal(number, data, is_last=is_last)
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._plain is not None:
-            self._plain.close()
-            self._plain = None
-        if self._file >= 0:
-            os.close(self._file)
-        self._file = -1
+        self._plain.close()
 
 
 def _of(record: FileRecord, fault: SourceFault) -> SourceFault:
