@@ -259,3 +259,12 @@ def test_what_a_run_left_that_was_killed_last_of_all_goes(
     (tmp_path / ".hold-cloning-out.lck").touch()  # its removal is the last thing that is done
     assert _restore(tmp_path, "--at", "2").code == 0
     assert sorted(os.listdir(tmp_path)) == ["out", "pieces"]
+
+
+def test_so_does_what_a_clone_left_that_was_killed_last_of_all(
+    made: Archived, tmp_path: Path
+) -> None:
+    must(tmp_path, HOLD, "clone", str(made.main), "out")
+    (tmp_path / ".hold-cloning-out.lck").touch()
+    assert run(tmp_path, HOLD, "clone", str(made.main), "out").code == 4
+    assert os.listdir(tmp_path) == ["out"]

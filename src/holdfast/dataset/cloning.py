@@ -96,7 +96,7 @@ def clone(
 
 
 def check_target(target: bytes) -> None:
-    """Refuse a folder that is not ours to fill.
+    """Refuse a folder that is not ours to fill; what a killed run left beside it goes.
 
     Raises:
         ConflictError: There is something.
@@ -108,6 +108,7 @@ def check_target(target: bytes) -> None:
         raise faults.ALREADY_THERE(path=name, what="a file", next="choose another folder")
     if not os.listdir(target):
         return
+    forget_building(target)
     what, step = "a folder with files in it", "choose another folder, or move it away"
     if os.path.exists(os.path.join(target, b".git", b"annex")):
         what, step = "a data set", f"hold -C {name} status    (shows what is in it)"
