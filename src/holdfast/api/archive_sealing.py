@@ -11,8 +11,10 @@ from ..archive.archive_folder import ArchiveFolder
 from ..archive.scope_keys import KeyFolder
 from ..archive.scopes import Scopes
 from ..archive.seal_primitives import primitives
-from ..archive.sealed_source import SealedSource, Sealing, missing_rows
+from ..archive.sealed_lost import missing_rows
+from ..archive.sealed_source import SealedSource
 from ..archive.sealed_state import Encryption, read_encryption, write_encryption
+from ..archive.sealing import Sealing
 from ..archive.snapshots import Source
 from ..core import faults
 from ..core.key import Key

@@ -22,7 +22,7 @@ def iter_left_out(archive: ArchiveFolder, number: int) -> Iterator[MissingRow]:
     folder = archive.folder + b"/snapshot-%d" % number
     plan = Plan(folder + b"/plan")
     if plan.head.is_sealed:
-        from .sealed_source import lost_rows, missing_rows  # late: most archives are in the clear
+        from .sealed_lost import lost_rows, missing_rows  # late: most archives are in the clear
 
         yield from missing_rows(folder)
         yield from lost_rows(folder)
