@@ -89,10 +89,13 @@ def test_an_export_killed_before_any_change_to_the_disk_completes_when_run_again
         assert not (bench / "there" / ".hold-export").exists(), number
 
 
-def test_what_a_killed_run_left_goes_where_there_is_nothing_more_to_put(bench: Path) -> None:
+@pytest.mark.parametrize("left", ["hold-0011223344556677", "hold-0011223344556677.new"])
+def test_what_a_killed_run_left_goes_where_there_is_nothing_more_to_put(
+    bench: Path, left: str
+) -> None:
     assert hold(bench / "main", "export-tree", "x") == 0
-    # killed while it removed its own folder, of which the lock was gone
-    (bench / "there" / ".hold-export" / "tmp" / "hold-0011223344556677").mkdir(parents=True)
+    # killed while it removed its own folder, of which the lock was gone, or before it had locked it
+    (bench / "there" / ".hold-export" / "tmp" / left).mkdir(parents=True)
     assert hold(bench / "main", "export-tree", "x") == 0
     assert not (bench / "there" / ".hold-export").exists()
     assert seen(bench / "there") == NEW

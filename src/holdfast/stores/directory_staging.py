@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -22,7 +22,10 @@ _NAME = b"hold-"
 _LOCK = b"lock"
 _NEW = b".new"
 _NEW_S = 600
-"""After so long, a folder that has not got its name belongs to a run that was killed."""
+"""After so long, a folder that has not got its name belongs to a run that was killed.
+
+At once, where folders can be locked: those who make one lock the folder around it meanwhile.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,17 @@ class Staging:
         os.makedirs(self._tmp, exist_ok=True)
         _clean(self._tmp)
         self._path = self._tmp + b"/" + _NAME + os.urandom(8).hex().encode()
-        # Locked before it has its name, so that nobody takes it for a dead one's.
-        begun = self._path + _NEW
-        os.mkdir(begun)
-        self._lock = os.open(begun + b"/" + _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with suppress(OSError):
-            # Where files cannot be locked, nobody finds it free to clean away either.
-            _lock(self._lock)
-        os.rename(begun, self._path)
+        with _alone(self._tmp) as is_alone:
+            _clean_unnamed(self._tmp, is_alone=is_alone)
+            # Locked before it has its name, so that nobody takes it for a dead one's.
+            begun = self._path + _NEW
+            os.mkdir(begun)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._lock = os.open(begun + b"/" + _LOCK, flags, 0o600)
+            with suppress(OSError):
+                # Where files cannot be locked, nobody finds it free to clean away either.
+                _lock(self._lock)
+            os.rename(begun, self._path)
         self._count = 0
         self._file = -1
 
@@ -145,9 +151,23 @@ def _move_over(staged: Staged, folder: bytes, final: bytes) -> None:
     os.rmdir(staged.folder)
 
 
+@contextmanager
+def _alone(tmp: bytes) -> Iterator[bool]:
+    """Nobody else makes a folder of a run here meanwhile; false where that cannot be had."""
+    folder = os.open(tmp, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        is_alone = False
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            is_alone = True
+        yield is_alone
+    finally:
+        os.close(folder)
+
+
 def _clean(tmp: bytes) -> None:
     """Remove the folders of dead runs."""
-    for path in list(_iter_folders(tmp)):
+    for path in _folders(tmp, named=True):
         with suppress(OSError):
             try:
                 lock = os.open(path + b"/" + _LOCK, os.O_RDWR | os.O_CLOEXEC)
@@ -162,18 +182,17 @@ def _clean(tmp: bytes) -> None:
                 os.close(lock)
 
 
-def _iter_folders(tmp: bytes) -> Iterator[bytes]:
-    """Folders of runs; one that is being made is left alone."""
-    for name in os.listdir(tmp):
-        path = tmp + b"/" + name
-        if name.startswith(_NAME) and (not name.endswith(_NEW) or _is_old(path)):
-            yield path
+def _clean_unnamed(tmp: bytes, *, is_alone: bool) -> None:
+    """Remove folders that runs died over making; where others may be at it too, old ones only."""
+    for path in _folders(tmp, named=False):
+        with suppress(OSError):
+            if is_alone or time.time() - os.stat(path).st_mtime > _NEW_S:
+                shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_old(path: bytes) -> bool:
-    with suppress(OSError):
-        return time.time() - os.stat(path).st_mtime > _NEW_S
-    return False
+def _folders(tmp: bytes, *, named: bool) -> list[bytes]:
+    names = [name for name in os.listdir(tmp) if name.startswith(_NAME)]
+    return [tmp + b"/" + name for name in names if name.endswith(_NEW) is not named]
 
 
 def _lock(descriptor: int) -> None:

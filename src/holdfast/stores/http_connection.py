@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -115,6 +116,21 @@ class Connection(http.client.HTTPConnection):
         if self._live is not None:
             with suppress(OSError):
                 self._live.shutdown(socket.SHUT_RDWR)
+
+    def hang_up(self, wait_s: float) -> None:
+        """Say that no more comes, and wait so long for the server to have taken note of it.
+
+        What it made of a request cut short is there then, and not made later.
+        """
+        if self._live is None:
+            return
+        with suppress(OSError):
+            self._live.shutdown(socket.SHUT_WR)
+            end = time.monotonic() + wait_s
+            while (left_s := end - time.monotonic()) > 0:
+                self._live.settimeout(left_s)
+                if not self._live.recv(_HEAD_MAX):
+                    break
 
     def _open_tunnel(self, proxy: SplitResult) -> None:
         where = f"{self.host}:{self.port}"

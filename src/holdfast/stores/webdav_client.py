@@ -25,6 +25,7 @@ LIMITS = Limits(stall_s=120.0)
 """A server may think long about a large file that it has to move."""
 
 _BODY_MAX = 4 << 20
+_NOTICE_S = 10.0
 _FULL = frozenset((413, 507))
 
 
@@ -149,6 +150,8 @@ class DavClient(HttpClient):
             text = response.read(_BODY_MAX)
             pause_s = wanted_pause(response, attempt)
         except HoldError:
+            # Our own content failed. The server may not yet have begun the file that is to go now.
+            connection.hang_up(_NOTICE_S)
             self._forget(connection)
             raise
         except (OSError, http.client.HTTPException, ValueError) as error:
