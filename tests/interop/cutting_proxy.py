@@ -59,15 +59,18 @@ class CuttingProxy:
                 limit = getattr(self, f"cut_{way}")
                 if limit is not None and getattr(self, way) > limit:
                     setattr(self, f"cut_{way}", None)
-                    _end(source, sink)
-                    return
+                    _end(source)
+                    break
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
-            _end(source, sink)
+            _end(sink)
+            # Left unread it would be answered by a reset, which takes away what was on its way.
+            with suppress(OSError):
+                while source.recv(1 << 14):
+                    pass
 
 
-def _end(*sockets: socket.socket) -> None:
-    for opened in sockets:
-        with suppress(OSError):
-            opened.shutdown(socket.SHUT_RDWR)
+def _end(opened: socket.socket) -> None:
+    with suppress(OSError):
+        opened.shutdown(socket.SHUT_RDWR)

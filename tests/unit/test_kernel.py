@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import mmap
@@ -20,7 +21,7 @@ import pytest
 from holdfast.core.errors import IntegrityError, UsageError
 from holdfast.kernel import build, choose
 from holdfast.kernel.compiled import CompiledKernel, Library
-from holdfast.kernel.many import md5_many, read_files
+from holdfast.kernel.many import look_at, md5_many, read_files
 from holdfast.kernel.pointers import address_of
 from holdfast.kernel.side_by_side import PART_SIZE, commit_file, commit_side_by_side
 from holdfast.testing.kernels import compiled_library, every_kernel
@@ -433,3 +434,37 @@ def test_files_that_are_not_as_they_should_be_are_told(kernel: Kernel, tmp_path:
     wrong = read_files(kernel, [bytes(tmp_path / name) for name in names], base, places, sizes)
     assert list(wrong) == [0, 1, 0, 1, 1, 1, 1, 1]
     assert base[:5000] == (tmp_path / "right").read_bytes()
+
+
+def test_files_of_several_folders_are_read_each_from_its_own(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["a/x", "a/y", "a/b/x", "a/b/z", "ab/x", "x", "y", "a/y", "gone/x", "gone/y"]
+    for name in names[:-2]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    sizes = array("Q", map(len, names))
+    places = array("Q", range(0, 10 * len(names), 10))
+    for start in (os.fsencode(tmp_path) + b"/", b""):
+        monkeypatch.chdir(tmp_path)
+        base = memoryview(bytearray(10 * len(names)))
+        wrong = read_files(kernel, [start + name.encode() for name in names], base, places, sizes)
+        assert list(wrong) == [0] * 8 + [1, 1]
+        for name, at in zip(names[:-2], places, strict=False):
+            assert base[at : at + len(name)] == name.encode()
+
+
+def test_what_is_in_a_folder_is_looked_at(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 70_000)
+    (tmp_path / "caf\u00e9").touch(0o755)
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    names = [os.fsencode(path.name) for path in tmp_path.iterdir()]
+    seen = [os.lstat(tmp_path / os.fsdecode(name)) for name in names]
+    modes, sizes = look_at(kernel, os.fsencode(tmp_path), [*names, b"gone", b"file/x"])
+    assert list(modes) == [each.st_mode for each in seen] + [0, 0]
+    assert list(sizes) == [each.st_size for each in seen] + [errno.ENOENT, errno.ENOTDIR]
+    assert [*map(list, look_at(kernel, os.fsencode(tmp_path), []))] == [[], []]
+    nowhere = look_at(kernel, os.fsencode(tmp_path / "gone"), [b"x"])
+    assert [*map(list, nowhere)] == [[0], [errno.ENOENT]]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter
 
 from ..core import faults
 from ..core.system_errors import as_fault
+from ..kernel.many import look_at
 from ..wire.archive_rows import RowKind
 from ..wire.folder_names import ESCAPED, NAME_MAX, link_name
+from ..wire.piece import PLAIN, Kernel, Numbers
 from ..wire.unixfs import FOLDERS_DEEP_MAX
 from .contents import FILES, SourceFault
 from .entries import OF_STATE, RUN_MAX, RUN_MIN, Entry, FileRun
@@ -21,7 +23,10 @@ _SHORT = (NAME_MAX - len(ESCAPED)) // 3
 
 
 def iter_folder(
-    folder: bytes, leave_out: bytes = b"", passed: Callable[[bytes], None] = lambda _: None
+    folder: bytes,
+    leave_out: bytes = b"",
+    passed: Callable[[bytes], None] = lambda _: None,
+    kernel: Kernel = PLAIN,
 ) -> Iterator[Entry | FileRun]:
     """Everything in a folder, in tree order; ``leave_out`` is a folder in it that is passed over.
 
@@ -32,56 +37,74 @@ def iter_folder(
         AccessError: Something in it cannot be read.
         UsageError: A name cannot be in an archive.
     """
-    yield from _iter_below(folder, FILES[:-1], leave_out, passed)
+    yield from _Walk(leave_out, passed, kernel).iter_below(folder, FILES[:-1])
 
 
-def _iter_below(
-    folder: bytes, path: bytes, leave_out: bytes, passed: Callable[[bytes], None]
-) -> Iterator[Entry | FileRun]:
-    try:
-        with os.scandir(folder) as found:
-            items = sorted(found, key=attrgetter("name"))
-    except OSError as error:
-        raise as_fault(error, os.fsdecode(folder), reading=True) from error
-    yield Entry(path, None, 0, 0)
-    files: list[tuple[bytes, int, int]] = []
-    for item in items:
-        name, is_folder = item.name, item.is_dir(follow_symlinks=False)
-        if not is_folder:
-            seen = item.stat(follow_symlinks=False)
-            if stat.S_ISREG(seen.st_mode):
-                files.append((name, seen.st_mode, seen.st_size))
+class _Walk:
+    """A folder that is gone through."""
+
+    def __init__(self, leave_out: bytes, passed: Callable[[bytes], None], kernel: Kernel) -> None:
+        self._leave_out = leave_out
+        self._passed = passed
+        self._kernel = kernel
+
+    def iter_below(self, folder: bytes, path: bytes) -> Iterator[Entry | FileRun]:
+        """A folder, and all that is in it."""
+        try:
+            names = sorted(os.listdir(folder))
+            modes, sizes = look_at(self._kernel, folder, names)
+        except OSError as error:
+            raise as_fault(error, os.fsdecode(folder), reading=True) from error
+        yield Entry(path, None, 0, 0)
+        path += b"/"
+        start = 0
+        for at, mode in enumerate(modes):
+            if stat.S_ISREG(mode):
                 continue
-        yield from _iter_files(path + b"/", files)
-        files.clear()
-        name = path + b"/" + name
-        check_name(name)
-        if is_folder:
-            if item.path != leave_out:
-                yield from _iter_below(item.path, name, leave_out, passed)
-        elif stat.S_ISLNK(seen.st_mode):
-            yield Entry(name, RowKind.SYMLINK, seen.st_mode, len(os.readlink(item.path)))
+            yield from _iter_files(path, names[start:at], modes[start:at], sizes[start:at])
+            start = at + 1
+            yield from self._iter_other(
+                os.path.join(folder, names[at]), path + names[at], mode, sizes[at]
+            )
+        yield from _iter_files(path, names[start:], modes[start:], sizes[start:])
+
+    def _iter_other(
+        self, here: bytes, path: bytes, mode: int, size: int
+    ) -> Iterator[Entry | FileRun]:
+        """What is no file."""
+        if not mode:
+            if size == errno.ENOENT:
+                return  # gone since the folder was listed
+            error = OSError(size, os.strerror(size), here)
+            raise as_fault(error, os.fsdecode(here), reading=True)
+        check_name(path)
+        if stat.S_ISDIR(mode):
+            if here != self._leave_out:
+                yield from self.iter_below(here, path)
+        elif stat.S_ISLNK(mode):
+            yield Entry(path, RowKind.SYMLINK, mode, len(os.readlink(here)))
         else:
-            passed(name[len(FILES) :])
-    yield from _iter_files(path + b"/", files)
+            self._passed(path[len(FILES) :])
 
 
 def _iter_files(
-    folder: bytes, files: Sequence[tuple[bytes, int, int]]
+    folder: bytes, names: Sequence[bytes], modes: Numbers, sizes: Numbers
 ) -> Iterator[Entry | FileRun]:
     """Files of a folder that follow each other: their names, modes and sizes."""
-    check_names(folder, [name for name, _, _ in files])
-    for start in range(0, len(files), RUN_MAX):
-        some = files[start : start + RUN_MAX]
-        if len(some) < RUN_MIN:
+    check_names(folder, names)
+    for start in range(0, len(names), RUN_MAX):
+        some = slice(start, start + RUN_MAX)
+        columns = names[some], modes[some].tolist(), sizes[some].tolist()
+        count = len(columns[0])
+        if count < RUN_MIN:
             yield from (
-                Entry(folder + name, RowKind.PLAIN, mode, size) for name, mode, size in some
+                Entry(folder + name, RowKind.PLAIN, mode, size)
+                for name, mode, size in zip(*columns, strict=True)
             )
             continue
-        names, modes, sizes = zip(*some, strict=True)
-        kinds, keys = [int(RowKind.PLAIN)] * len(some), [None] * len(some)
-        nothing, unknown = [""] * len(some), [b""] * len(some)
-        yield FileRun(folder, names, kinds, modes, sizes, keys, nothing, unknown)
+        kinds, keys = [int(RowKind.PLAIN)] * count, [None] * count
+        nothing, unknown = [""] * count, [b""] * count
+        yield FileRun(folder, columns[0], kinds, *columns[1:], keys, nothing, unknown)
 
 
 def check_names(folder: bytes, names: Sequence[bytes]) -> None:

@@ -11,6 +11,7 @@ from ..core import faults
 from ..core.paths import is_within
 from ..core.place import new_uuid
 from ..core.system_errors import as_fault
+from ..kernel.choose import at_hand
 from ..wire.archive_rows import RowKind
 from .archive_folder import ArchiveFolder
 from .contents import SourceFault
@@ -65,7 +66,7 @@ class FolderSource(InTheClear):
 
     def _found(self) -> Iterator[Entry | FileRun]:
         self._passed_over = without_content()
-        return iter_folder(self._folder, self._leave_out, self._passed_over.add)
+        return iter_folder(self._folder, self._leave_out, self._passed_over.add, at_hand())
 
     @property
     def passed_over(self) -> PassedOver:

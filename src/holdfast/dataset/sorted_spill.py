@@ -71,9 +71,11 @@ class SortedSpill:
             yield from marshal.loads(self._file.read(length))
 
     def __iter__(self) -> Iterator[bytes]:
+        items = sorted(set(self._open))
+        if not self._runs:
+            return iter(items)
         runs = [self._iter_run(start, end) for start, end in self._runs]
-        items: Iterable[bytes] = sorted(self._open)
-        return map(itemgetter(0), groupby(merge(*runs, items) if runs else items))
+        return map(itemgetter(0), groupby(merge(*runs, items)))
 
     def __enter__(self) -> SortedSpill:
         return self

@@ -68,6 +68,11 @@ def best() -> Kernel:
     return chosen().kernel
 
 
+def at_hand() -> Kernel:
+    """The best kernel that can be had at once; see `is_ready`."""
+    return best() if is_ready() else PLAIN
+
+
 def compiled(kernel: Kernel) -> CompiledKernel | None:
     """The kernel, if it is the one in C, which can do more than others."""
     if not kernel.name.startswith("C "):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import threading
+from array import array
+from collections.abc import Sequence
 from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,12 @@ from ..wire.merkle import NODE_SIZE
 from ..wire.piece import UNIT_GROUPS, Numbers, Running, sha256_each
 from .pointers import address_of
 
-VERSION = 3
+VERSION = 4
 """Of the library's interface; `hold_version` has to say the same."""
 
 PORTABLE, AVX2, HARDWARE = range(3)
 
+_NAMES_AT_ONCE = 4096
 _SHA256, _MD5 = "sha256", "md5_serial"
 _DIGEST_SIZES = {_SHA256: 32, _MD5: 16}
 
@@ -38,6 +41,7 @@ _SIGNATURES: _Signatures = {
     "hold_md5_end": ([c_int, c_void_p, c_uint, c_void_p], None),
     "hold_md5_many": ([c_int, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
     "hold_read_files": ([c_char_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
+    "hold_look_at": ([c_char_p, c_char_p, c_size_t, c_void_p, c_void_p], None),
 }
 _HARDWARE_SIGNATURES: _Signatures = {
     "hold_roots_beside": (
@@ -189,6 +193,18 @@ class CompiledKernel:
                 sizes.buffer_info()[0], len(paths), wrong,
             )  # fmt: skip
         return wrong.raw
+
+    def look_at(self, folder: bytes, names: Sequence[bytes]) -> tuple[Numbers, Numbers]:
+        """See `holdfast.kernel.many.look_at`."""
+        modes, sizes = array("Q"), array("Q")
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            some = names[start : start + _NAMES_AT_ONCE]
+            found = array("Q", bytes(8 * len(some))), array("Q", bytes(8 * len(some)))
+            addresses = (column.buffer_info()[0] for column in found)
+            self._code.hold_look_at(folder, b"\0".join(some) + b"\0", len(some), *addresses)
+            modes += found[0]
+            sizes += found[1]
+        return modes, sizes
 
     def running(self) -> Running:
         """See `Kernel`."""

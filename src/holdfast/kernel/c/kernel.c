@@ -79,7 +79,7 @@ static int hw_there(void) { return 0; }
 static int avx2_there(void) { return 0; }
 #endif
 
-HOLD_API int hold_version(void) { return 3; }
+HOLD_API int hold_version(void) { return 4; }
 HOLD_API const char *hold_hardware(void) { return HW_NAME; }
 
 /* Which kinds of code this machine can run, a bit for each. */
@@ -457,11 +457,11 @@ static int same_times(const struct stat *one, const struct stat *other)
 
 /* Read all of a file that has exactly that size, does not change meanwhile, and is none of the kinds
  * that make one wait. Whether it was so. */
-static int read_file(const char *path, uint8_t *to, uint64_t size)
+static int read_file(int folder, const char *path, uint8_t *to, uint64_t size)
 {
     struct stat before, after;
     uint64_t done = 0;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int file = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (file < 0) return 0;
     int right = !fstat(file, &before) && S_ISREG(before.st_mode) && (uint64_t)before.st_size == size;
     while (right && done < size) {
@@ -474,11 +474,55 @@ static int read_file(const char *path, uint8_t *to, uint64_t size)
     return right;
 }
 
+/* The folder of a path, opened, if `next` is in it too: names in it are found quicker from there. Its
+ * length with the slash goes to `size`. Else AT_FDCWD, which means the whole path. */
+static int open_folder(const char *path, const char *next, size_t *size)
+{
+    char folder[4096];
+    const char *name = strrchr(path, '/');
+    *size = name ? (size_t)(name - path) + 1 : 0;
+    if (!*size || *size >= sizeof folder || strncmp(path, next, *size) || strchr(next + *size, '/'))
+        return AT_FDCWD;
+    memcpy(folder, path, *size);
+    folder[*size] = 0;
+    int found = open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+    return found < 0 ? AT_FDCWD : found;
+}
+
 /* Read n files, whose paths follow each other with a zero after each, to places after `base`. Those
  * that are not as `sizes` says get a 1 in `wrong`; what is at their places is anything then. */
 HOLD_API void hold_read_files(const char *paths, uint8_t *base, const uint64_t *places,
                               const uint64_t *sizes, size_t n, uint8_t *wrong)
 {
-    for (size_t i = 0; i < n; i++, paths += strlen(paths) + 1)
-        wrong[i] = !read_file(paths, base + places[i], sizes[i]);
+    const char *before = "";
+    size_t size = 0;
+    int folder = AT_FDCWD;
+    for (size_t i = 0; i < n; i++) {
+        const char *next = paths + strlen(paths) + 1;
+        int is_same = folder != AT_FDCWD && !strncmp(before, paths, size) && !strchr(paths + size, '/');
+        if (!is_same) {
+            if (folder != AT_FDCWD) close(folder);
+            folder = i + 1 < n ? open_folder(paths, next, &size) : AT_FDCWD;
+        }
+        const char *from = folder == AT_FDCWD ? paths : paths + size;
+        wrong[i] = !read_file(folder, from, base + places[i], sizes[i]);
+        before = paths;
+        paths = next;
+    }
+    if (folder != AT_FDCWD) close(folder);
+}
+
+/* The mode and size of n things in a folder, links not followed, whose names follow each other with a
+ * zero after each. What cannot be looked at has the mode 0, and as its size the number of the error. */
+HOLD_API void hold_look_at(const char *folder, const char *names, size_t n, uint64_t *modes,
+                           uint64_t *sizes)
+{
+    struct stat seen;
+    int opened = open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY), why = errno;
+    for (size_t i = 0; i < n; i++, names += strlen(names) + 1) {
+        int is_there = opened >= 0 && !fstatat(opened, names, &seen, AT_SYMLINK_NOFOLLOW);
+        modes[i] = is_there ? seen.st_mode : 0;
+        sizes[i] = (uint64_t)(is_there ? seen.st_size : opened < 0 ? why : errno);
+    }
+    if (opened >= 0) close(opened);
 }
