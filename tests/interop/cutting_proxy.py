@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
@@ -18,6 +19,8 @@ class CuttingProxy:
         self._target_port = target_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._ended = False
 
     @property
     def port(self) -> int:
@@ -29,7 +32,7 @@ class CuttingProxy:
         self.up = self.down = 0
 
     def __enter__(self) -> CuttingProxy:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._start(self._accept)
         return self
 
     def __exit__(
@@ -38,19 +41,35 @@ class CuttingProxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Nothing is closed that a thread may be waiting at: its number could be another's by then.
+        self._ended = True
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self._threads[0].join()
+        for opened in self._sockets:
+            _end(opened)
+        for thread in self._threads:
+            thread.join()
         for opened in [self._listener, *self._sockets]:
             opened.close()
 
+    def _start(self, run: Callable[..., None], *words: object) -> None:
+        self._threads.append(threading.Thread(target=run, args=words, daemon=True))
+        self._threads[-1].start()
+
     def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
+        while True:
+            client, _ = self._listener.accept()
+            self._sockets.append(client)
+            if self._ended:
+                return
+            try:
                 server = socket.create_connection(("127.0.0.1", self._target_port))
-                self._sockets += [client, server]
-                for source, sink, way in ((client, server, "up"), (server, client, "down")):
-                    threading.Thread(
-                        target=self._pump, args=(source, sink, way), daemon=True
-                    ).start()
+            except OSError:
+                _end(client)
+                continue
+            self._sockets.append(server)
+            self._start(self._pump, client, server, "up")
+            self._start(self._pump, server, client, "down")
 
     def _pump(self, source: socket.socket, sink: socket.socket, way: str) -> None:
         try:
