@@ -58,8 +58,12 @@ def server(talk: Talk, context: ssl.SSLContext | None = None) -> Iterator[tuple[
                 connections[0] += 1
                 threading.Thread(target=serve, args=(sock,), daemon=True).start()
 
-    threading.Thread(target=accept, daemon=True).start()
+    accepting = threading.Thread(target=accept, daemon=True)
+    accepting.start()
     yield listening.getsockname()[1], connections
+    with suppress(OSError):
+        listening.shutdown(socket.SHUT_RDWR)
+    accepting.join(5)
     listening.close()
 
 
