@@ -145,6 +145,21 @@ def test_a_destroyed_key_takes_one_subject_away_and_all_else_is_restored(main: P
     assert done.code == 4 and "was destroyed" in done.text
 
 
+def test_content_of_unknown_size_that_is_in_a_piece_is_not_told_to_be_missing(main: Path) -> None:
+    top, content = main.parent, random.Random(3).randbytes(70_000)
+    (top / "content").write_bytes(content)
+    must(main, "git", "annex", "setkey", "URL--page", str(top / "content"))
+    must(main, "git", "annex", "fromkey", "--force", "URL--page", "page")
+    must(main, "git", "commit", "-q", "-m", "a page")
+    must(main, HOLD, *PACK, "--encrypt-by", "sub-*")
+    must(main, HOLD, "drop", "-q", "--force", "a test", "page")
+    (main / "more.nii").write_bytes(b"more")
+    must(main, HOLD, "save", "-q", "-m", "more")
+    must(main, HOLD, *PACK)
+    assert _restore(top, "out").code == 0
+    assert (top / "out/page").read_bytes() == content
+
+
 def test_a_later_snapshot_goes_on_encrypted_and_has_only_what_is_new(main: Path) -> None:
     top = main.parent
     must(main, HOLD, *PACK, "--encrypt")

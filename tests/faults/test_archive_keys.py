@@ -94,6 +94,12 @@ def test_what_is_no_key_is_refused(main: Path, text: str, mode: int, told: str) 
     assert not (main.parent / "keys/scope-.").exists()
 
 
+def test_a_pipe_is_told_to_be_one_and_not_to_hold_no_key(main: Path) -> None:
+    os.mkfifo(main.parent / "pipe", 0o600)
+    done = _keys(main, "import", ".", "../pipe")
+    assert done.code == 4 and "standard input" in done.err, done.text
+
+
 def test_a_scope_that_has_a_key_keeps_it(main: Path) -> None:
     must(main, HOLD, "archive", "keys", "make", ".", *KEYS)
     before = (main.parent / "keys/scope-./identity").read_text()
@@ -127,7 +133,8 @@ def test_an_exported_key_is_a_file_of_its_own_that_opens_the_archive(main: Path)
          "mine.key")  # fmt: skip
     assert contents(main.parent / "out") == contents(main)
     before = exported.read_bytes()
-    assert _keys(main, "export", ".", "../mine.key").code != 0
+    again = _keys(main, "export", ".", "../mine.key")
+    assert (again.code, "file exists" in again.text, "dmesg" in again.text) == (2, True, False)
     assert exported.read_bytes() == before
     done = _keys(main, "export", ".", "inside.key")
     assert done.code == 4 and "it is in the data set" in done.err, done.text

@@ -125,6 +125,62 @@ def test_damaged_pieces_count_as_lost(pieces: Path) -> None:
     assert _all(pieces) == before
 
 
+def test_parity_whose_head_is_damaged_is_made_again_and_all_is_well(pieces: Path) -> None:
+    before = _all(pieces)
+    (_, parities), (_, others) = _groups(pieces)
+    content = bytearray(before[parities[0]])
+    content[200] ^= 1
+    (pieces / parities[0]).write_bytes(content)
+    must(pieces.parent, HOLD, "archive", "rebuild", "pieces")
+    assert _all(pieces) == before
+    # Where nothing else tells of its group it is not made, which is told.
+    (pieces / parities[0]).write_bytes(content)
+    (pieces / parities[1]).unlink()
+    assert hold(pieces.parent, "archive", "rebuild", "pieces").code == 1
+    for name in others:
+        (pieces / name).unlink()
+    assert hold(pieces.parent, "archive", "rebuild", "pieces").code == 1
+
+
+def test_a_piece_under_the_name_of_one_that_is_lost_is_not_lost_for_it(pieces: Path) -> None:
+    before = _all(pieces)
+    (four, _), _ = _groups(pieces)
+    (pieces / four[1]).rename(pieces / four[0])
+    must(pieces.parent, HOLD, "archive", "rebuild", "pieces")
+    left = _all(pieces)
+    assert left[four[0]] == before[four[0]]
+    assert {*left.values()} == {*before.values()}
+
+
+def test_a_link_under_the_name_of_a_lost_piece_gives_way_and_not_what_it_leads_to(
+    pieces: Path,
+) -> None:
+    before = _all(pieces)
+    (four, _), _ = _groups(pieces)
+    (pieces / four[1]).rename(pieces.parent / "elsewhere.car")
+    (pieces / four[0]).unlink()
+    (pieces / four[0]).symlink_to("../elsewhere.car")
+    must(pieces.parent, HOLD, "archive", "rebuild", "pieces", "elsewhere.car")
+    assert (pieces.parent / "elsewhere.car").read_bytes() == before[four[1]]
+    assert not (pieces / four[0]).is_symlink()
+    del before[four[1]]
+    assert _all(pieces) == before
+
+
+def test_parity_pieces_that_changed_names_are_what_they_are(pieces: Path) -> None:
+    before = _all(pieces)
+    (four, parities), _ = _groups(pieces)
+    for name in four[:2]:
+        (pieces / name).unlink()
+    (pieces / parities[0]).rename(pieces / "held")
+    (pieces / parities[1]).rename(pieces / parities[0])
+    (pieces / "held").rename(pieces / parities[1])
+    must(pieces.parent, HOLD, "archive", "rebuild", "pieces")
+    left = _all(pieces)
+    assert {name: left[name] for name in four} == {name: before[name] for name in four}
+    assert {*left.values()} == {*before.values()}
+
+
 def test_one_lost_too_many_is_told_and_nothing_is_touched(pieces: Path) -> None:
     (four, parities), _ = _groups(pieces)
     for name in (four[1], four[2], parities[0]):

@@ -13,7 +13,7 @@ import pytest
 
 from holdfast.core.abilities import Answer, Readable, Stream
 from holdfast.core.backends import make_key
-from holdfast.core.errors import HoldError, PlaceUnavailableError, PolicyError
+from holdfast.core.errors import HoldError, PlaceUnavailableError, PolicyError, RemoteProtocolError
 from holdfast.core.faults import UNREACHABLE
 from holdfast.core.key import Key
 from holdfast.core.outcome import Outcome, Status
@@ -221,6 +221,16 @@ def test_a_redirect_to_another_scheme_is_not_followed(server: LyingServer, elsew
     server.elsewhere = elsewhere
     with pytest.raises(PolicyError), client().open(f"{server.url}/away/f"):
         pass
+
+
+def test_what_is_no_url_is_told_whoever_says_it(server: LyingServer) -> None:
+    with pytest.raises(PolicyError) as caught, client().open("http://[half/f"):
+        pass
+    assert has_four_lines(caught.value)
+    server.elsewhere = "http://[half/f"
+    with pytest.raises(RemoteProtocolError) as led, client().open(f"{server.url}/away/f"):
+        pass
+    assert "no URL" in led.value.why
 
 
 def test_a_password_stays_with_its_host_and_out_of_errors() -> None:

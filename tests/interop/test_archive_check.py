@@ -379,6 +379,7 @@ def test_options_of_other_works_are_refused(tools: Tools, bench: Path) -> None:
     for words in (
         ("check", "--write", "x"), ("plan", "--repair"), ("pack", "--html", "x"),
         ("check", "--look-in", "."), ("check", "--repair", "--accept-unhashed"),
+        ("check", "--whole", "0"), ("plan", "--seed", "0"),
     ):  # fmt: skip
         tools.hold(study, "archive", *words, exits=2)
     assert json.loads(

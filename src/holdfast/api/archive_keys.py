@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Iterator, Sequence
 
@@ -22,6 +21,7 @@ from ..core.errors import HoldError
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.paths import is_within
 from ..core.place import new_uuid
+from ..core.user import user_name
 from ..dataset.versions import commit_of
 from .datasets import Dataset
 from .key_place import KeyPlace
@@ -89,7 +89,7 @@ def iter_archive_keys_make(
         ConflictError: It has one.
         UsageError: What was given is no recipient of age.
     """
-    who, others = getpass.getuser(), read_recipients(recipients)
+    who, others = user_name(), read_recipients(recipients)
     folder.make(scope, os.urandom(32), os.urandom(32), others, who)
     yield told_made(folder, scope)
 
@@ -110,7 +110,7 @@ def iter_archive_keys_import(
     """
     text = read_key_text(path) if text is None else text
     identity = the_identity_in(text, os.fsdecode(path))
-    who, others = getpass.getuser(), read_recipients(recipients)
+    who, others = user_name(), read_recipients(recipients)
     folder.make(scope, identity.secret, os.urandom(32), others, who, IMPORTED)
     where = os.fsdecode(folder.path)
     points = folder.recipients(scope)
@@ -170,7 +170,7 @@ def iter_archive_keys_destroy(folder: KeyFolder, scope: str, why: str) -> Iterat
         AccessError: It has none.
     """
     was_imported = folder.was_imported(scope)
-    others = folder.destroy(scope, getpass.getuser(), why)
+    others = folder.destroy(scope, user_name(), why)
     note = f"destroyed: nothing here opens what was packed of {named(scope)}"
     if others:
         note += f"; who has the key of {', '.join(others)} still can"

@@ -79,7 +79,7 @@ def iter_archive_parity(
         opened_pieces(pieces, plan.settings, scratch) as opened,
     ):
         found = find_parity(opened)
-        yield from iter_wrong(PARITY, found.faults)
+        yield from iter_wrong(PARITY, [*found.faults, *(error for _, error in found.broken)])
         members = _Members(found, scratch, kernel)
         if not members.at:
             raise faults.PARITY_NO_MEMBERS(paths=_named(pieces))
@@ -127,11 +127,18 @@ def iter_archive_rebuild(
         found = find_parity(opened)
         yield from iter_wrong(REBUILD, found.faults)
         if not found.groups:
+            yield from iter_wrong(REBUILD, [error for _, error in found.broken])
             raise faults.NO_PARITY_HERE(paths=_named(pieces))
         listener.start(None, None)
         try:
-            for checked in check_groups(found, kernel, listener):
-                yield from _rebuild(checked, folder, kernel, listener)
+            groups = check_groups(found, kernel, listener)
+            whole = [piece for checked in groups for piece in checked.whole.values()]
+            made = set[str]()
+            for checked in groups:
+                for outcome in _rebuild(checked, whole, folder, kernel, listener):
+                    made.add(os.path.basename(str(outcome.facts.get("file", ""))))
+                    yield outcome
+            yield from _told_broken(found, made)
         finally:
             listener.stop()
 
@@ -221,8 +228,9 @@ def _make(
 
 
 def _rebuild(
-    checked: CheckedGroup, folder: bytes, kernel: Kernel, progress: Progress
-) -> Iterator[Outcome]:
+    checked: CheckedGroup, whole: list[OpenedPiece], folder: bytes, kernel: Kernel,
+    progress: Progress,
+) -> Iterator[Outcome]:  # fmt: skip
     group, lost = checked.group, checked.lost
     for number, piece in sorted(checked.damaged.items()):
         note = f"{piece.name} is damaged; it counts as lost"
@@ -237,7 +245,7 @@ def _rebuild(
         return
     there = {number: checked.whole[number] for number in sorted(checked.whole)[:count]}
     try:
-        made = compute(group, there, lost, folder, kernel, progress)
+        made = compute(group, there, lost, folder, kernel, progress, whole)
     except HoldError as error:
         if error.exit_code == 2:
             raise
@@ -246,6 +254,17 @@ def _rebuild(
     for one in made:
         progress.advance(1, 0)
         yield _told(REBUILD, group, one)
+
+
+def _told_broken(found: FoundParity, made: set[str]) -> Iterator[Outcome]:
+    """Word of parity pieces that do not say any more which they are, by what was made by name."""
+    for piece, error in found.broken:
+        name = os.path.basename(piece.name)
+        if name in made:
+            note = f"{piece.name} is damaged; it counts as lost"
+            yield Outcome(REBUILD, Status.NOT_NEEDED, name.removesuffix(".car"), note=note)
+        else:
+            yield from iter_wrong(REBUILD, [error])
 
 
 def _told(action: str, group: Group, made: Made) -> Outcome:

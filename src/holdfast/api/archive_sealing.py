@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ..archive.snapshots import Source
 from ..core import faults
 from ..core.key import Key
 from ..core.outcome import Outcome, Status
+from ..core.user import user_name
 from .archive_keys import told_made
 
 
@@ -53,7 +53,7 @@ def encryption_of(folder: ArchiveFolder, wanted: EncryptBy | None) -> Encryption
 def sealing_of(encryption: Encryption, keys: KeyFolder, words: str = "") -> Sealing:
     """What it is packed with; ``words`` is what calls about its keys need besides."""
     scopes = Scopes(encryption.globs)
-    return Sealing(keys, scopes, primitives(), encryption.scopes, getpass.getuser(), words)
+    return Sealing(keys, scopes, primitives(), encryption.scopes, user_name(), words)
 
 
 def note_encryption(folder: ArchiveFolder, source: Source) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -15,6 +14,7 @@ from ..core.outcome import Outcome, Report, Status, complete
 from ..core.place import Place, PlaceId, Presence, Trust
 from ..core.policy import DropProof, Waiver, Witness
 from ..core.progress import Progress, Silence
+from ..core.user import user_name
 from ..dataset.annexed import TrackedFile, iter_all_keys, iter_annexed
 from ..dataset.objects import Held
 from ..dataset.populate import WorkFiles
@@ -329,7 +329,7 @@ class Dropper:
 
     def _waiver(self, key: Key) -> Waiver:
         assert self._reason is not None
-        waiver = Waiver(key, self._dataset.here, getpass.getuser(), self._reason)
+        waiver = Waiver(key, self._dataset.here, user_name(), self._reason)
         note_waiver(self._dataset.repository, waiver)
         return waiver
 

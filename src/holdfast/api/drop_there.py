@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from ..core.outcome import Outcome, Status
 from ..core.place import Presence, Trust
 from ..core.policy import CopyRules, DropProof, Hold, Waiver, Witness, prove_drop
 from ..core.progress import Progress, Silence
+from ..core.user import user_name
 from ..dataset.annexed import TrackedFile
 from ..dataset.waivers import note_waiver
 from .copy import MOVED, as_action, iter_blocks, iter_files, told
@@ -190,7 +190,7 @@ class Remover:
         assert file.key is not None
         key, place = file.key, self._target.place.id
         if self._reason is not None:
-            waiver = Waiver(key, place, getpass.getuser(), self._reason)
+            waiver = Waiver(key, place, user_name(), self._reason)
             note_waiver(self._dataset.repository, waiver)
             return waiver
         names = {file.path, *(self._rules.files_of(key) if self._required.is_set else ())}

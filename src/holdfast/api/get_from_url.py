@@ -193,7 +193,10 @@ def _equals(log: bytes) -> Iterator[Key]:
 
 
 def _host_of(task: _Task) -> str:
-    return urlsplit(task.urls[0]).netloc.lower() if task.urls else ""
+    try:
+        return urlsplit(task.urls[0]).netloc.lower() if task.urls else ""
+    except ValueError:
+        return ""  # it is no URL, as whoever asks for it is told
 
 
 def _is_web(url: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from ..core.paths import is_within
 from ..core.place import Presence, Trust
 from ..core.policy import Witness
 from ..core.progress import Progress, Silence
+from ..core.user import user_name
 from ..dataset import removing
 from ..dataset.annexed import SUBMODULE
 from ..dataset.condition import iter_ignored
@@ -273,7 +273,7 @@ def _found(checks: Sequence[_Check]) -> str:
 
 def _write_waiver(repository: Repository, top: bytes, reason: str) -> str:
     """Keep who removed what and why, where it outlives the data set: in the user's own log."""
-    who = getpass.getuser()
+    who = user_name()
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     folder = os.path.join(state, "holdfast")
     os.makedirs(folder, exist_ok=True)

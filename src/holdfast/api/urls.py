@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -227,7 +228,7 @@ def shown_url(url: bytes) -> str:
         parts = urlsplit(text)
         secret = parts.password is not None
     except ValueError:
-        return text
+        return re.sub(r"//[^/@]*:[^/@]*@", "//", text)  # it is none, and may have one all the same
     return text if not secret else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 

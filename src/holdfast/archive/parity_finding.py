@@ -33,6 +33,8 @@ class FoundParity:
     groups: dict[Cid, FoundGroup] = field(default_factory=dict)
     pieces: list[tuple[OpenedPiece, bool]] = field(default_factory=list)
     faults: list[HoldError] = field(default_factory=list)
+    broken: list[tuple[OpenedPiece, HoldError]] = field(default_factory=list)
+    """What is damaged where it would say which parity piece it is."""
 
 
 @dataclass
@@ -42,6 +44,8 @@ class CheckedGroup:
     group: Group
     whole: dict[int, OpenedPiece] = field(default_factory=dict)
     damaged: dict[int, OpenedPiece] = field(default_factory=dict)
+    renamed: dict[int, OpenedPiece] = field(default_factory=dict)
+    """Parity pieces that are sound, and are called as others are."""
 
     @property
     def lost(self) -> list[int]:
@@ -87,7 +91,7 @@ def find_parity(opened: Iterable[tuple[OpenedPiece | HoldError, bool]]) -> Found
         try:
             head = parity_head(piece) if looks_like_piece(piece) else None
         except HoldError as error:
-            found.faults.append(damaged(piece.name, 0, f"its head: {error.what}"))
+            found.broken.append((piece, damaged(piece.name, 0, f"its head: {error.what}")))
             continue
         if head is None:
             found.pieces.append((piece, is_named))
@@ -132,6 +136,11 @@ def check_groups(
     for checked, one in zip(groups, found.groups.values(), strict=True):
         for number, copies in one.parities.items():
             _check_parity(checked, number, copies, kernel, listener)
+        if len(checked.whole) < len(checked.group.members):
+            # Were one of these wrong, members that are computed of it would not be what they are.
+            for number, piece in checked.renamed.items():
+                checked.whole[number] = piece
+                del checked.damaged[number]
     return groups
 
 
@@ -162,19 +171,22 @@ def _check_parity(
     at = len(checked.group.members) + number
     for piece in copies:
         try:
-            check_parity(piece, ParityHead(checked.group, number), kernel, progress)
+            is_as_named = check_parity(piece, ParityHead(checked.group, number), kernel, progress)
         except HoldError:
             checked.damaged[at] = piece
-        else:
+            continue
+        if is_as_named:
             checked.whole[at] = piece
             checked.damaged.pop(at, None)
+            checked.renamed.pop(at, None)
             return
+        checked.damaged[at] = checked.renamed[at] = piece
 
 
 def check_parity(
     piece: OpenedPiece, head: ParityHead, kernel: Kernel, progress: Progress | None = None
-) -> None:
-    """Read a parity piece whole: hold its blocks against their CIDs, and all against its name.
+) -> bool:
+    """Read a parity piece whole, and hold its blocks against their CIDs; whether it is as named.
 
     Raises:
         IntegrityError: It is damaged.
@@ -195,8 +207,7 @@ def check_parity(
         hasher.update(head.group.head(head.number))
     for _ in iter_parity_data(piece, head, seen):
         pass
-    if expected is not None and hasher.digest() != expected:
-        raise unreadable(piece.name, f"all of its bytes together are not {expected.v2}")
+    return expected is None or hasher.digest() == expected
 
 
 def iter_parity_data(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import count
 from typing import NamedTuple
 
 from ..core.progress import Progress
@@ -23,7 +24,7 @@ from ..wire.piece import Kernel, PieceHasher
 from .parity_code import ParityCode
 from .parity_finding import iter_parity_data, member_of
 from .piece_stream import CarFile, name_piece
-from .pieces import UNFINISHED, OpenedPiece, unreadable
+from .pieces import UNFINISHED, FilePiece, OpenedPiece, unreadable
 
 _LOCK = UNFINISHED + b"lock"
 _SCRATCH = UNFINISHED + b"scratch"
@@ -106,10 +107,12 @@ class _Output:
             raise unreadable(self._member.text, why)
         return found
 
-    def finish(self, found: Member) -> Made:
-        """Give it its name; what is damaged under it gives way."""
+    def finish(self, found: Member, whole: Iterable[OpenedPiece]) -> Made:
+        """Give it its name; what is damaged under it gives way, a whole piece to a name beside."""
         path = self._folder + b"/" + found.text.encode() + b".car"
         self._file.finish(self._size)
+        if os.path.isfile(path) and not os.path.islink(path):
+            _set_aside(path, whole)
         name_piece(self._file.path, path)
         return Made(self.number, found, path)
 
@@ -153,28 +156,30 @@ def compute(
     folder: bytes,
     kernel: Kernel,
     progress: Progress,
+    whole: Sequence[OpenedPiece] = (),
 ) -> list[Made]:
     """Compute pieces of a group, given as many others, and write them; all of them, or none.
 
-    Pieces have numbers: members first, then parities. Members that are read are checked.
+    Pieces have numbers: members first, then parities. Members that are read are checked. Pieces
+    that are ``whole``, under whatever name, give way to none.
 
     Raises:
         IntegrityError: One of the others is not what it should be.
         UsageError: There is no code for it here.
         PlaceFullError: There is no room.
     """
-    members, count = group.members, len(group.members)
-    assert len(there) == count, "as many are needed as there are members"
-    code = ParityCode(count, group.parities)
+    members, needed = group.members, len(group.members)
+    assert len(there) == needed, "as many are needed as there are members"
+    code = ParityCode(needed, group.parities)
     readings: dict[int, _Reading] = {}
     hashers: dict[int, PieceHasher] = {}
     for number, piece in sorted(there.items()):
-        if number < count:
+        if number < needed:
             hashers[number] = PieceHasher(kernel)
             chunks = piece.iter_range(0, piece.size)
             readings[number] = _Reading(chunks, hashers[number])
         else:
-            data = iter_parity_data(piece, ParityHead(group, number - count))
+            data = iter_parity_data(piece, ParityHead(group, number - needed))
             readings[number] = _Reading(data, None)
     outputs: list[_Output] = []
     try:
@@ -186,12 +191,23 @@ def compute(
                 why = f"all of its bytes together are not {members[number].text}"
                 raise unreadable(there[number].name, why)
         found = [output.check() for output in outputs]
-        return [one.finish(piece) for one, piece in zip(outputs, found, strict=True)]
+        return [one.finish(piece, whole) for one, piece in zip(outputs, found, strict=True)]
     except OSError as error:
         raise as_fault(error, os.fsdecode(folder)) from error
     finally:
         for output in outputs:
             output.leave()
+
+
+def _set_aside(path: bytes, whole: Iterable[OpenedPiece]) -> None:
+    """Give a file another name if it is a whole piece: what it is is found by what is in it."""
+    same = [piece for piece in whole if isinstance(piece, FilePiece) and piece.is_at(path)]
+    if same:
+        numbered = (b"%b-%d.car" % (path.removesuffix(b".car"), number) for number in count(1))
+        beside = next(name for name in numbered if not os.path.lexists(name))
+        os.rename(path, beside)
+        for piece in same:
+            piece.follow(beside)
 
 
 def _go_through(

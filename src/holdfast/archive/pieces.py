@@ -61,6 +61,17 @@ class FilePiece:
         self.name = os.fsdecode(path)
         self.size = os.stat(path).st_size
 
+    def is_at(self, path: bytes) -> bool:
+        """Whether a path leads to the file."""
+        try:
+            return os.path.samefile(self._path, path)
+        except OSError:
+            return False
+
+    def follow(self, path: bytes) -> None:
+        """Read the file by another name, which it was given."""
+        self._path, self.name = path, os.fsdecode(path)
+
     def iter_range(self, offset: int, length: int) -> Iterator[bytes]:
         """See `OpenedPiece`."""
         _check_range(self, offset, length)

@@ -14,12 +14,13 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 from ..core import faults
 from ..core.errors import HoldError, ProtocolError
-from ..core.system_errors import as_fault
+from ..core.system_errors import as_fault, as_target_fault
 from ..dataset.waivers import append_record
 from ..wire.age_header import STANZAS_MAX, Primitives
 from ..wire.age_keys import decode_identity, decode_recipient, encode_identity, encode_recipient
@@ -33,7 +34,8 @@ SECRET_START = "AGE-SECRET-KEY-1"
 KEY_TEXT_MAX = 1 << 16
 
 _PREFIX = "scope-"
-_FILES = ("identity", "secret", "recipients")
+_FILES = ("secret", "identity", "recipients")
+"""As they are destroyed: nothing is packed any more that a key gone halfway cannot open."""
 _ENCRYPTED = ("age-encryption.org/", "-----BEGIN AGE ENCRYPTED FILE-----")
 _TAG = re.compile(r"# tag: ([0-9a-z]{1,40})")
 _SAFE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}", re.ASCII)
@@ -87,7 +89,11 @@ class KeyFolder:
             names = os.listdir(os.fsdecode(self.path))
         except FileNotFoundError:
             return []
-        found = (unquote(name[len(_PREFIX) :]) for name in names if name.startswith(_PREFIX))
+        found = (
+            unquote(name[len(_PREFIX) :], errors="surrogateescape")
+            for name in names
+            if name.startswith(_PREFIX)
+        )
         return sorted(scope for scope in found if os.path.isdir(self._folder(scope)))
 
     def has(self, scope: str) -> bool:
@@ -122,6 +128,7 @@ class KeyFolder:
         Raises:
             ConflictError: It has one.
             UsageError: One of the others is no recipient.
+            AccessError: The folder has other things, and others can look into it.
         """
         folder = self._folder(scope)
         if os.path.lexists(folder):
@@ -131,6 +138,9 @@ class KeyFolder:
             points = tuple(dict.fromkeys([own, *map(decode_recipient, recipients)]))
         except ProtocolError as error:
             raise faults.BAD_USAGE(what=f"--recipient: {error}", command="archive") from None
+        if len(points) > STANZAS_MAX:
+            what = f"--recipient: {len(points)} keys with the one made here, and {STANZAS_MAX} go"
+            raise faults.BAD_USAGE(what=what, command="archive")
         key = ScopeKey(scope, _tag(scope, secret), secret, points)
         texts = [encode_recipient(point) for point in points]
         lines = [
@@ -140,7 +150,7 @@ class KeyFolder:
         temporary = self.path + b"/.new-" + os.path.basename(folder)
         try:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
-            os.chmod(self.path, 0o700)
+            self._keep_to_us()
             _clear(temporary)
             os.mkdir(temporary, 0o700)
             _write(temporary + b"/identity", "\n".join(lines) + "\n")
@@ -153,6 +163,23 @@ class KeyFolder:
         except OSError as error:
             raise as_fault(error, os.fsdecode(folder)) from error
         return key
+
+    def _keep_to_us(self) -> None:
+        """Have nobody else look into the folder; one that has other things too is left as it is.
+
+        Raises:
+            AccessError: Others can, and it has other things.
+        """
+        if not stat.S_IMODE(os.stat(self.path).st_mode) & 0o077:
+            return
+        ours = (_PREFIX.encode(), b".new-" + _PREFIX.encode())
+        if any(not name.startswith(ours) and name != b"log" for name in os.listdir(self.path)):
+            raise faults.ARCHIVE_KEYS(
+                path=os.fsdecode(self.path),
+                detail="others can look into it, and there are other things than keys in it",
+                next="name a folder for keys alone, or chmod 700 this one",
+            )
+        os.chmod(self.path, 0o700)
 
     def destroy(self, scope: str, who: str, why: str) -> list[str]:
         """Overwrite and remove the key of a scope; gives the other recipients, who have theirs.
@@ -167,10 +194,11 @@ class KeyFolder:
             raise self._none_of(scope)
         try:
             others = _texts(folder)
-            tag = next(iter(_tags_in(folder)), "")
+            last = self._last().get(scope, {})  # of a run that was stopped, if its file is gone
+            tag = next(_tags_in(folder), "") or last.get("tag", "")
             self._log("destroying", scope, tag, who, why, others)
             for name in _FILES:
-                _overwrite(folder + b"/" + name.encode())
+                _destroy(folder + b"/" + name.encode())
             _clear(folder)
             _sync_folder(self.path)
             self._log("destroyed", scope, tag, who, why, others)
@@ -199,21 +227,22 @@ class KeyFolder:
 
     def was_imported(self, scope: str) -> bool:
         """Whether its identity is that of somebody, who has it elsewhere."""
-        return self._last().get(scope, {}).get("why") == IMPORTED
+        return self._last("made").get(scope, {}).get("why") == IMPORTED
 
-    def _last(self) -> dict[str, dict[str, str]]:
-        """The last record of each scope."""
+    def _last(self, only: str = "") -> dict[str, dict[str, str]]:
+        """The last record of each scope, of all or of one kind."""
         import json  # late: most calls have no encrypted archive
 
         found: dict[str, dict[str, str]] = {}
         try:
-            lines = _read(self.path + b"/log", private=False).splitlines()
-        except HoldError:
+            with open(self.path + b"/log", "rb") as file:  # of any length
+                lines = file.read().splitlines()
+        except OSError:
             return {}
         for line in lines:
             try:
                 record = json.loads(line)
-                if record["what"]:
+                if record["what"] == (only or record["what"]):
                     found[record["scope"]] = record
             except (ValueError, KeyError, TypeError):
                 continue  # a line that a kill cut off
@@ -234,7 +263,9 @@ class KeyFolder:
             os.close(file)
 
     def _folder(self, scope: str) -> bytes:
-        return self.path + b"/" + (_PREFIX + quote(scope, safe="")).encode()
+        return (
+            self.path + b"/" + (_PREFIX + quote(scope, safe="", errors="surrogateescape")).encode()
+        )
 
     def _none_of(self, scope: str) -> HoldError:
         return faults.ARCHIVE_KEYS(
@@ -270,15 +301,17 @@ def identities_in(text: str, path: str) -> list[Identity]:
     Raises:
         AccessError: One cannot be.
     """
-    found = []
-    tag = _TAG.search(text)
+    found, tag = [], ""
     for line in text.splitlines():
+        if told := _TAG.match(line):
+            tag = told[1]  # of the identity that follows, and of no other
         if line.startswith(SECRET_START):
             try:
-                found.append(Identity(decode_identity(line.strip()), tag[1] if tag else ""))
+                found.append(Identity(decode_identity(line.strip()), tag))
             except ProtocolError as error:
                 step = "bring the file back from where you keep a copy of it"
                 raise faults.ARCHIVE_KEYS(path=path, detail=str(error), next=step) from None
+            tag = ""
     return found
 
 
@@ -321,8 +354,13 @@ def read_key_text(path: bytes) -> str:
     """The text of a file with a secret, which others may not read.
 
     Raises:
-        HoldError: It is not there, or others can read it.
+        HoldError: It is not there, or is a pipe or the like, or others can read it.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise faults.ARCHIVE_KEYS(
+            path=os.fsdecode(path), detail="it is no regular file",
+            next="give a file, or - for standard input",
+        )  # fmt: skip
     return _read(path)
 
 
@@ -335,7 +373,7 @@ def write_key_text(path: bytes, text: str) -> None:
     try:
         _write(path, text)
     except OSError as error:
-        raise as_fault(error, os.fsdecode(path)) from error
+        raise as_target_fault(error, os.fsdecode(path)) from error
 
 
 def _iter_files(path: bytes) -> Iterator[bytes]:
@@ -399,6 +437,13 @@ def _write(path: bytes, text: str) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def _destroy(path: bytes) -> None:
+    """Overwrite a file, and remove it."""
+    _overwrite(path)
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _overwrite(path: bytes) -> None:

@@ -12,6 +12,7 @@ from itertools import groupby
 
 from ..core import faults
 from ..core.backends import is_verifiable
+from ..core.errors import ProtocolError
 from ..core.key import Key
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import MissingRow, RowKind
@@ -137,7 +138,13 @@ class Listing:
     def _packed_size(self, number: int, key: Key) -> int | None:
         """The size of content that is in an earlier piece, under the key its scope has now."""
         name = self._seal.name(number, _thing(key, ""))
-        return key.size if self._find(key_identity(name.hex().encode())) else None
+        known = self._find(key_identity(name.hex().encode()))
+        if known is None or key.size is not None:
+            return None if known is None else key.size
+        try:
+            return self._seal.plain_size(number, known.size)
+        except ProtocolError:
+            return None  # it was packed for other recipients
 
     def _add(self, number: int, path: bytes, size: int, oid: str, key: Key | None = None) -> str:
         """Note a content; gives where it is below the folder of its scope."""

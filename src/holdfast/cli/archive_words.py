@@ -59,7 +59,8 @@ def refuse_foreign(options: Namespace) -> None:
         raise bad(f"{options.work} is not {WORKS}")
     for name, written in _WRITTEN.items():
         given = getattr(options, name, None)
-        if name not in taken and given not in (None, False, []):
+        # A number that was given may be 0, which equals False.
+        if name not in taken and given is not None and given is not False and given != []:
             raise bad(f"{options.work} takes no {written}")
         if given == "" or (isinstance(given, list) and "" in given):
             raise bad(f"an empty {written}: an empty word names nothing")

@@ -79,6 +79,12 @@ class Directory:
             return [Answer(Presence.UNKNOWN, f"{self._shown} is not there") for _ in keys]
         return [self._ask(key) for key in keys]
 
+    def is_bare(self) -> bool:
+        """Whether nothing at all is there, as where a drive is mounted otherwise."""
+        with suppress(OSError), os.scandir(self._folder) as found:
+            return next(found, None) is None
+        return False
+
     def content_path(self, key: Key) -> bytes | None:
         """The file that holds the content, or None when it is not there."""
         for path in self._placing.candidates(key):

@@ -188,7 +188,8 @@ class HttpClient:
         self, method: str, url: str, headers: Mapping[str, str]
     ) -> tuple[Connection, http.client.HTTPResponse, str]:
         seen: set[str] = set()
-        login_for = origin_of(urlsplit(url)), login_of(urlsplit(url))
+        first = self._checked(url)
+        login_for = origin_of(first), login_of(first)
         while True:
             parts = self._checked(url)
             if url in seen or len(seen) > self._limits.redirects_max:
@@ -202,7 +203,11 @@ class HttpClient:
             if response.status not in _REDIRECTS or not target:
                 return connection, response, url
             self._forget(connection)
-            url = urljoin(bare_url(parts), target)
+            try:
+                url = urljoin(bare_url(parts), target)
+            except ValueError:
+                detail = "it redirects to what is no URL"
+                raise faults.BAD_ANSWER(place=host_of(url), detail=detail) from None
 
     def _once(
         self, method: str, url: str, parts: SplitResult, headers: Mapping[str, str]

@@ -198,6 +198,9 @@ def answer_at(client: HeadClient, key: Key, url: str) -> Answer:
         return Answer(Presence.PRESENT)
     if found.size is None:
         return Answer(Presence.UNKNOWN, "the server does not tell the size")
+    if _is_page(found, key):
+        # A login, a notice of works, the portal of a network: it says nothing of the content.
+        return Answer(Presence.UNKNOWN, f"an HTML page of {found.size} bytes is there instead")
     return Answer(Presence.ABSENT, f"it has {found.size} bytes there instead of {wanted}")
 
 

@@ -25,6 +25,7 @@ from .by_host import ByHost, Pace
 _FIRST, _PART = 16, 1024
 PATIENCE_S = 5.0
 HOST_TRIES = 3
+_BARE = "its folder is empty: perhaps its drive is not mounted"
 _SILENT = (faults.UNREACHABLE.code, faults.STALLED.code)
 
 
@@ -83,6 +84,9 @@ class _Way:
             answers = self._place.ask(keys)
         except HoldError as error:
             return [Answer(Presence.UNKNOWN, tell(error))] * len(keys)
+        is_bare = getattr(self._place, "is_bare", None)
+        if is_bare is not None and is_bare():
+            return [Answer(Presence.UNKNOWN, _BARE)] * len(keys)
         path_of = getattr(self._place, "content_path", None)
         if path_of is None:
             return answers
@@ -157,4 +161,7 @@ class UrlAsker:
 
 
 def _host_of(question: AtUrl) -> str:
-    return urlsplit(question.url).netloc.lower()
+    try:
+        return urlsplit(question.url).netloc.lower()
+    except ValueError:
+        return ""  # it is no URL, as whoever asks for it is told
