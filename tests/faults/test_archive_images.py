@@ -16,7 +16,7 @@ from serving_scene import make_folder, packed, pieces_of, read, served
 
 from holdfast.api.archive_serving import ServedArchive
 from holdfast.archive import source_leaves
-from holdfast.core.errors import HoldError, NotFoundError, PlaceUnavailableError
+from holdfast.core.errors import ConflictError, HoldError, NotFoundError, PlaceUnavailableError
 from holdfast.wire.car import CarReader
 from holdfast.wire.cid import parse_cid_text
 
@@ -218,6 +218,18 @@ def test_notes_that_are_damaged_are_not_believed(scene: Path, tmp_path: Path) ->
             served(top)
         _change(notes / name)
         served(top)
+
+
+@pytest.mark.parametrize("name", ["cids", "digests"])
+@pytest.mark.parametrize("left", [0, 0.5])
+def test_notes_that_are_cut_short_are_told(
+    scene: Path, tmp_path: Path, name: str, left: float
+) -> None:
+    shutil.copytree(scene, tmp_path / "top", symlinks=True)
+    [notes] = (tmp_path / "top").rglob(f"snapshot-0/{name}")
+    os.truncate(notes, int(notes.stat().st_size * left))
+    with pytest.raises(ConflictError, match="snapshot-0"):
+        served(tmp_path / "top")
 
 
 def test_a_link_that_leads_elsewhere_now_is_not_given(scene: Path, tmp_path: Path) -> None:

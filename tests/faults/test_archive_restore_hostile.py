@@ -19,8 +19,9 @@ from holdfast.archive.plain_tree import tree_of
 from holdfast.core.errors import IntegrityError
 from holdfast.wire.archive_manifest import BundleRef, Manifest
 from holdfast.wire.archive_rows import Row, RowKind
-from holdfast.wire.cid import Cid, raw_cid
+from holdfast.wire.cid import RAW, Cid, make_cid, raw_cid
 from holdfast.wire.file_layout import Block
+from holdfast.wire.multihash import IDENTITY, Multihash
 
 
 def _restore(tmp_path: Path, *words: str) -> tuple[int, str]:
@@ -131,6 +132,43 @@ def test_another_block_than_the_tree_names_is_not_taken(tmp_path: Path) -> None:
     code, text = _restore(tmp_path)
     assert code == 1 and "damaged at byte" in text, text
     assert not (tmp_path / "in/out/a").exists()
+
+
+def test_a_leaf_whose_cid_is_its_content_is_no_leaf(tmp_path: Path) -> None:
+    forger = Forger()
+    wanted = raw_cid(b"these are the bytes of this file")
+    evil = wanted[4:]
+    identity = make_cid(RAW, Multihash(IDENTITY, evil))
+    assert len(identity) == len(wanted) and identity[4:] == wanted[4:]
+    at, length = forger.put(Block(identity, evil))
+    row = Row(b"files/a", RowKind.PLAIN, 0o100644, len(evil), wanted, None, at, length)
+    forger.rows.append(row)
+    forger.write(tmp_path / "piece", _tree_of(forger, forger.folder([(b"a", wanted)])))
+    code, text = _restore(tmp_path)
+    assert code == 1 and "damaged at byte" in text, text
+    assert not (tmp_path / "in/out/a").exists()
+
+
+def test_a_symlink_to_what_no_path_can_be_fails_alone(tmp_path: Path) -> None:
+    forger = Forger()
+    cids = [(b"a", forger.link(b"files/a", b"b\0c")), (b"b", forger.file(b"files/b", b"good"))]
+    forger.write(tmp_path / "piece", _tree_of(forger, forger.folder(cids)))
+    code, text = _restore(tmp_path)
+    assert code == 4 and "H927" in text, text
+    assert os.listdir(tmp_path / "in/out") == ["b"], text
+
+
+def test_a_symlink_comes_from_the_copy_that_is_whole(tmp_path: Path) -> None:
+    forger, folder = Forger(), tmp_path / "piece"
+    link = forger.link(b"files/a", b"where it leads to")
+    folder.mkdir()
+    forger.write(folder / "1", _tree_of(forger, forger.folder([(b"a", link)])))
+    whole = (folder / "1").read_bytes()
+    (folder / "2").write_bytes(whole)
+    (folder / "1").write_bytes(whole.replace(b"where it leads", b"where it leapt"))
+    code, text = _restore(tmp_path)
+    assert code == 0, text
+    assert os.readlink(tmp_path / "in/out/a") == "where it leads to"
 
 
 def test_a_few_blocks_that_name_very_many_files_end_soon(

@@ -260,6 +260,33 @@ def test_what_fails_on_the_way_is_cut_off(copy: tuple[Path, Client]) -> None:
     assert car_answer.status == 200 and not car_answer.is_whole
 
 
+def _ask_raw(client: Client, request: bytes) -> bytes:
+    """All that comes until the connection is closed in order."""
+    with closing(socket.create_connection(client.address, timeout=30)) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+@pytest.mark.parametrize("version", [b"", b" HTTP/1.0"])
+def test_a_car_without_chunks_is_whole_or_its_connection_is_reset(
+    copy: tuple[Path, Client], version: bytes
+) -> None:
+    top, client = copy
+    path = f"/ipfs/{cid_text(served(top).roots[0])}?format=car"
+    request = b"GET %b%b\r\n\r\n" % (path.encode(), version)
+    answer = _ask_raw(client, request)
+    car = answer.partition(b"\r\n\r\n")[2] if version else answer
+    assert car == client.ask(path).body
+    _change(top / "scans/b/deep/large")
+    with pytest.raises(ConnectionResetError):
+        _ask_raw(client, request)
+
+
+def test_a_length_of_very_many_digits_is_not_understood(client: Client) -> None:
+    answer = client.ask("/", Content_Length="9" * 5000)
+    assert answer.status == 400
+
+
 # blocks
 
 

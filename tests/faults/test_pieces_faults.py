@@ -13,8 +13,10 @@ import pytest
 from piece_forger import Forger, forge_chain, forge_snapshot
 
 from holdfast.api.pieces import open_pieces
+from holdfast.archive.piece_sources import FolderSource
 from holdfast.archive.pieces import FilePiece
 from holdfast.archive.pieces_store import PiecesStore
+from holdfast.archive.place_index import PlaceIndex
 from holdfast.core.errors import HoldError, IntegrityError, NotFoundError
 from holdfast.core.key import Key
 from holdfast.core.place import Place, PlaceId, Presence
@@ -22,6 +24,7 @@ from holdfast.stores.archive_pieces import plan_setup
 from holdfast.stores.special import SpecialRemote
 from holdfast.testing.lying_server import Lie, LyingServer
 from holdfast.testing.store_contract import key_of
+from holdfast.wire.archive_manifest import SEALED
 from holdfast.wire.cid import raw_cid
 
 PLACE = Place(PlaceId("33333333-3333-4333-8333-333333333333"), "cold")
@@ -193,6 +196,49 @@ def test_a_row_that_lies_about_its_key_gives_nothing(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError):
         content(store, other)
     store.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"no key", b"", b"X--a\nb", b"X--a\0b", b"X--" + b"x" * 300, b"X-s01--x",
+     b"X-s" + b"9" * 5000 + b"--x"],
+)  # fmt: skip
+def test_a_row_that_names_no_key_is_told_and_nothing_is_recorded_of_it(
+    tmp_path: Path, name: bytes
+) -> None:
+    folder, forger = tmp_path / "pieces", Forger()
+    folder.mkdir()
+    forger.annexed(b"files/a", name, b"something")
+    key, data = next(iter(NEW.items()))
+    forger.annexed(b"files/b", key, data)
+    forger.write(folder / "piece.car", forger.folder([]))
+    told: list[Key] = []
+    index = PlaceIndex(
+        FolderSource(os.fsencode(folder)), os.fsencode(tmp_path / "x"), "", told.append
+    )
+    assert told == [key] and index.find(key) is not None
+    [fault] = index.faults
+    assert "names no key" in fault.why and "piece.car" in fault.what
+    index.close()
+
+
+def test_encrypted_pieces_are_no_place_and_harm_no_others(tmp_path: Path) -> None:
+    folder, forger = tmp_path / "pieces", Forger()
+    folder.mkdir()
+    forger.annexed(b"data/a", b"540e4050c88913d355da589f7c45222b", b"encrypted")
+    forger.write(folder / "sealed.car", forger.folder([]), lambda m: m._replace(branch=SEALED))
+    source = FolderSource(os.fsencode(folder))
+    with pytest.raises(IntegrityError, match="cannot be used") as raised:
+        PlaceIndex(source, os.fsencode(tmp_path / "x"))
+    assert "encrypted" in raised.value.why
+    forger = Forger()
+    key, data = next(iter(NEW.items()))
+    forger.annexed(b"files/a", key, data)
+    forger.write(folder / "plain.car", forger.folder([]), lambda m: m._replace(snapshot=1))
+    told: list[Key] = []
+    index = PlaceIndex(source, os.fsencode(tmp_path / "x"), "", told.append)
+    assert told == [key] and not index.faults and not index.missing
+    index.close()
 
 
 @pytest.mark.parametrize(

@@ -100,3 +100,9 @@ def test_no_folder_is_passed_over_that_holds_something_wanted(globs: list[str], 
         names = path.encode().split(b"/")
         for count in range(1, len(names)):
             assert chosen.may_be_below(b"/".join(names[:count]))
+
+
+def test_a_folder_whose_name_only_begins_as_a_wanted_one_holds_nothing_of_it() -> None:
+    chosen = ChosenPaths([b"sub", b"a/b/c", b"x*/y"])
+    assert all(map(chosen.may_be_below, (b"sub", b"sub/c", b"a", b"a/b", b"a/b/c", b"x", b"xy/z")))
+    assert not any(map(chosen.may_be_below, (b"sub1", b"su", b"a/bc", b"a/b/cd", b"aa", b"y")))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 
 from ..archive.chosen_paths import ChosenPaths
-from ..archive.content_index import ContentIndex
+from ..archive.content_index import ContentIndex, key_of
 from ..archive.finding import FoundSnapshot
 from ..archive.lost_contents import LostContents, Wanted
 from ..archive.snapshot_choice import choose, why_not
@@ -103,7 +103,7 @@ def iter_archive_restore(
         if plan.lost_found:
             from .archive_lost_found import iter_lost_found
 
-            has = (lambda _: False) if dataset is None else dataset.objects.has
+            has = _has_in(dataset)
             yield from iter_lost_found(found, target, has, listener, plan.keys)
         for glob in chosen.unmatched:
             name = os.fsdecode(glob)
@@ -154,6 +154,14 @@ def _iter_folder(
     from .archive_restore_folder import iter_restore_folder
 
     return iter_restore_folder(found.finding, snapshot, target, chosen, progress)
+
+
+def _has_in(dataset: Dataset | None) -> Callable[[Key], bool]:
+    """Says of what rows name, whatever that is, whether a data set has its content."""
+    if dataset is None:
+        return lambda _: False
+    objects = dataset.objects
+    return lambda key: key_of(key) is not None and objects.has(key)
 
 
 def _default_target(pieces: Pieces, plan: RestorePlan) -> bytes:

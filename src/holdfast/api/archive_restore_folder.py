@@ -134,8 +134,14 @@ def is_link(item: TreeFile) -> bool:
 def _target_of(item: TreeFile) -> bytes:
     assert item.file is not None
     [part] = item.file.parts
-    piece = part.copies[0]
-    for found in iter_blocks(piece, part.offset, part.length):
-        if found.cid == item.cid:
-            return symlink_target(Block(found.cid, found.data))
-    raise damaged(piece.name, part.offset, "the symlink there is another one")
+    failures: list[HoldError] = []
+    for piece in part.copies:
+        try:
+            for found in iter_blocks(piece, part.offset, part.length):
+                if found.cid == item.cid:
+                    return symlink_target(Block(found.cid, found.data))
+        except HoldError as error:
+            failures.append(error)
+        else:
+            failures.append(damaged(piece.name, part.offset, "the symlink there is another one"))
+    raise failures[0]

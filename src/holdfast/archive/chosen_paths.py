@@ -26,7 +26,10 @@ class ChosenPaths:
             raise faults.BAD_USAGE(what=f"--only: {error}", command="archive") from None
         self._globs = tuple(globs)
         self._folders = [glob.rstrip(b"/") + b"/" for glob in globs]
-        self._starts = [_SPECIAL.split(glob, maxsplit=1)[0].rstrip(b"/") for glob in globs]
+        self._starts = [
+            _SPECIAL.split(glob, maxsplit=1)[0] if _SPECIAL.search(glob) else folder
+            for glob, folder in zip(globs, self._folders, strict=True)
+        ]
         self.are_all = not globs
         self.unmatched = dict.fromkeys(globs)
         """The globs that no path matched yet of which `has` was asked, in their order."""
@@ -44,4 +47,5 @@ class ChosenPaths:
         """Whether a folder may hold something that is wanted; "" is the top."""
         if self.are_all or not folder:
             return True
-        return any(start.startswith(folder) or folder.startswith(start) for start in self._starts)
+        below = folder + b"/"
+        return any(start.startswith(below) or below.startswith(start) for start in self._starts)

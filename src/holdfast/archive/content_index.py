@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from ..core.errors import HoldError
+from ..core.errors import HoldError, ProtocolError
 from ..core.key import Key
 from ..dataset.sorted_spill import SortedSpill
 from ..wire.archive_rows import Row, RowKind
@@ -16,6 +16,9 @@ from .finding import FoundPiece, LoosePiece, iter_rows
 from .known_index import KnownIndex, KnownRow, encode_row
 from .piece_blocks import FileAt, FilePart, is_gapless
 from .pieces import OpenedPiece
+
+_NAME_MAX = 255
+"""No content has a longer key: it is the name of its file."""
 
 
 class Split(NamedTuple):
@@ -78,6 +81,16 @@ def take_row(rows: SortedSpill, splits: Splits, piece: int, row: Row) -> bool:
     known = KnownRow(identity, row.cid, row.size, piece, 0, row.offset, row.length)
     rows.add(encode_row(known))
     return True
+
+
+def key_of(raw: bytes | None) -> Key | None:
+    """The key that a row names; None where that can be none: anybody may have made the row."""
+    try:
+        key = Key.parse(raw or b"")
+    except ProtocolError:
+        return None
+    is_name = key.find(b"\0") < 0 and len(key.file_name) <= _NAME_MAX
+    return key if key == raw and is_name else None
 
 
 class Findable(Protocol):

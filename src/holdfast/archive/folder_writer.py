@@ -12,12 +12,13 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from types import TracebackType
 
 from ..core import faults
 from ..core.errors import HoldError
-from ..core.system_errors import as_fault
+from ..core.system_errors import as_fault, as_target_fault
 from ..dataset import locks
 from ..dataset.packs import sync_file_system
 from ..wire.cid import RAW_SHA256, Cid
@@ -52,10 +53,13 @@ class FolderWriter:
             raise faults.ALREADY_THERE(
                 path=os.fsdecode(self._target), what="a file", next="choose another folder: --to"
             )
-        os.makedirs(self._target, exist_ok=True)
         self._scratch = self._target + b"/" + SCRATCH
-        # The lock is beside the scratch folder's content, and goes with it at the end.
-        os.makedirs(self._scratch, mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(self._target, exist_ok=True)
+            # The lock is beside the scratch folder's content, and goes with it at the end.
+            os.makedirs(self._scratch, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise as_target_fault(error, os.fsdecode(self._scratch)) from error
         if os.path.islink(self._scratch):
             raise faults.NOT_RESTORED(
                 path=os.fsdecode(self._scratch), detail="a link has the name of our scratch folder"
@@ -93,8 +97,10 @@ class FolderWriter:
         """Have a symlink; False when it was there already.
 
         Raises:
-            PolicyError: Something else is in its place.
+            PolicyError: Something else is in its place, or no symlink can lead to that.
         """
+        if b"\0" in target:
+            raise faults.NOT_RESTORED(path=os.fsdecode(path), detail="no link leads to a NUL")
         folder, name = self._open_above(path)
         try:
             os.symlink(target, name, dir_fd=folder)
@@ -158,7 +164,8 @@ class FolderWriter:
                     size += len(chunk)
                 os.fchmod(file.fileno(), mode & 0o777)
         except BaseException as error:
-            os.unlink(temporary)
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
             if isinstance(error, OSError):
                 raise as_fault(error, os.fsdecode(path)) from error
             raise
@@ -183,7 +190,8 @@ class FolderWriter:
                 yield path, size, error
             else:
                 yield path, size, None
-            os.unlink(temporary)
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
 
     def _name(self, path: bytes, temporary: bytes) -> None:
         folder, name = self._open_above(path)

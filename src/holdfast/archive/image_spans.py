@@ -152,7 +152,7 @@ class _Maker:
             if isinstance(record, FileRecord):
                 self._take_file(place, record)
             elif isinstance(record, FolderRecord):
-                self._check(record.path, is_right=blocks[-1].cid == self._state.cid(record.number))
+                self._check(record.path, is_right=blocks[-1].cid == self._cid(record))
                 if record.ref is None:
                     self._keep_span(record.offset, record.length, blocks)
             elif isinstance(record, PieceRecord):
@@ -178,7 +178,7 @@ class _Maker:
         yield from _give(waiting, self._tree.finish())
 
     def _take_file(self, place: int, record: FileRecord) -> None:
-        cid = self._state.cid(record.number)
+        cid = self._cid(record)
         size = record.size
         if record.ref is None:
             if record.kind is not RowKind.SYMLINK and size > PROFILE.chunk_size:
@@ -193,6 +193,10 @@ class _Maker:
         elif size > PROFILE.chunk_size:
             size = plan_file(size).tsize
         self._tree.add(cid, size)
+
+    def _cid(self, record: FileRecord | FolderRecord) -> Cid:
+        self._check(record.path, is_right=record.number < self._state.count)
+        return self._state.cid(record.number)
 
     def _take_leaves(self, place: int, record: FileRecord, cid: Cid) -> None:
         """A file of many leaves, or the part of one that is in this piece."""

@@ -20,16 +20,18 @@ from ..core.errors import HoldError
 from ..core.key import Key
 from ..dataset import locks
 from ..dataset.sorted_spill import SortedSpill
+from ..wire.archive_rows import Row
 from ..wire.cid import Cid
-from .content_index import Split, Splits, take_row
+from .content_index import Split, Splits, key_of, take_row
 from .entries import key_identity
 from .finding import FoundPiece, iter_rows, read_end
 from .known_index import KnownIndex, find_row
 from .piece_blocks import FileAt, FilePart
 from .piece_sources import PieceSource
-from .pieces import FilePiece, OpenedPiece
+from .pieces import FilePiece, OpenedPiece, damaged
 from .place_pieces import find_pieces
 from .salvaged import Salvaged
+from .stored_blocks import TOLD_MAX
 
 _VERSION = 1
 _STATE = b"/pieces"
@@ -214,7 +216,7 @@ class PlaceIndex:
                     before_it = len(self._wrong_rows)
                     for row in iter_rows(parts, self._wrong_rows):
                         if take_row(rows, splits, number, row) and on_key is not None:
-                            on_key(Key(row.key or b""))
+                            self._tell_of(row, piece, on_key)
                     if len(self._wrong_rows) > before_it:
                         self._hit.append(piece)
                 KnownIndex(path).make(rows, KnownIndex(before))
@@ -223,6 +225,14 @@ class PlaceIndex:
         state.splits = [_write_split(key, split) for key, split in splits]
         state.rows_size = os.stat(path).st_size
         self.faults += self._wrong_rows
+
+    def _tell_of(self, row: Row, piece: FoundPiece, on_key: OnKey) -> None:
+        key = key_of(row.key)
+        if key is not None:
+            on_key(key)
+        elif len(self.faults) < TOLD_MAX:
+            detail = f"the row of what is there names no key: {(row.key or b'')[:40]!r}"
+            self.faults.append(damaged(piece.name, row.offset, detail))
 
     def _keep(self, state: _State) -> None:
         temporary = self._folder + _STATE + b".part"
@@ -237,7 +247,7 @@ class PlaceIndex:
                     os.unlink(self._folder + b"/" + name)
 
     def _tell_splits(self, on_key: OnKey) -> None:
-        for key in map(Key, self._splits.keys()):
+        for key in filter(None, map(key_of, self._splits.keys())):
             if find_row(self._rows, key_identity(key)) is None and self.find(key) is not None:
                 on_key(key)
 

@@ -18,7 +18,7 @@ from .finding import FoundPiece, LoosePiece, chosen_dataset, read_footer, read_m
 from .parity_finding import is_parity
 from .piece_ends import salvage_end
 from .piece_sources import PieceSource
-from .pieces import OpenedPiece, looks_like_piece, named_piece
+from .pieces import OpenedPiece, looks_like_piece, named_piece, unreadable
 
 LOOKERS = 6
 """So many pieces are looked at side by side, over a network."""
@@ -52,10 +52,12 @@ class Found:
 def find_pieces(source: PieceSource, listed: Iterable[str], dataset: str = "") -> Found:
     """Read the manifests of what is listed, and of what they lead to, where that is not listed.
 
-    Where nothing but damaged pieces is there, they are taken for those of ``dataset``.
+    Where nothing but damaged pieces is there, they are taken for those of ``dataset``. Those
+    that are encrypted are left: what their rows name are no keys.
 
     Raises:
         ConflictError: None is of that data set; or, without one, as many are of one as of another.
+        IntegrityError: All of them are encrypted.
         NotFoundError: There is no piece; a fault that is the only reason is raised itself.
     """
     looking = _Looking(source)
@@ -73,10 +75,15 @@ def find_pieces(source: PieceSource, listed: Iterable[str], dataset: str = "") -
         detail = f"it is of {other.manifest.dataset}, and this place is of {dataset}"
         raise faults.PIECE_FOREIGN(piece=other.name, detail=detail)
     ours.sort(key=lambda piece: (piece.manifest.snapshot, piece.manifest.number, piece.cid))
-    kept = {id(piece) for piece in ours}
+    readable = [piece for piece in ours if not piece.manifest.is_sealed]
+    if not readable:
+        error = unreadable(ours[0].name, "it is encrypted, and no content is read from it by key")
+        error.hint = "hold archive restore PIECES    (decrypts all of it)"
+        raise error
+    kept = {id(piece) for piece in readable}
     names = {name: piece for name, piece in looking.names.items() if id(piece) in kept}
     missing = [faults.PIECE_MISSING(piece=ref.text, detail=ref.what) for ref in _iter_lacking(ours)]
-    return Found(dataset, ours, names, looking.faults, missing, looking.damaged)
+    return Found(dataset, readable, names, looking.faults, missing, looking.damaged)
 
 
 @dataclass

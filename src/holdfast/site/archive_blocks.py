@@ -60,7 +60,7 @@ def _send_car(handler: ArchiveHandler, wish: Wish, blocks: Blocks) -> bool:
     if is_known(handler, wish.tag):
         handler.begin(304, wish.kind, headers)
         return False
-    is_chunked = handler.request_version != "HTTP/1.0"
+    is_chunked = handler.request_version not in ("HTTP/0.9", "HTTP/1.0")
     if is_chunked:
         headers["Transfer-Encoding"] = "chunked"
     else:
@@ -69,8 +69,14 @@ def _send_car(handler: ArchiveHandler, wish: Wish, blocks: Blocks) -> bool:
     if handler.command == "HEAD":
         return False
     given = found if first is None else chain((first,), found)
-    for data in _joined(encode_header([wish.root]), given):
-        handler.send_view(memoryview(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data))
+    try:
+        for data in _joined(encode_header([wish.root]), given):
+            part = b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data
+            handler.send_view(memoryview(part))
+    except BaseException:
+        if not is_chunked:
+            handler.reset()
+        raise
     if is_chunked:
         handler.send_view(memoryview(b"0\r\n\r\n"))
     return True

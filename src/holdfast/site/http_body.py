@@ -29,7 +29,7 @@ class Body:
         encoding = (headers.get("Transfer-Encoding") or "").lower()
         length = headers.get("Content-Length") or "0"
         both = encoding and "Content-Length" in headers
-        is_length = length.isascii() and length.isdecimal()
+        is_length = re.fullmatch("[0-9]{1,18}", length) is not None
         # With both, a proxy and we might not agree where the next request begins.
         self.is_understood = encoding in ("", "chunked") and is_length and not both
         self._chunked = encoding == "chunked"

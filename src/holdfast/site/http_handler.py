@@ -144,6 +144,17 @@ class BaseHandler(BaseHTTPRequestHandler):
             self.reply(status, what.encode(), headers=headers)
             self.wfile.flush()
 
+    def reset(self) -> None:
+        """Break off an answer that ends with its connection: closed as ever, it would look whole.
+
+        A proxy may ask so, and give it on as one that has an end.
+        """
+        self.close_connection = True
+        with suppress(OSError):
+            at_once = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        self.connection.close()  # when all who hold it have let go
+
     def send_view(self, view: memoryview) -> None:
         """Send bytes; a client may be slow, but not take none for long.
 

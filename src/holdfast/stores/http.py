@@ -29,7 +29,7 @@ USER_AGENT = f"holdfast/{__version__}"
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _BUSY = frozenset((429, 503))
-_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-([0-9]+)|\*)/([0-9]+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18}|\*)")
 _BODY_MAX = 1 << 16
 """The longest body of an error that is read, so that its connection can be used again."""
 
@@ -354,7 +354,7 @@ def _is_used_up(response: http.client.HTTPResponse) -> bool:
 
 def _length(response: http.client.HTTPResponse) -> int | None:
     given = response.getheader("Content-Length") or ""
-    return int(given) if given.isascii() and given.isdecimal() else None
+    return int(given) if re.fullmatch(r"[0-9]{1,18}", given) else None
 
 
 def _check_range(answer: HttpAnswer, offset: int) -> None:

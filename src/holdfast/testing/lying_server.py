@@ -64,6 +64,8 @@ class Lie(StrEnum):
     """Says that it is encoded."""
     FORBIDDEN = "forbidden"
     """403."""
+    DIGITS = "digits"
+    """Says lengths of more digits than Python makes a number of."""
     NONSENSE = "nonsense"
     """No HTTP."""
 
@@ -221,14 +223,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/octet-stream")
         if tag:
             self.send_header("ETag", f'"{tag}"')
+        many = "9" * 5000 if lie is Lie.DIGITS else ""
         if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{many or len(content)}")
         if lie is Lie.GZIP:
             self.send_header("Content-Encoding", "gzip")
         if lie is Lie.ENDLESS:
             self.close_connection = True
         else:
-            self.send_header("Content-Length", str(end - start))
+            self.send_header("Content-Length", many or str(end - start))
         self.end_headers()
         if self.command != "HEAD":
             self._body(lie, content[start:end])
