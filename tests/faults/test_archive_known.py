@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from pathlib import Path
 
 import pytest
 from scenes import HOLD, Ran, contents, must, run
+
+from holdfast import open_dataset
+from holdfast.api.archive import PackOptions, archive_of, iter_archive_pack
+from holdfast.archive.piece_making import PieceMaker
+from holdfast.wire.piece import PLAIN, PieceHasher
 
 SIZE = ("--piece-size", "4MiB")
 PACK = ("archive", "pack", "--json", "--write", "../pieces", *SIZE)
@@ -84,6 +90,70 @@ def test_what_is_in_a_missing_piece_is_packed_again(main: Path) -> None:
         (main.parent / name).unlink()
     assert _new_bytes(main) > 6_000_000
     assert contents(_restored(main, "2")) == contents(main)
+
+
+def _begin(main: Path) -> None:
+    """Pack the next snapshot, and be killed before its piece ends."""
+    if not (child := os.fork()):
+        try:
+            PieceMaker.end = lambda *_: os._exit(9)  # type: ignore[assignment, return-value]
+            with open_dataset(main) as dataset:
+                options = PackOptions(known=[str(main.parent / "pieces")], kernel=PLAIN)
+                write = os.fsencode(main.parent / "new")
+                archive = archive_of(dataset)
+                list(iter_archive_pack(archive, write=write, piece_size=16 << 20, options=options))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def _without_the_first(main: Path) -> Path:
+    """Lose the notes, and have the pieces of the first snapshot somewhere else, which is told."""
+    shutil.rmtree(main / ".git/annex/hold-archive")
+    listed = must(main.parent, HOLD, "archive", "restore", "pieces", "--list", "--json")
+    away = main.parent / "away"
+    away.mkdir()
+    for name in json.loads(listed.out.splitlines()[0])["pieces"]:
+        (main.parent / name).rename(away / Path(name).name)
+    (main / "third.dat").write_bytes(random.Random(3).randbytes(900))
+    must(main, HOLD, "save", "-q", "-m", "three")
+    return away
+
+
+def test_what_is_known_of_a_snapshot_that_is_begun_moves_nothing_that_is_packed(main: Path) -> None:
+    away = _without_the_first(main)
+    _begin(main)
+    content = (main / "third.dat").resolve()
+    content.parent.chmod(0o755)
+    content.chmod(0o644)
+    content.write_bytes(random.Random(4).randbytes(900))
+    words = ("archive", "pack", "--json", "--write", "../new", "--piece-size", "16MiB")
+    done = run(main, HOLD, *words, "--known", "../pieces", "--known", "../away")
+    assert done.code == 1 and "third.dat" in done.text, done.text
+    for piece in [*away.iterdir(), *(main.parent / "new").iterdir()]:
+        piece.rename(main.parent / "pieces" / piece.name)
+    for path in (main.parent / "pieces").glob("*.car"):
+        hasher = PieceHasher(PLAIN)
+        hasher.update(path.read_bytes())
+        assert hasher.digest().v2 == path.stem
+    out = main.parent / "out2"
+    done = run(main.parent, HOLD, "archive", "restore", "pieces", "--at", "2", "--to", str(out))
+    assert done.code == 3 and "1 of 12 items failed" in done.text, done.text
+
+
+def test_what_becomes_known_of_a_snapshot_that_is_planned_alone_is_not_packed(main: Path) -> None:
+    away = _without_the_first(main)
+    words = ("archive", "pack", "--json", "--write", "../new", *SIZE, "--known", "../pieces")
+    with open_dataset(main) as dataset:
+        archive, options = archive_of(dataset), PackOptions(known=[str(main.parent / "pieces")])
+        outcomes = iter_archive_pack(archive, piece_size=4 << 20, options=options)
+        while next(outcomes).path != "known":
+            pass
+        outcomes.close()
+    planned = must(main, HOLD, "archive", "plan", *SIZE, "--json").out
+    assert len(planned.splitlines()) > 2
+    must(main, HOLD, *words, "--known", str(away))
+    assert sum(path.stat().st_size for path in (main.parent / "new").iterdir()) < 1_000_000
 
 
 def test_pieces_of_another_data_set_are_refused(main: Path, tmp_path: Path) -> None:

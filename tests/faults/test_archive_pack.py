@@ -452,6 +452,13 @@ def test_a_folder_cannot_hold_its_own_archive(tmp_path: Path) -> None:
     done = run(tmp_path, HOLD, *words)
     assert done.code == 2 and "H906" in done.err
     assert not (folder / "pieces").exists()
+    done = run(tmp_path, HOLD, "archive", "pack", "--folder", "scans", "--state", "./scans/")
+    assert done.code == 2 and "H906" in done.err
+    assert not (folder / "lock").exists()
+    (tmp_path / "state").touch()
+    for state in ("state", "state/below"):
+        done = run(tmp_path, HOLD, "archive", "pack", "--folder", "scans", "--state", state)
+        assert done.code == 2 and "cannot be made" in done.err, done.err
 
 
 def test_a_full_disk_is_told_in_four_lines_and_the_same_command_goes_on(

@@ -22,13 +22,14 @@ from holdfast.archive.plan_records import (
     FolderRecord,
     PieceRecord,
     PlanHead,
+    RunRecord,
 )
 from holdfast.archive.planning import plan_pieces
 from holdfast.archive.repeats import Step, iter_steps
 from holdfast.archive.snapshot_state import DonePiece, SnapshotState
 from holdfast.core.progress import Silence
 from holdfast.testing.kernels import every_kernel
-from holdfast.wire.archive_manifest import FOOTER_SIZE, decode_footer, decode_manifest
+from holdfast.wire.archive_manifest import FOOTER_SIZE, MANIFEST_MAX, decode_footer, decode_manifest
 from holdfast.wire.archive_rows import PartKind, RowKind, decode_rows
 from holdfast.wire.car import CarReader
 from holdfast.wire.cid import Cid
@@ -305,3 +306,27 @@ def test_any_number_of_threads_and_any_kernel_makes_the_same_pieces(tmp_path: Pa
 def _commitment_of(path: Path, kernel: Kernel) -> bytes:
     piece = commit(path.read_bytes(), kernel)
     return write_v2(piece.root, piece.height, piece.padding)
+
+
+def test_a_piece_ends_before_its_manifest_is_larger_than_it_may_be(tmp_path: Path) -> None:
+    count, folder = 300, b"files/" + b"/".join([b"d" * 199] * 19) + b"/"
+    assert len(folder) == 6 + 200 * 19
+
+    def entries() -> Iterator[Entry | FileRun]:
+        for number in range(count):
+            names = [b"%06d" % (512 * number + at) for at in range(512)]
+            some = [0o100644] * 512, [0] * 512, [None] * 512, [""] * 512, [b""] * 512
+            yield FileRun(folder, names, [int(RowKind.PLAIN)] * 512, *some)
+
+    steps = iter_steps(entries(), [], os.fsencode(tmp_path))
+    head = PlanHead("id", 0, "2026-01-01T00:00:00Z")
+    pieces, files = [], 0
+    for record in plan_pieces(head, steps):
+        if isinstance(record, PieceRecord):
+            pieces.append(record)
+        elif not isinstance(record, FolderRecord):
+            files += len(record.names) if isinstance(record, RunRecord) else 1
+    assert files == 512 * count
+    assert [MANIFEST_MAX * 0.9 < end.manifest_length <= MANIFEST_MAX for end in pieces] == [
+        True, False,
+    ]  # fmt: skip

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -56,9 +59,12 @@ def test_a_piece_whose_file_is_gone_is_made_anew(tmp_path: Path) -> None:
     state = SnapshotState(os.fsencode(tmp_path / "state"))
     state.resume_at(part)
     (tmp_path / "state/piece-0.roots").write_bytes(bytes(32))
-    assert state.resume_at(part) == 0
     (tmp_path / "part").touch()
     assert state.resume_at(part) == GROUP
+    (tmp_path / "part").unlink()
+    assert state.resume_at(part) == 0
+    (tmp_path / "part").touch()
+    assert state.resume_at(part) == 0
     state.close()
 
 
@@ -100,3 +106,44 @@ def test_a_plan_of_the_first_format_which_has_no_runs_is_read(tmp_path: Path) ->
     assert written.startswith(b'["plan", 2, ')
     path.write_bytes(written.replace(b'["plan", 2, ', b'["plan", 1, ', 1))
     assert list(Plan(os.fsencode(path))) == records
+
+
+def test_an_interrupt_between_two_steps_of_noting_moves_no_cid_to_another_number(
+    tmp_path: Path,
+) -> None:
+    """Python takes an interrupt between any two of its own steps: each of these is tried."""
+    steps = 0
+    while True:
+        steps += 1
+        state = SnapshotState(os.fsencode(tmp_path / f"{steps}"))
+        state.add(CIDS[0])
+        state.flush()
+        left = steps
+
+        def trace(frame: FrameType, what: str, _: object) -> object:
+            nonlocal left
+            if frame.f_code.co_name not in ("add", "add_many"):
+                return None
+            frame.f_trace_opcodes = True
+            if what == "opcode":
+                left -= 1
+                if not left:
+                    raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with suppress(KeyboardInterrupt):
+                state.add(CIDS[1])
+                state.add_many(CIDS[2:])
+        finally:
+            sys.settrace(before)
+        state.close()
+        again = SnapshotState(os.fsencode(tmp_path / f"{steps}"))
+        count = again.count
+        assert count >= 1 and [again.cid(number) for number in range(count)] == CIDS[:count]
+        again.close()
+        if left > 0:
+            break
+    assert steps > 5

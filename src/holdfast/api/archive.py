@@ -115,7 +115,8 @@ def archive_of_folder(
     Raises:
         NotFoundError: There is no such folder.
         ConflictError: It is encrypted otherwise.
-        UsageError: A folder of keys is named, and it is not encrypted.
+        UsageError: A folder of keys is named, and it is not encrypted; or ``state`` is the folder
+            itself, or no folder.
         AccessError: Keys would be in the folder, or beside the notes.
     """
     path, state = os.path.realpath(path), os.path.realpath(state)
@@ -123,7 +124,12 @@ def archive_of_folder(
         from ..dataset.git import no_folder
 
         raise no_folder(path)
-    folder = ArchiveFolder(state)
+    if state == path:  # one that is in it is passed over
+        raise faults.ARCHIVE_WITHIN(path=os.fsdecode(state))
+    try:
+        folder = ArchiveFolder(state)
+    except OSError as error:
+        raise as_target_fault(error, os.fsdecode(state)) from error
     if encrypt is None and read_encryption(folder.folder) is None:
         _refuse_keys_in_the_clear(keys)
         from ..archive.folder_source import FolderSource

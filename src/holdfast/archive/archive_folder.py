@@ -138,10 +138,12 @@ class ArchiveFolder:
 
     def keep_name(self, name: str) -> None:
         """Note what manifests call it."""
-        with open(self.folder + b"/name", "w", encoding="utf-8") as file:
+        path = self.folder + b"/name"
+        with open(path + b".part", "w", encoding="utf-8") as file:
             file.write(name)
             file.flush()
             os.fsync(file.fileno())
+        os.rename(path + b".part", path)
 
     def has_plan(self, number: int) -> bool:
         """Whether a snapshot was packed here: the plan of it is here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Protocol
@@ -141,6 +142,8 @@ class File:
         self._file = path if isinstance(path, int) else _open(record, path)
         try:
             self._seen = os.fstat(self._file)
+            if not stat.S_ISREG(self._seen.st_mode):
+                raise SourceFault(record, "it is no file any more", None)
             if self._seen.st_size != record.size:
                 size = self._seen.st_size
                 raise SourceFault(record, f"it has {size} bytes, not {record.size}", size)

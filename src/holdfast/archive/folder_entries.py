@@ -54,6 +54,8 @@ class _Walk:
             names = sorted(os.listdir(folder))
             modes, sizes = look_at(self._kernel, folder, names)
         except OSError as error:
+            if error.errno == errno.ENOENT and path != FILES[:-1]:
+                return  # gone since the folder above was listed
             raise as_fault(error, os.fsdecode(folder), reading=True) from error
         yield Entry(path, None, 0, 0)
         path += b"/"
@@ -82,7 +84,13 @@ class _Walk:
             if here != self._leave_out:
                 yield from self.iter_below(here, path)
         elif stat.S_ISLNK(mode):
-            yield Entry(path, RowKind.SYMLINK, mode, len(os.readlink(here)))
+            try:
+                size = len(os.readlink(here))
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise as_fault(error, os.fsdecode(here), reading=True) from error
+            yield Entry(path, RowKind.SYMLINK, mode, size)
         else:
             self._passed(path[len(FILES) :])
 

@@ -87,13 +87,16 @@ class FolderSource(InTheClear):
         path = self.sources(state_folder).path_of(record)
         try:
             seen = os.lstat(path)
-            size = seen.st_size
-            if record.kind is RowKind.SYMLINK:
-                size = len(os.readlink(path))
-            elif not stat.S_ISREG(seen.st_mode):
+            is_link = stat.S_ISLNK(seen.st_mode)
+            if is_link != (record.kind is RowKind.SYMLINK):
                 return None
-        except OSError:
-            return None
+            if not is_link and not stat.S_ISREG(seen.st_mode):
+                return None
+            size = len(os.readlink(path)) if is_link else seen.st_size
+        except OSError as error:
+            if error.errno in _OTHER_FILE:
+                return None
+            raise as_fault(error, os.fsdecode(path), reading=True) from error
         cause = fault.__cause__
         if isinstance(cause, OSError) and cause.errno not in _OTHER_FILE:
             raise as_fault(cause, os.fsdecode(path), reading=True)

@@ -72,11 +72,15 @@ def take_in(
     )
     # Rows last: where they are not noted, it is only packed again.
     archive.note(finding.dataset, new)
+    if archive.has_packed:
+        # What is linked in it was decided with its plan, and is decided again when a file changed.
+        return len(new)
     with SortedSpill(archive.folder) as rows:
         for snapshot in finding.snapshots:
             for row in _known_rows(snapshot, repository, archive.folder):
                 rows.add(encode_row(row))
         archive.index.add(rows)
+    archive.forget_begun()  # of which nothing is packed: it is planned anew, with what is known now
     return len(new)
 
 

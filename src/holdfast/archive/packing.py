@@ -73,7 +73,7 @@ class Packer:
         self._batch = Batch()
         self._batches: deque[Batch] = deque()
         part = self._pieces.part_path(len(state.pieces))
-        self._pieces.start = find_start(plan, state, part, profile)
+        self._pieces.start = find_start(plan, state, part, profile, kernel)
         self._resume = self._finisher.resume = self._pieces.start.number
         self._finisher.begun = self._pieces.start.begun
 

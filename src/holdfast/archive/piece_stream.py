@@ -318,8 +318,11 @@ class PieceStream:
         except BaseException as error:  # told to the thread that waits
             roots, self._error = b"", error
         with self._changed:
-            if self._error is None:
-                self._note_roots(region.offset, roots)
+            try:
+                if self._error is None:
+                    self._note_roots(region.offset, roots)
+            except BaseException as error:
+                self._error = error
             self._pending -= 1
             self._release(region.segment)
             self._changed.notify_all()
@@ -341,7 +344,9 @@ class PieceStream:
     def _note_roots(self, offset: int, roots: bytes) -> None:
         self._made[offset] = roots
         while (ready := self._made.pop(self._next_root, None)) is not None:
-            os.pwrite(self._roots, ready, self._next_root // GROUP * ROOT_SIZE)
+            at, done = self._next_root // GROUP * ROOT_SIZE, 0
+            while done < len(ready):  # on a disk that gets full it may be a part
+                done += os.pwrite(self._roots, ready[done:], at + done)
             self._next_root += len(ready) // ROOT_SIZE * GROUP
 
     def _write_first(self, view: memoryview) -> None:

@@ -15,6 +15,7 @@ from ..core import faults
 from ..core.errors import HoldError
 from ..wire.archive_manifest import (
     FOOTER_SECTION_SIZE,
+    MANIFEST_MAX,
     SEALED,
     BundleRef,
     Manifest,
@@ -63,6 +64,8 @@ _PART_REF_MAX = 128
 """What a manifest says of a part has no more bytes, its path aside."""
 _BUNDLE_REF_MAX = 256
 _NUMBERS_MAX = 64
+_MANIFEST_SPARE = 1 << 16
+"""What a file, or all of a run, adds to a manifest is less."""
 _PART_HEAD_MAX = 96
 """What stands before the rows of a part, its section's head included, takes no more."""
 _ROWS_MAX = PART_MAX - 64
@@ -275,7 +278,10 @@ class _Planner:
 
     def _room(self) -> int:
         """How many bytes are left for blocks and for rows in parts that are open."""
-        manifest = section_size(self._manifest_base + self._tail.refs_size)
+        manifest = self._manifest_base + self._tail.refs_size
+        if manifest > MANIFEST_MAX - _MANIFEST_SPARE:
+            return -1  # not even for an empty file
+        manifest = section_size(manifest)
         taken = self._at + self._tail.size_max + manifest + FOOTER_SECTION_SIZE
         return self._head.payload_max - taken
 

@@ -7,11 +7,15 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ..wire.file_layout import plan_file
+from ..wire.piece import Kernel, PieceHasher
+from ..wire.piece_cid import from_text
 from ..wire.unixfs import Profile
 from .piece_stream import name_piece
 from .plan_file import Plan
 from .plan_records import FileRecord, FolderRecord, PieceRecord
-from .snapshot_state import Begun, SnapshotState
+from .snapshot_state import Begun, DonePiece, SnapshotState
+
+_CHUNK = 1 << 20
 
 
 class Start(NamedTuple):
@@ -26,31 +30,47 @@ class Start(NamedTuple):
     begun: Begun = Begun()
 
 
-def find_start(plan: Plan, state: SnapshotState, part: bytes, profile: Profile) -> Start:
+def find_start(
+    plan: Plan, state: SnapshotState, part: bytes, profile: Profile, kernel: Kernel
+) -> Start:
     """Where to go on; all from there on is forgotten.
 
     ``part`` is the unfinished file of the piece that is being made, if it has one.
     """
     state.take_away()
-    _finish_naming(part, plan, state)
+    _finish_naming(part, plan, state, kernel)
     pieces = len(state.pieces)
     _remove_later(part, plan, pieces)
     return _find(plan, state, profile, pieces, state.resume_at(part))
 
 
-def _finish_naming(part: bytes, plan: Plan, state: SnapshotState) -> None:
+def _finish_naming(part: bytes, plan: Plan, state: SnapshotState, kernel: Kernel) -> None:
     """Do what a run that was stopped may have left: a piece that is noted gets its name.
 
-    That is where it was written; or, with a copy of all of that, where pieces are written now.
+    That is where it was written; or, with a copy of all of that, where pieces are written now. What
+    is there may be of another run, too, which had not come as far: so it is read, and removed then.
     """
     if not state.pieces or not (path := state.pieces[-1].path):
         return
+    piece = state.pieces[-1]
     folder, name = os.path.split(path)
     for one in dict.fromkeys((folder, os.path.dirname(part) or folder)):
         left = part_in(one, plan, len(state.pieces) - 1)
         with suppress(FileNotFoundError):
-            if os.stat(left).st_size == state.pieces[-1].size:
+            is_noted = one == folder and piece.is_ours
+            if os.stat(left).st_size == piece.size and (is_noted or _is_it(left, piece, kernel)):
                 name_piece(left, os.path.join(one, name))
+            elif not is_noted:
+                os.unlink(left)
+
+
+def _is_it(path: bytes, piece: DonePiece, kernel: Kernel) -> bool:
+    """Whether all bytes of a file are those of a piece."""
+    hasher = PieceHasher(kernel)
+    with open(path, "rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            hasher.update(chunk)
+    return from_text(hasher.digest().v2) == piece.cid
 
 
 def _remove_later(part: bytes, plan: Plan, number: int) -> None:

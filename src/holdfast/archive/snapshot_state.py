@@ -67,7 +67,8 @@ class SnapshotState:
         self._read_at, self._read_cids = 0, b""
         self._new_cids: list[bytes] = []
         self._new_digests: list[bytes] = []
-        self._count = self.count
+        # How many are noted is never kept beside this: an interrupt would come between the two.
+        self._flushed = self.count
         self._leaves = os.fstat(self._digests).st_size // DIGEST_SIZE
         self.pieces = self._read_pieces()
 
@@ -77,10 +78,13 @@ class SnapshotState:
 
     def resume_at(self, part: bytes) -> int:
         """How many bytes of the piece being made are known; ``part`` is its file, if it has one."""
-        begun = {"machine": _machine(), "part": os.fsdecode(part)}
-        known = known_size(self.stem(len(self.pieces)))
+        folder = os.path.realpath(os.path.dirname(part)) if part else b""
+        begun = {"machine": _machine(), "folder": os.fsdecode(folder)}
+        stem = self.stem(len(self.pieces))
         if self._read("begun") == begun and (not part or os.path.exists(part)):
-            return known
+            return known_size(stem)
+        # First, or a run that is killed before it has made some leaves these to be believed.
+        _truncate(stem + b".roots", 0)
         self._write("begun", begun)
         return 0
 
@@ -96,7 +100,7 @@ class SnapshotState:
             digests = os.pread(self._digests, begun * DIGEST_SIZE, leaves * DIGEST_SIZE)
         os.ftruncate(self._cids, numbers * SHA256_CID_SIZE + len(cid))
         os.ftruncate(self._digests, leaves * DIGEST_SIZE + len(digests))
-        self._new_cids, self._new_digests, self._count = [], [], numbers
+        self._new_cids, self._new_digests, self._flushed = [], [], numbers
         self._leaves = leaves
         self._read_cids = b""
         return Begun(cid, digests)
@@ -109,12 +113,10 @@ class SnapshotState:
     def add(self, cid: Cid) -> None:
         """Note the CID of the next file or folder."""
         self._new_cids.append(cid)
-        self._count += 1
 
     def add_many(self, cids: Sequence[Cid]) -> None:
         """Note those of the next files."""
         self._new_cids += cids
-        self._count += len(cids)
 
     def add_digest(self, digest: bytes) -> None:
         """Note the next leaf of a file that has more than one."""
@@ -122,9 +124,8 @@ class SnapshotState:
 
     def cid(self, number: int) -> Cid:
         """The CID of a file or folder that was noted."""
-        flushed = self._count - len(self._new_cids)
-        if number >= flushed:
-            return Cid(self._new_cids[number - flushed])
+        if number >= self._flushed:
+            return Cid(self._new_cids[number - self._flushed])
         first = number // _CIDS * _CIDS
         if self._read_at != first or number >= first + len(self._read_cids) // SHA256_CID_SIZE:
             self._read_at = first
@@ -142,12 +143,12 @@ class SnapshotState:
         """Hand over what is noted to the system, so that a kill does not lose it."""
         if self._new_digests:
             _write_whole(self._digests, b"".join(self._new_digests), self._leaves * DIGEST_SIZE)
-            self._leaves += len(self._new_digests)
-            self._new_digests.clear()
+            leaves = self._leaves + len(self._new_digests)
+            self._leaves, self._new_digests = leaves, []
         if self._new_cids:
-            flushed = self._count - len(self._new_cids)
-            _write_whole(self._cids, b"".join(self._new_cids), flushed * SHA256_CID_SIZE)
-            self._new_cids.clear()
+            _write_whole(self._cids, b"".join(self._new_cids), self._flushed * SHA256_CID_SIZE)
+            flushed = self._flushed + len(self._new_cids)
+            self._flushed, self._new_cids = flushed, []  # no call, so no interrupt, in between
 
     def end_piece(self, piece: DonePiece) -> None:
         """Note a finished piece; then nothing of it is lost any more."""
@@ -160,16 +161,17 @@ class SnapshotState:
     def rewind(self, number: int, offset: int) -> None:
         """Nothing of that piece counts as known from there on, nor do pieces after it."""
         reached = len(self.pieces)
+        # First, or they would be believed of a piece that is made instead.
+        for later in range(number + 1, reached + 1):
+            _truncate(self.stem(later) + b".roots", 0)
+        known = 0 if number < reached else offset
+        _truncate(self.stem(number) + b".roots", known // GROUP * ROOT_SIZE)
         if number < reached:
-            offset = 0
             ours = [piece.path for piece in self.pieces[number:] if piece.path and piece.is_ours]
             self._rewrite(b"/withdrawn", (json.dumps(os.fsdecode(path)) for path in ours))
             del self.pieces[number:]
             self._rewrite_pieces()
             self.take_away()
-        for later in range(number + 1, reached + 1):
-            _truncate(self.stem(later) + b".roots", 0)
-        _truncate(self.stem(number) + b".roots", offset // GROUP * ROOT_SIZE)
 
     def take_away(self) -> None:
         """Remove the files of pieces that count no more; a run that was stopped may have left some.
@@ -189,9 +191,11 @@ class SnapshotState:
 
     def close(self) -> None:
         """Leave it for another time."""
-        self.flush()
-        os.close(self._cids)
-        os.close(self._digests)
+        try:
+            self.flush()
+        finally:
+            os.close(self._cids)
+            os.close(self._digests)
 
     def _read_pieces(self) -> list[DonePiece]:
         try:

@@ -106,6 +106,8 @@ def make_plan(archive: ArchiveFolder, source: Source, piece_size: int) -> Plan:
             )
         source.check_begun(archive, begun)
         return begun
+    # Without a plan, what is there was left by one who was killed while it was removed.
+    archive.forget_begun()
     folder = archive.next_folder
     os.makedirs(folder, exist_ok=True)
     head = source.head(archive, piece_size)
