@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from array import array
 from pathlib import Path
@@ -21,7 +22,7 @@ import pytest
 from holdfast.core.errors import IntegrityError, UsageError
 from holdfast.kernel import build, choose
 from holdfast.kernel.compiled import CompiledKernel, Library
-from holdfast.kernel.many import look_at, md5_many, read_files
+from holdfast.kernel.many import look_at, md5_many, read_files, until_settled_s
 from holdfast.kernel.pointers import address_of
 from holdfast.kernel.side_by_side import PART_SIZE, commit_file, commit_side_by_side
 from holdfast.testing.kernels import compiled_library, every_kernel
@@ -421,12 +422,33 @@ def test_many_buffers_are_hashed_as_one_by_one(kernel: Kernel) -> None:
         assert md5_many(kernel, data, *some) == expected
 
 
+def age(folder: Path) -> None:
+    """Nothing in it was written to lately."""
+    for path in folder.rglob("*"):
+        os.utime(path, (1e9, 1e9), follow_symlinks=False)
+
+
+def test_a_file_that_may_be_written_to_at_this_moment_is_none(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    paths = [tmp_path / name for name in ("old", "new", "later")]
+    for path, back_s in zip(paths, (1.0, 0.0, -3600.0), strict=True):
+        path.write_bytes(b"x")
+        moment = time.time() - back_s
+        os.utime(path, (moment, moment))
+    ones = array("Q", [1, 1, 1])
+    wrong = read_files(kernel, [*map(bytes, paths)], memoryview(bytearray(4)), ones, ones)
+    assert list(wrong) == [0, 1, 1]
+    assert [until_settled_s(os.stat(path)) > 0 for path in paths] == [False, True, False]
+
+
 def test_files_that_are_not_as_they_should_be_are_told(kernel: Kernel, tmp_path: Path) -> None:
     for name, size in (("right", 5000), ("empty", 0), ("short", 10), ("long", 300)):
         (tmp_path / name).write_bytes(name.encode() * (size // len(name)))
     (tmp_path / "link").symlink_to("right")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
+    age(tmp_path)
     names = ["right", "gone", "empty", "short", "long", "link", "folder", "pipe"]
     sizes = array("Q", [5000, 7, 0, 11, 200, 5000, 0, 0])
     places = array("Q", [6000 * number for number in range(len(names))])
@@ -443,6 +465,7 @@ def test_files_of_several_folders_are_read_each_from_its_own(
     for name in names[:-2]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
+    age(tmp_path)
     sizes = array("Q", map(len, names))
     places = array("Q", range(0, 10 * len(names), 10))
     for start in (os.fsencode(tmp_path) + b"/", b""):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Protocol
@@ -11,7 +12,7 @@ from typing import Protocol
 from ..core.backends import backend_of, checker, is_verifiable, key_digest
 from ..core.errors import IntegrityError
 from ..core.key import Key
-from ..kernel.many import signature
+from ..kernel.many import signature, until_settled_s
 from ..wire.archive_rows import RowKind
 from ..wire.piece import PLAIN, Kernel
 from .entries import OF_SEAL
@@ -20,6 +21,9 @@ from .whole_hash import WholeHash, whole_hash
 
 FILES = b"files/"
 """Where in an archive the files of a version are."""
+
+_SETTLING_S = 1.0
+"""So long is waited at most for a file that somebody writes to."""
 
 
 class SourceFault(Exception):
@@ -142,6 +146,8 @@ class File:
         self._file = path if isinstance(path, int) else _open(record, path)
         try:
             self._seen = os.fstat(self._file)
+            if record.key is None and not isinstance(path, int):
+                self._seen = _settled(record, self._file)
             if not stat.S_ISREG(self._seen.st_mode):
                 raise SourceFault(record, "it is no file any more", None)
             if self._seen.st_size != record.size:
@@ -197,6 +203,20 @@ def _open(record: FileRecord, path: bytes | None) -> int:
         return os.open(path, flags)
     except OSError as error:
         raise SourceFault(record, str(error.strerror).lower(), None) from error
+
+
+def _settled(record: FileRecord, file: int) -> os.stat_result:
+    """A file that nobody is writing to: no key tells whether it was read half and half.
+
+    Raises:
+        SourceFault: Somebody does not end.
+    """
+    end = time.monotonic() + _SETTLING_S
+    while wait_s := until_settled_s(seen := os.fstat(file)):
+        if time.monotonic() > end:
+            raise SourceFault(record, "it is being written to", seen.st_size)
+        time.sleep(wait_s)
+    return seen
 
 
 def is_right(key: bytes | None, digest: bytes, md5: bytes) -> bool:

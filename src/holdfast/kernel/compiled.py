@@ -10,7 +10,7 @@ import hashlib
 import threading
 from array import array
 from collections.abc import Sequence
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
+from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,10 @@ _SIGNATURES: _Signatures = {
     "hold_md5_copy": ([c_int, c_void_p, c_void_p, c_uint64, c_void_p, c_size_t], None),
     "hold_md5_end": ([c_int, c_void_p, c_uint, c_void_p], None),
     "hold_md5_many": ([c_int, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
-    "hold_read_files": ([c_char_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p], None),
+    "hold_read_files": (
+        [c_char_p, c_void_p, c_void_p, c_void_p, c_size_t, c_long, c_void_p],
+        None,
+    ),
     "hold_look_at": ([c_char_p, c_char_p, c_size_t, c_void_p, c_void_p], None),
 }
 _HARDWARE_SIGNATURES: _Signatures = {
@@ -183,14 +186,14 @@ class CompiledKernel:
         return digests.raw
 
     def read_files(
-        self, paths: list[bytes], base: Buffer, places: Numbers, sizes: Numbers
+        self, paths: list[bytes], base: Buffer, places: Numbers, sizes: Numbers, unsettled_s: float
     ) -> bytes:
         """See `holdfast.kernel.many.read_files`; a byte for each file, 1 for one that is wrong."""
         wrong = ctypes.create_string_buffer(len(paths))
         with address_of(base) as start:
             self._code.hold_read_files(
                 b"\0".join(paths) + b"\0", start, places.buffer_info()[0],
-                sizes.buffer_info()[0], len(paths), wrong,
+                sizes.buffer_info()[0], len(paths), round(unsettled_s * 1e9), wrong,
             )  # fmt: skip
         return wrong.raw
 

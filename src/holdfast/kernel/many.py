@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from array import array
 from collections.abc import Sequence
 from hashlib import md5
@@ -15,6 +16,12 @@ from hashlib import md5
 from ..wire.fr32 import Buffer
 from ..wire.piece import Kernel, Numbers
 from .choose import compiled
+
+UNSETTLED_S = 0.02
+"""A write sets the times of a file when it begins, in steps of some milliseconds.
+
+So one that is still going on is not told by the times of a file that was just written to.
+"""
 
 
 def look_at(kernel: Kernel, folder: bytes, names: Sequence[bytes]) -> tuple[Numbers, Numbers]:
@@ -42,12 +49,12 @@ def read_files(
 ) -> bytes:
     """Read files to places in ``base``; gives a byte for each, 0 for one that is right.
 
-    It is right when it is a file that has exactly that size and did not change while it was read.
-    What is at the place of another one is anything.
+    It is right when it is a file that has exactly that size, did not change while it was read, and
+    was not written to in the last `UNSETTLED_S`. What is at the place of another one is anything.
     """
     found = compiled(kernel)
     if found is not None:
-        return found.read_files(paths, base, places, sizes)
+        return found.read_files(paths, base, places, sizes, UNSETTLED_S)
     return bytes(
         not _read_file(path, base[at : at + size])
         for path, at, size in zip(paths, places, sizes, strict=True)
@@ -71,6 +78,15 @@ def signature(seen: os.stat_result) -> tuple[int, int, int]:
     return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
 
 
+def until_settled_s(seen: os.stat_result) -> float:
+    """How long, in seconds, until a file was not written to for `UNSETTLED_S`; 0 if that is so.
+
+    A date in the future tells nothing.
+    """
+    left_s = seen.st_mtime + UNSETTLED_S - time.time()
+    return left_s if 0 < left_s <= UNSETTLED_S else 0.0
+
+
 def _read_file(path: bytes, view: memoryview) -> bool:
     try:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -80,6 +96,8 @@ def _read_file(path: bytes, view: memoryview) -> bool:
     try:
         before = os.fstat(file)
         if not stat.S_ISREG(before.st_mode) or before.st_size != len(view):
+            return False
+        if before.st_mtime + UNSETTLED_S > time.time():
             return False
         done = 0
         while done < len(view):

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LANES_TARGET
@@ -442,8 +443,10 @@ HOLD_API void hold_md5_many(int kind, const uint8_t *base, const uint64_t *place
 /* ---- files ---- */
 
 #ifdef __APPLE__
+#define WRITTEN_AT(s) (s).st_mtimespec
 #define CHANGED_AT(s) (s).st_mtimespec, (s).st_ctimespec
 #else
+#define WRITTEN_AT(s) (s).st_mtim
 #define CHANGED_AT(s) (s).st_mtim, (s).st_ctim
 #endif
 
@@ -455,15 +458,25 @@ static int same_times(const struct stat *one, const struct stat *other)
     return one->st_size == other->st_size;
 }
 
-/* Read all of a file that has exactly that size, does not change meanwhile, and is none of the kinds
- * that make one wait. Whether it was so. */
-static int read_file(int folder, const char *path, uint8_t *to, uint64_t size)
+/* Whether a file was written to at that moment or since. */
+static int is_written_since(const struct stat *seen, const struct timespec *moment)
+{
+    const struct timespec written = WRITTEN_AT(*seen);
+    return written.tv_sec > moment->tv_sec
+        || (written.tv_sec == moment->tv_sec && written.tv_nsec >= moment->tv_nsec);
+}
+
+/* Read all of a file that has exactly that size, was not written to since `settled` and does not change
+ * meanwhile, and is none of the kinds that make one wait. Whether it was so. */
+static int read_file(int folder, const char *path, uint8_t *to, uint64_t size,
+                     const struct timespec *settled)
 {
     struct stat before, after;
     uint64_t done = 0;
     int file = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (file < 0) return 0;
-    int right = !fstat(file, &before) && S_ISREG(before.st_mode) && (uint64_t)before.st_size == size;
+    int right = !fstat(file, &before) && S_ISREG(before.st_mode) && (uint64_t)before.st_size == size
+        && !is_written_since(&before, settled);
     while (right && done < size) {
         ssize_t got = read(file, to + done, (size_t)(size - done));
         if (got > 0) done += (uint64_t)got;
@@ -490,11 +503,16 @@ static int open_folder(const char *path, const char *next, size_t *size)
 }
 
 /* Read n files, whose paths follow each other with a zero after each, to places after `base`. Those
- * that are not as `sizes` says get a 1 in `wrong`; what is at their places is anything then. */
+ * that are not as `sizes` says, or were written to in the last `unsettled` nanoseconds (less than a
+ * second), get a 1 in `wrong`; what is at their places is anything then. */
 HOLD_API void hold_read_files(const char *paths, uint8_t *base, const uint64_t *places,
-                              const uint64_t *sizes, size_t n, uint8_t *wrong)
+                              const uint64_t *sizes, size_t n, long unsettled, uint8_t *wrong)
 {
     const char *before = "";
+    struct timespec settled;
+    clock_gettime(CLOCK_REALTIME, &settled);
+    settled.tv_nsec -= unsettled;
+    if (settled.tv_nsec < 0) settled.tv_nsec += 1000000000L, settled.tv_sec--;
     size_t size = 0;
     int folder = AT_FDCWD;
     for (size_t i = 0; i < n; i++) {
@@ -505,7 +523,7 @@ HOLD_API void hold_read_files(const char *paths, uint8_t *base, const uint64_t *
             folder = i + 1 < n ? open_folder(paths, next, &size) : AT_FDCWD;
         }
         const char *from = folder == AT_FDCWD ? paths : paths + size;
-        wrong[i] = !read_file(folder, from, base + places[i], sizes[i]);
+        wrong[i] = !read_file(folder, from, base + places[i], sizes[i], &settled);
         before = paths;
         paths = next;
     }
