@@ -123,15 +123,20 @@ def test_rows_that_lie_are_found_out(tmp_path: Path, offset: int, length: int, s
         assert code in (1, 3), text
 
 
+def _assert_not_taken(tmp_path: Path, forger: Forger, wanted: Cid) -> None:
+    """What stands in the place of the file `a` is told as damage, and is not restored."""
+    forger.write(tmp_path / "piece", _tree_of(forger, forger.folder([(b"a", wanted)])))
+    code, text = _restore(tmp_path)
+    assert code == 1 and "damaged at byte" in text, text
+    assert not (tmp_path / "in/out/a").exists()
+
+
 def test_another_block_than_the_tree_names_is_not_taken(tmp_path: Path) -> None:
     forger = Forger()
     wanted = raw_cid(b"good")
     at, length = forger.put(Block(raw_cid(b"evil"), b"evil"))
     forger.rows.append(Row(b"files/a", RowKind.PLAIN, 0o100644, 4, wanted, None, at, length))
-    forger.write(tmp_path / "piece", _tree_of(forger, forger.folder([(b"a", wanted)])))
-    code, text = _restore(tmp_path)
-    assert code == 1 and "damaged at byte" in text, text
-    assert not (tmp_path / "in/out/a").exists()
+    _assert_not_taken(tmp_path, forger, wanted)
 
 
 def test_a_leaf_whose_cid_is_its_content_is_no_leaf(tmp_path: Path) -> None:
@@ -143,10 +148,7 @@ def test_a_leaf_whose_cid_is_its_content_is_no_leaf(tmp_path: Path) -> None:
     at, length = forger.put(Block(identity, evil))
     row = Row(b"files/a", RowKind.PLAIN, 0o100644, len(evil), wanted, None, at, length)
     forger.rows.append(row)
-    forger.write(tmp_path / "piece", _tree_of(forger, forger.folder([(b"a", wanted)])))
-    code, text = _restore(tmp_path)
-    assert code == 1 and "damaged at byte" in text, text
-    assert not (tmp_path / "in/out/a").exists()
+    _assert_not_taken(tmp_path, forger, wanted)
 
 
 def test_a_symlink_to_what_no_path_can_be_fails_alone(tmp_path: Path) -> None:

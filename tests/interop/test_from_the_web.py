@@ -141,8 +141,10 @@ def test_urls_registered_and_removed_are_seen_by_git_annex(
     tools.annex(dataset, "get", "mine.txt")
     key = tools.keys(dataset)[b"mine.txt"]
     tools.annex(dataset, "registerurl", key, f"{url}/gone.txt")
+    tools.annex(dataset, "registerurl", key, "http://[half/a.txt")
     checked = tools.hold(dataset, "urls", "--check", "--json", exits=3).records()
-    assert sorted(str(record["status"]) for record in checked) == ["error", "ok"]
+    assert sorted(str(record["status"]) for record in checked) == ["error", "error", "ok"]
+    tools.annex(dataset, "unregisterurl", key, "http://[half/a.txt")
     for name in ("a.txt", "gone.txt"):
         tools.hold(dataset, "urls", "--remove", f"{url}/{name}", "mine.txt")
     assert WEB not in tools.whereis("annex", dataset)["mine.txt"]

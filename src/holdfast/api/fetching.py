@@ -23,7 +23,7 @@ from ..core.progress import Progress
 from ..dataset.arrivals import Arrival, Arrivals
 from ..dataset.room import Room
 from ..dataset.spots import Spot
-from ..stores.http_urls import safe_url
+from ..stores.http_urls import safe_url, server_of
 from ..transfer.by_host import ByHost, Pace
 from ..transfer.throttle import Throttle
 from ..wire.metadata import Change
@@ -325,7 +325,7 @@ class _Fetcher:
 
 def _host_of(task: _Task) -> str:
     # What is not fetched waits for nobody.
-    return "" if task.wish.key is not None else urlsplit(task.wish.url).netloc.lower()
+    return "" if task.wish.key is not None else server_of(task.wish.url)
 
 
 def refusal_of_url(url: str) -> HoldError | None:

@@ -25,6 +25,7 @@ from ..dataset.packs import sync_file_system
 from ..dataset.room import Room
 from ..dataset.rules import Rules
 from ..dataset.scratch import Scratch
+from ..stores.http_urls import server_of
 from ..transfer.by_host import ByHost, Pace
 from ..wire import logs
 from ..wire.branch_paths import equivalent_key_log
@@ -193,10 +194,7 @@ def _equals(log: bytes) -> Iterator[Key]:
 
 
 def _host_of(task: _Task) -> str:
-    try:
-        return urlsplit(task.urls[0]).netloc.lower() if task.urls else ""
-    except ValueError:
-        return ""  # it is no URL, as whoever asks for it is told
+    return server_of(task.urls[0]) if task.urls else ""
 
 
 def _is_web(url: bytes) -> bool:

@@ -19,7 +19,7 @@ from ..dataset.annexed import TrackedFile
 from ..dataset.copies import Urls
 from ..dataset.key_facts import KeyFacts
 from ..dataset.ledger_write import record_sorted
-from ..stores.http_urls import safe_url
+from ..stores.http_urls import safe_url, server_of
 from ..transfer.by_host import ByHost, Pace
 from ..wire.url_names import requestable
 from .datasets import Dataset
@@ -125,7 +125,7 @@ class _Checker:
 
     def __init__(self, dataset: Dataset, pace: Pace) -> None:
         self._by_host: ByHost[_Link, HoldError | None] = ByHost(
-            self._ask, lambda link: urlsplit(link.url).netloc.lower(), pace
+            self._ask, lambda link: server_of(link.url), pace
         )
         self._opened = open_client(dataset, self._by_host.sleep)
         self.iter_results = self._by_host.iter_results

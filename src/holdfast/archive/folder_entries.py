@@ -52,11 +52,11 @@ class _Walk:
         """A folder, and all that is in it."""
         try:
             names = sorted(os.listdir(folder))
-            modes, sizes = look_at(self._kernel, folder, names)
         except OSError as error:
             if error.errno == errno.ENOENT and path != FILES[:-1]:
                 return  # gone since the folder above was listed
             raise as_fault(error, os.fsdecode(folder), reading=True) from error
+        modes, sizes = look_at(self._kernel, folder, names)
         yield Entry(path, None, 0, 0)
         path += b"/"
         start = 0

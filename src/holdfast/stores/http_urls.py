@@ -23,6 +23,14 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+def server_of(url: str) -> str:
+    """Host and port, by which paces are kept; nothing of what is no URL: who opens it is told."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
+
+
 def bare_url(parts: SplitResult) -> str:
     """A URL without user and password, to resolve others against."""
     netloc = parts.netloc.rpartition("@")[2]

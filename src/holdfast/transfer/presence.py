@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from ..core import faults
 from ..core.abilities import Answer, Askable
 from ..core.errors import HoldError
 from ..core.key import Key
 from ..core.place import Presence
+from ..stores.http_urls import server_of
 from ..stores.url_store import HeadClient, answer_at, tell
 from .by_host import ByHost, Pace
 
@@ -136,14 +136,16 @@ class UrlAsker:
         """The answer to each question, in any order."""
         if not questions:
             return
-        by_host: ByHost[AtUrl, Answer] = ByHost(self._ask, _host_of, self._pace)
+        by_host: ByHost[AtUrl, Answer] = ByHost(
+            self._ask, lambda question: server_of(question.url), self._pace
+        )
         with self._open_client(by_host.sleep) as client:
             self._client = client
             by_host.on_stop = client.close
             yield from by_host.iter_results(questions)
 
     def _ask(self, question: AtUrl) -> Answer:
-        host = _host_of(question)
+        host = server_of(question.url)
         count, said = self._silent.get(host, (0, ""))
         if count >= HOST_TRIES:
             return Answer(Presence.UNKNOWN, said)
@@ -158,10 +160,3 @@ class UrlAsker:
                 return answer
         self._silent.pop(host, None)
         return answer
-
-
-def _host_of(question: AtUrl) -> str:
-    try:
-        return urlsplit(question.url).netloc.lower()
-    except ValueError:
-        return ""  # it is no URL, as whoever asks for it is told
