@@ -66,19 +66,26 @@ class Program:
         Raises:
             PlaceUnavailableError: It has gone, or takes nothing for too long.
         """
-        while data := self._write(data):
-            self._wait(self._writing)
+        try:
+            while data := self._write(data):
+                self._wait(self._writing)
+        except OSError as error:
+            raise self._gone() from error
 
     def exchange(self, data: bytes = b"") -> tuple[bytes, bytes]:
         """Wait for what it says, writing meanwhile; gives what it said, what is still unwritten.
 
-        Neither side waits for the other for ever, however much is written.
+        Neither side waits for the other for ever, however much is written. One that takes no more
+        is heard to its end first.
 
         Raises:
             PlaceUnavailableError: It has gone, or says nothing for too long.
         """
         while True:
-            data = self._write(data)
+            try:
+                data = self._write(data)
+            except OSError:
+                data = b""
             for pipe, _ in self._wait(self._both if data else self._reading):
                 if pipe == self._output:
                     return self._read(), data
@@ -143,8 +150,6 @@ class Program:
             return data[os.write(self._input, data) :]
         except BlockingIOError:
             return data
-        except OSError as error:
-            raise self._gone() from error
 
     def _gone(self) -> HoldError:
         with suppress(subprocess.TimeoutExpired):
