@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import random
 import shutil
@@ -21,6 +22,7 @@ from archive_reader import files_of
 from scenes import HOLD, contents, environment, must
 from serving_scene import make_folder, packed, pieces_of, served
 
+from holdfast.api import archive_serving
 from holdfast.api.archive_found import iter_archive_versions
 from holdfast.api.archive_restore import RestorePlan, iter_archive_restore
 from holdfast.api.archive_serving import ServedArchive
@@ -488,6 +490,32 @@ def test_without_a_login_a_private_one_gives_nothing(scene: Path, archive: Serve
         assert client.ask("/", Host="example.org").status == 421
     finally:
         server.stop()
+
+
+def test_a_snapshot_that_cannot_be_opened_yet_hides_no_other_and_is_tried_again(
+    copy: tuple[Path, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top, client = copy
+    [*old] = sorted((top / "pieces").glob("*.car"))
+    (top / "scans/more").write_bytes(b"more" * 10_000)
+    packed(top / "scans")
+    new = [path for path in (top / "pieces").glob("*.car") if path not in old]
+    notes = top / "state/snapshot-1/cids"
+    whole = notes.read_bytes()
+    notes.write_bytes(whole[:-40])
+    lines = (top / "state/snapshots").read_text().splitlines()
+    root = f"/ipfs/{cid_text(Cid(bytes.fromhex(json.loads(lines[-1])['root'])))}?format=car"
+    for _ in range(2):
+        assert client.ask(f"/piece/{old[0].stem}").body == old[0].read_bytes()
+        answer = client.ask(f"/piece/{new[0].stem}")
+        assert answer.status == 503 and b"cannot be served yet" in answer.body
+        assert client.ask(root).status == 503
+    notes.write_bytes(whole)
+    assert client.ask(f"/piece/{new[0].stem}").status == 503, "not tried at every request"
+    monkeypatch.setattr(archive_serving, "RETRY_S", 0)
+    for path in new:
+        assert client.ask(f"/piece/{path.stem}").body == path.read_bytes()
+    assert client.ask(root).status == 200
 
 
 # a data set, by the command

@@ -216,6 +216,9 @@ def test_a_plan_in_runs_says_what_files_one_by_one_would(
         write_plan(path, head, plan_pieces(head, steps, SMALL))
         in_runs, summary = list(Plan(path)), Plan(path).summary
         placed = [record for _, record in Plan(path).iter_placed()]
+        for run in Plan(path).in_runs():
+            if isinstance(run, RunRecord):
+                assert [run.record(at) for at in range(len(run.names))] == run.records()
         write_plan(path, head, plan_pieces(head, single, SMALL))
         assert in_runs == placed == list(Plan(path))
         assert summary._replace(starts=()) == Plan(path).summary._replace(starts=())

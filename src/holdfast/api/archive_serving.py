@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from ..archive.archive_folder import ArchiveFolder
 from ..archive.images import ImageReader, SnapshotImage
 from ..archive.source_leaves import Verified
 from ..core import faults
-from ..core.errors import NotFoundError
+from ..core.errors import HoldError, NotFoundError
 from ..core.progress import Progress, Silence
 from ..wire import piece_cid
 from ..wire.cid import Cid, cid_text, parse_cid
 from ..wire.multihash import SHA2_256
 from .archive import Archive
+
+RETRY_S = 5.0
+"""How long a snapshot that could not be opened is left alone: to try goes once over its plan."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class ServedArchive:
         self._pieces: dict[bytes, ServedPiece] = {}
         self._listed: list[ServedPiece] = []
         self._seen: object = None
+        self._trouble: HoldError | None = None
+        self._tried = 0.0
         self._refresh(progress or Silence())
         if not self._images:
             raise faults.ARCHIVE_NOTHING(path=os.fsdecode(archive.folder.folder))
@@ -75,9 +81,16 @@ class ServedArchive:
         return [image.root for image in self._images]
 
     def refresh(self) -> None:
-        """Take in what was packed meanwhile."""
-        if self._look() != self._seen:
+        """Take in what was packed meanwhile; what cannot be opened now is tried again later."""
+        if self._look() == self._seen:
+            return
+        if self._trouble is not None and time.monotonic() < self._tried + RETRY_S:
+            return
+        try:
             self._refresh(Silence())
+        except HoldError as error:
+            self._trouble = faults.ARCHIVE_UNOPENED(detail=f"{error.what} ({error.why})")
+            self._tried = time.monotonic()
 
     def _look(self) -> object:
         try:
@@ -96,19 +109,19 @@ class ServedArchive:
             progress.start(len(new), None)
             try:
                 for snapshot in new:
+                    # One packed elsewhere has no plan: what its pieces are made of is not known.
+                    if folder.has_plan(snapshot.number):
+                        name = folder.folder + b"/snapshot-%d" % snapshot.number
+                        image = SnapshotImage(
+                            name, Cid(bytes.fromhex(snapshot.root)),
+                            folder.pieces_of(snapshot.number), self._archive.source.sources(name),
+                        )  # fmt: skip
+                        self._add(image)
                     self._looked_at += 1
-                    if not folder.has_plan(snapshot.number):
-                        continue  # packed elsewhere: what its pieces are made of is not known here
-                    name = folder.folder + b"/snapshot-%d" % snapshot.number
-                    image = SnapshotImage(
-                        name, Cid(bytes.fromhex(snapshot.root)), folder.pieces_of(snapshot.number),
-                        self._archive.source.sources(name),
-                    )  # fmt: skip
-                    self._add(image)
                     progress.advance(1, 0)
             finally:
                 progress.stop()
-            self._seen = seen
+            self._seen, self._trouble = seen, None
 
     def _add(self, image: SnapshotImage) -> None:
         for number, piece in enumerate(image.pieces):
@@ -119,8 +132,15 @@ class ServedArchive:
         self._images.append(image)
 
     def find_piece(self, cid: bytes) -> ServedPiece | None:
-        """The piece of a PieceCID of either version; None when it is none of ours."""
-        return self._pieces.get(cid)
+        """The piece of a PieceCID of either version; None when it is none of ours.
+
+        Raises:
+            PlaceUnavailableError: It may be of a snapshot that cannot be opened now.
+        """
+        piece = self._pieces.get(cid)
+        if piece is None and self._trouble is not None:
+            raise self._trouble
+        return piece
 
     def chunks(
         self, piece: ServedPiece, start: int, stop: int
@@ -135,15 +155,19 @@ class ServedArchive:
 
     def open_blocks(self) -> Blocks:
         """Blocks by their CIDs; for one thread."""
-        return Blocks(self._images, self._verified)
+        return Blocks(self._images, self._verified, self._trouble)
 
 
 class Blocks:
     """The blocks of all snapshots, newest first. Close it."""
 
-    def __init__(self, images: list[SnapshotImage], verified: Verified) -> None:
+    def __init__(
+        self, images: list[SnapshotImage], verified: Verified, trouble: HoldError | None = None
+    ) -> None:
+        """``trouble`` is why there may be more than these images have."""
         self._images = list(images)
         self._verified = verified
+        self._trouble = trouble
         self._stack = ExitStack()
         self._readers: dict[int, ImageReader] = {}
         self._last = len(self._images) - 1
@@ -153,7 +177,8 @@ class Blocks:
 
         Raises:
             NotFoundError: It is in no snapshot.
-            PlaceUnavailableError: Its source is not what was packed.
+            PlaceUnavailableError: Its source is not what was packed; or it may be in a snapshot
+                that cannot be opened now.
         """
         hashed = parse_cid(cid).multihash
         if hashed.code == SHA2_256:
@@ -164,6 +189,8 @@ class Blocks:
                 if block is not None:
                     self._last = number
                     return block
+        if self._trouble is not None:
+            raise self._trouble
         raise NotFoundError(f"{cid_text(cid)} is not here")
 
     def _reader(self, number: int) -> ImageReader:

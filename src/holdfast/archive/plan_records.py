@@ -122,7 +122,12 @@ class RunRecord(_Columns):
 
     def record(self, at: int) -> FileRecord:
         """One of them."""
-        return self.records()[at]
+        lengths, size = self.lengths, self.sizes[at]
+        return FileRecord(
+            self.number + at, self.paths[at], _KINDS[self.kinds[at]], self.modes[at], size,
+            self.keys[at], self.sources[at], None, self.offset + sum(lengths[:at]), lengths[at],
+            0, size,
+        )  # fmt: skip
 
     def records(self) -> list[FileRecord]:
         """The files one by one."""

@@ -1354,6 +1354,13 @@ ARCHIVE_SHALLOW = Fault(
     NOTHING_CHANGED,
     "git fetch --unshallow    (brings the rest; then run the same command again)",
 )  # fmt: skip
+ARCHIVE_UNOPENED = Fault(
+    "H946", errors.PlaceUnavailableError,
+    "a snapshot that was packed meanwhile cannot be served yet",
+    "{detail}",
+    "all that was packed before it is served",
+    "ask again: it is tried anew by itself; hold archive serve, started anew, tells why",
+)  # fmt: skip
 ARCHIVE_LOCKED = Fault(
     "H930", errors.AccessError,
     "{scope} is locked",
