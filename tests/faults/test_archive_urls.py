@@ -19,7 +19,7 @@ from holdfast.testing.lying_server import Lie, LyingServer
 from holdfast.wire.archive_manifest import FOOTER_SIZE, decode_footer
 
 DATA = random.Random(1).randbytes(300_000)
-GOOD = (Lie.HONEST, Lie.SLOW, Lie.BUSY_ONCE, Lie.NO_HEAD, Lie.LONG)
+GOOD = (Lie.HONEST, Lie.SLOW, Lie.BUSY_ONCE, Lie.NO_HEAD, Lie.LONG, Lie.CHUNKED)
 """What is bad about these harms nobody who asks for a range."""
 
 

@@ -230,17 +230,11 @@ class HttpClient:
         return self._once(method, url, parts, headers)
 
     def _chunks(self, response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
-        left = response.length
         try:
             while chunk := response.read1(CHUNK):
-                if left is not None:
-                    left -= len(chunk)
                 yield chunk
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._translated(error, url) from error
-        if left:
-            detail = f"the connection ended {left} bytes too early"
-            raise faults.UNREACHABLE(place=host_of(url), detail=detail)
 
     def _translated(self, error: Exception, url: str) -> HoldError:
         if isinstance(error, TimeoutError):
@@ -325,19 +319,38 @@ def _answer(
     if encoding != "identity" and response.status < 400:
         detail = f"it sends {encoding[:20]}-encoded bytes, which were not asked for"
         raise faults.BAD_ANSWER(place=host_of(url), detail=detail)
-    offset, size = 0, _length(response)
+    offset, size, left = 0, _length(response), response.length
     if response.status in (206, 416):
         found = _CONTENT_RANGE.fullmatch(response.getheader("Content-Range") or "")
         if found is None and response.status == 206:
             raise faults.BAD_ANSWER(place=host_of(url), detail="a part without Content-Range")
         size = int(found[3]) if found and found[3] != "*" else None
         offset = int(found[1]) if found and found[1] else (wanted or (0, None))[0]
+        if response.status == 206 and left is None and found and found[2]:
+            # A part in chunks, or one that ends with its connection: its range tells its length.
+            left = max(0, int(found[2]) + 1 - offset)
+    if left is not None:
+        chunks = _exactly(left, chunks, url)
     kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
     tag = (response.getheader("ETag") or "").strip()
     if not tag.startswith('"'):
         date = (response.getheader("Last-Modified") or "").strip()
         tag = f"{date} {size}" if date and size is not None else ""
-    return HttpAnswer(response.status, url, offset, size, response.length, kind, chunks, tag)
+    return HttpAnswer(response.status, url, offset, size, left, kind, chunks, tag)
+
+
+def _exactly(length: int, chunks: Iterator[bytes], url: str) -> Iterator[bytes]:
+    """Chunks that have to be so many bytes."""
+    left = length
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            detail = f"it sends more than the {length} bytes it told of"
+            raise faults.BAD_ANSWER(place=host_of(url), detail=detail)
+        yield chunk
+    if left:
+        detail = f"the connection ended {left} bytes too early"
+        raise faults.UNREACHABLE(place=host_of(url), detail=detail)
 
 
 def _is_used_up(response: http.client.HTTPResponse) -> bool:

@@ -58,6 +58,10 @@ class Lie(StrEnum):
     """Bytes without end or length."""
     SHORT = "short"
     """Fewer bytes than there are, with the length to match."""
+    CHUNKED = "chunked"
+    """In chunks, with a length for HEAD alone, as of some proxies."""
+    LONG_CHUNKED = "long-chunked"
+    """In chunks, and more than it says."""
     NO_HEAD = "no-head"
     """405 to HEAD."""
     GZIP = "gzip"
@@ -68,6 +72,9 @@ class Lie(StrEnum):
     """Says lengths of more digits than Python makes a number of."""
     NONSENSE = "nonsense"
     """No HTTP."""
+
+
+_IN_CHUNKS = (Lie.CHUNKED, Lie.LONG_CHUNKED)
 
 
 class LyingServer:
@@ -199,7 +206,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(PAGE), PAGE))
+            self._chunk(PAGE)
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _chunk(self, data: bytes) -> None:
+        if data:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def _whole(self, status: int, body: bytes, kind: str, *headers: tuple[str, str]) -> None:
         self.send_response(status)
@@ -230,6 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Encoding", "gzip")
         if lie is Lie.ENDLESS:
             self.close_connection = True
+        elif lie in _IN_CHUNKS and self.command != "HEAD":
+            self.send_header("Transfer-Encoding", "chunked")
         else:
             self.send_header("Content-Length", many or str(end - start))
         self.end_headers()
@@ -256,6 +270,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(part[at : at + step])
                 self.wfile.flush()
                 time.sleep(self.owner.pause_s)
+        elif lie in _IN_CHUNKS:
+            self._chunk(part[:half])
+            self._chunk(part[half:] + b"more" * (lie is Lie.LONG_CHUNKED))
+            self.wfile.write(b"0\r\n\r\n")
         else:
             self.wfile.write(part)
         while lie is Lie.ENDLESS and not self.owner.ending.is_set():
