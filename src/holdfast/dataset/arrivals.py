@@ -25,6 +25,7 @@ from ..core.system_errors import as_fault
 from ..wire.branch_paths import location_log
 from ..wire.pointer import link_target, pointer
 from .commit import SAME, Recorded, commit
+from .exchange import take_place
 from .index_file import clear_dead_locks, index_state
 from .ingest import copy_file
 from .key_facts import KeyFacts
@@ -185,7 +186,7 @@ class Arrivals:
         if one.key is not None:
             self._put(one, one.key)
         if not (spot.there and same):
-            self._place(one, full, replaces=spot.there)
+            self._place(one, full, spot.status)
         self._remember(one, full, was_there=spot.there and same)
 
     def _put(self, one: Arrival, key: Key) -> None:
@@ -200,8 +201,8 @@ class Arrivals:
             self._here.add(location_log(key))
             self._pointer_sizes.add(len(pointer(key)))
 
-    def _place(self, one: Arrival, full: bytes, *, replaces: bool) -> None:
-        """Put a link, or an unlocked file, at the path; nobody's file goes by mistake."""
+    def _place(self, one: Arrival, full: bytes, seen: os.stat_result | None) -> None:
+        """Put a link, or an unlocked file, at the path, where nothing is or what was seen."""
         os.makedirs(os.path.dirname(full), exist_ok=True)
         temporary = self.folder + b"/link"
         key = one.key
@@ -209,15 +210,15 @@ class Arrivals:
         try:
             if key is not None and self.rules.is_unlocked(one.path, one.size):
                 self._make_unlocked(key, temporary, executable=one.executable)
-            elif not replaces:
+            elif seen is None:
                 os.symlink(target, full)
                 return
             else:
                 os.symlink(target, temporary)
-            if replaces:
-                os.rename(temporary, full)
-            else:
+            if seen is None:
                 os.link(temporary, full)
+            elif not take_place(temporary, full, seen):
+                raise faults.SPOT_TAKEN(path=os.fsdecode(one.path))
         except FileExistsError:
             raise faults.SPOT_TAKEN(path=os.fsdecode(one.path)) from None
         finally:

@@ -67,8 +67,8 @@ def fill_or_refresh(repository: Repository, paths: Sequence[bytes]) -> None:
     work = WorkFiles(repository, objects_of(repository, Place(repository.here, "here")))
     try:
         for file in files:
-            if not work.populate(file) and work.is_unchanged(file):
-                work.refresh(file)
+            if not work.populate(file) and (seen := work.seen_content(file)):
+                work.refresh(file, seen)
     finally:
         work.finish()
 

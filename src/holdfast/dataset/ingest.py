@@ -1,5 +1,9 @@
 """Taking one file of the folder into the annex, so that at every moment its name and its content
 are both there: protect, read and hash once, second name in the annex, symlink over the first.
+
+Another program may put another file at that name at any moment, another save a link. So the second
+name is made in our scratch, where nobody else looks, and goes on only if it is of the file that was
+hashed; and the link takes the place of that file alone.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from ..core.buffers import aligned_buffer
 from ..core.extensions import ExtensionLimits
 from ..core.key import Key
 from ..wire.pointer import link_target
+from .exchange import is_same, is_same_status, take_place
 from .objects import Objects
 from .reflink import clone
 from .scratch import Scratch
@@ -55,37 +60,33 @@ class Ingester:
             os.chmod(full, (stat.S_IMODE(status.st_mode) & ~_WRITE_BITS) | 0o444)
         try:
             key = self._hash(full, path, status, backend)
-            if status.st_nlink > 1 and not self._is_ours(full, key):
-                self._copy_in(full, key)
+            name = self._second_name(full, path, status, key)
+            if name is None:
+                self._copy_in(full, path, status, key)
             else:
-                try:
-                    self._objects.link(key, full)
-                except OSError as error:
-                    if error.errno not in (
-                        errno.EPERM,
-                        errno.EXDEV,
-                        errno.EOPNOTSUPP,
-                        errno.EMLINK,
-                    ):
-                        raise
-                    self._copy_in(full, key)
-            target = self.replace_by_link(path, key)
+                self._objects.put(key, name)
+            target = self.replace_by_link(path, status, key)
         except BaseException:
             _restore_mode(full, status)
             raise
         return key, target
 
-    def replace_by_link(self, path: bytes, key: Key) -> bytes:
-        """Put the symlink of a key at a path, in one step; gives its target."""
+    def replace_by_link(self, path: bytes, status: os.stat_result, key: Key) -> bytes:
+        """Put the symlink of a key in the place of a file, in one step; gives its target.
+
+        Raises:
+            ConflictError: Another file is there now; it stays.
+        """
         target = link_target(key, path.count(b"/"))
         full = self._top + path
         temporary = self._scratch + b"%d" % threading.get_ident()
         os.symlink(target, temporary)
         try:
-            os.rename(temporary, full)
-        except OSError as error:
+            if not take_place(temporary, full, status):
+                raise faults.CHANGED_WHILE_READ(path=os.fsdecode(path))
+        except BaseException as error:
             os.unlink(temporary)
-            if error.errno != errno.EXDEV:
+            if not isinstance(error, OSError) or error.errno != errno.EXDEV:
                 raise
             os.unlink(full)
             os.symlink(target, full)
@@ -100,9 +101,33 @@ class Ingester:
         full = self._top + path
         key = self._hash(full, path, status, backend)
         if not self._objects.has(key):
-            self._copy_in(full, key)
-            self._check_unchanged(full, path, status)
+            self._copy_in(full, path, status, key)
         return key
+
+    def _second_name(
+        self, full: bytes, path: bytes, status: os.stat_result, key: Key
+    ) -> bytes | None:
+        """Give the file that was hashed a name in our scratch; None when it cannot have one."""
+        if status.st_nlink > 1 and not self._is_ours(full, key):
+            return None
+        name = self._scratch + b"name%d" % threading.get_ident()
+        try:
+            try:
+                os.link(full, name, follow_symlinks=False)
+            except FileExistsError:
+                # A name is not moved to where the same file has one: it was left.
+                os.unlink(name)
+                os.link(full, name, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in (errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.EMLINK):
+                return None
+            raise
+        try:
+            self._check_unchanged(name, path, status)
+        except BaseException:
+            os.unlink(name)
+            raise
+        return name
 
     def _is_ours(self, full: bytes, key: Key) -> bool:
         """Whether the other name of a file is the one in the annex, from a save that was killed."""
@@ -122,7 +147,7 @@ class Ingester:
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
-        if not _same(status, after) or key.size not in (None, after.st_size):
+        if not is_same_status(after, status) or key.size not in (None, after.st_size):
             raise faults.CHANGED_WHILE_READ(path=os.fsdecode(path))
         return key
 
@@ -141,29 +166,19 @@ class Ingester:
             buffer = self._buffers.buffer = aligned_buffer(_CHUNK)
         return buffer
 
-    def _copy_in(self, full: bytes, key: Key) -> None:
+    def _copy_in(self, full: bytes, path: bytes, status: os.stat_result, key: Key) -> None:
         temporary = self._scratch + b"copy%d" % threading.get_ident()
         copy_file(full, temporary)
-        self._check_copy(temporary, key)
-        os.chmod(temporary, stat.S_IMODE(os.stat(full).st_mode) & ~_WRITE_BITS | 0o444)
+        # What was hashed is what was copied: the same file, and nobody wrote to it.
+        self._check_unchanged(full, path, status)
+        if os.stat(temporary).st_size != status.st_size:
+            raise faults.CHANGED_WHILE_READ(path=os.fsdecode(path))
+        os.chmod(temporary, stat.S_IMODE(status.st_mode) & ~_WRITE_BITS | 0o444)
         self._objects.put(key, temporary)
 
-    def _check_copy(self, temporary: bytes, key: Key) -> None:
-        if key.size is not None and os.stat(temporary).st_size != key.size:
-            os.unlink(temporary)
-            raise faults.CHANGED_WHILE_READ(path=key.text)
-
     def _check_unchanged(self, full: bytes, path: bytes, status: os.stat_result) -> None:
-        if not _same(status, os.lstat(full)):
+        if not is_same(full, status):
             raise faults.CHANGED_WHILE_READ(path=os.fsdecode(path))
-
-
-def _same(before: os.stat_result, after: os.stat_result) -> bool:
-    return (
-        before.st_size == after.st_size
-        and before.st_mtime_ns == after.st_mtime_ns
-        and before.st_ino == after.st_ino
-    )
 
 
 def _restore_mode(full: bytes, status: os.stat_result) -> None:

@@ -12,6 +12,7 @@ from ..wire.gitindex import encode_entry, stat_facts
 from ..wire.gitobjects import EXECUTABLE_MODE, FILE_MODE, SYMLINK_MODE
 from ..wire.pointer import key_of_link, link_target, pointer
 from .annexed import TrackedFile
+from .exchange import is_same, still_there, take_place
 from .index_file import IndexChange
 from .ingest import copy_file
 from .objects import Objects
@@ -40,8 +41,9 @@ class Locker:
         """
         assert file.key is not None
         path = os.path.join(self._repository.top, file.path)
-        if not _links_to(path, file.key) and not self._work.holds_pointer(file):
-            return self._unlocked_before(file, path)
+        seen = _seen_link(path, file.key) or self._work.seen_pointer(file)
+        if seen is None:
+            return self._unlocked_before(file)
         temporary = self._folder + b"/file"
         source = self._objects.content_path(file.key)
         executable = False
@@ -52,14 +54,18 @@ class Locker:
             with open(temporary, "wb") as out:
                 out.write(pointer(file.key))
         os.chmod(temporary, 0o755 if executable else 0o644)
-        os.rename(temporary, path)
-        self._stage_pointer(file, executable=executable)
+        ours = os.lstat(temporary)
+        if not take_place(temporary, path, seen):
+            os.unlink(temporary)
+            return Status.IMPOSSIBLE
+        self._stage_pointer(file, still_there(path, ours), executable=executable)
         return Status.OK
 
-    def _unlocked_before(self, file: TrackedFile, path: bytes) -> Status:
-        if not self._work.is_unchanged(file):
+    def _unlocked_before(self, file: TrackedFile) -> Status:
+        seen = self._work.seen_content(file)
+        if seen is None:
             return Status.IMPOSSIBLE
-        self._stage_pointer(file, executable=bool(os.stat(path).st_mode & stat.S_IXUSR))
+        self._stage_pointer(file, seen, executable=bool(seen.st_mode & stat.S_IXUSR))
         return Status.NOT_NEEDED
 
     def lock(self, file: TrackedFile) -> Status:
@@ -71,38 +77,44 @@ class Locker:
         path = os.path.join(self._repository.top, file.path)
         target = link_target(file.key, file.path.count(b"/"))
         if _read_link(path) == target:
-            self._stage(file.path, SYMLINK_MODE, target)
+            self._stage(file.path, SYMLINK_MODE, target, _look(path))
             return Status.NOT_NEEDED
-        if not self._work.holds_pointer(file) and not self._keep(file, path):
+        seen = self._work.seen_pointer(file) or self._keep(file, path)
+        if seen is None:
             return Status.IMPOSSIBLE
         temporary = self._folder + b"/link"
         os.symlink(target, temporary)
-        os.rename(temporary, path)
-        self._stage(file.path, SYMLINK_MODE, target)
+        if not take_place(temporary, path, seen):
+            os.unlink(temporary)
+            return Status.IMPOSSIBLE
+        self._stage(file.path, SYMLINK_MODE, target, _look(path))
         return Status.OK
 
-    def _keep(self, file: TrackedFile, path: bytes) -> bool:
-        """Make sure the annex has the content of an unlocked file; False when it was changed."""
+    def _keep(self, file: TrackedFile, path: bytes) -> os.stat_result | None:
+        """Make sure the annex has the content of an unlocked file; None when it was changed."""
         assert file.key is not None
-        if not self._work.is_unchanged(file):
-            return False
-        if not self._objects.has(file.key):
+        seen = self._work.seen_content(file)
+        if seen is not None and not self._objects.has(file.key):
             temporary = self._folder + b"/copy"
             copy_file(path, temporary)
-            if os.lstat(path).st_nlink > 1:
+            if not is_same(path, seen) or seen.st_nlink > 1:
                 os.unlink(temporary)
-                return False
+                return None
             self._objects.commit(file.key, temporary)
-        return True
+        return seen
 
-    def _stage_pointer(self, file: TrackedFile, *, executable: bool) -> None:
+    def _stage_pointer(
+        self, file: TrackedFile, seen: os.stat_result | None, *, executable: bool
+    ) -> None:
         assert file.key is not None
-        self._stage(file.path, EXECUTABLE_MODE if executable else FILE_MODE, pointer(file.key))
+        mode = EXECUTABLE_MODE if executable else FILE_MODE
+        self._stage(file.path, mode, pointer(file.key), seen)
 
-    def _stage(self, path: bytes, mode: bytes, content: bytes) -> None:
+    def _stage(self, path: bytes, mode: bytes, content: bytes, seen: os.stat_result | None) -> None:
+        """``seen`` is the file that has this content; None where git has to look for itself."""
         oid = self._writer.add(BLOB, content)
-        status = os.lstat(os.path.join(self._repository.top, path))
-        entry = encode_entry(path, int(mode, 8), oid, stat_facts(status))
+        facts = (0,) * 9 if seen is None else stat_facts(seen)
+        entry = encode_entry(path, int(mode, 8), oid, facts)
         self._changes.append((path, entry))
 
     def finish(self) -> list[IndexChange]:
@@ -123,9 +135,18 @@ class Locker:
         self._scratch.close()
 
 
-def _links_to(path: bytes, key: Key) -> bool:
-    target = _read_link(path)
-    return target is not None and key_of_link(target) == key
+def _seen_link(path: bytes, key: Key) -> os.stat_result | None:
+    """A link to content of a key; None when something else is there."""
+    seen, target = _look(path), _read_link(path)
+    return seen if target is not None and key_of_link(target) == key else None
+
+
+def _look(path: bytes) -> os.stat_result | None:
+    """A link, as it lies there; git tells it from any file."""
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
 
 
 def _read_link(path: bytes) -> bytes | None:

@@ -9,6 +9,7 @@ from contextlib import closing
 from ..wire.gitindex import encode_entry, stat_facts
 from ..wire.gitobjects import Oid
 from ..wire.pointer import key_of_link, link_target
+from .exchange import take_place
 from .index_file import IndexChange, update_entries
 from .packs import BLOB, ObjectWriter
 from .repository import Repository
@@ -65,8 +66,9 @@ def _iter_staged_links(repository: Repository) -> Iterator[tuple[bytes, bytes]]:
 def _entry(repository: Repository, path: bytes, old: bytes, right: bytes, oid: Oid) -> bytes:
     full = os.path.join(repository.top, path)
     try:
+        seen = os.lstat(full)
         if os.readlink(full) == old:
-            _replace(repository, full, right)
+            _replace(repository, full, seen, right)
         status = os.lstat(full)
         facts = stat_facts(status)
     except OSError:
@@ -75,8 +77,8 @@ def _entry(repository: Repository, path: bytes, old: bytes, right: bytes, oid: O
     return encode_entry(path, int(LINK, 8), oid, facts)
 
 
-def _replace(repository: Repository, full: bytes, target: bytes) -> None:
+def _replace(repository: Repository, full: bytes, seen: os.stat_result, target: bytes) -> None:
     with closing(Scratch(repository.annex_dir + b"/othertmp", b"fix")) as scratch:
         temporary = os.path.join(scratch.path, b"link")
         os.symlink(target, temporary)
-        os.rename(temporary, full)
+        take_place(temporary, full, seen)

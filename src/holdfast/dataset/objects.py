@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import NamedTuple
@@ -183,22 +183,16 @@ class Objects:
         self.put(key, path)
 
     def put(self, key: Key, path: bytes) -> None:
-        """Rename a write-protected file to its final name and lock its directory down."""
-        self._bring(key, path, os.rename)
+        """Rename a write-protected file to its final name and lock its directory down.
 
-    def link(self, key: Key, path: bytes) -> None:
-        """Give a write-protected file its final name as well; it keeps the one it has.
-
-        Replaces what was there under this key: these bytes were just read and are right.
+        Replaces what was there under this key: these bytes were just read and are right. Where
+        both are names of one file, the other one stays as well.
         """
-        self._bring(key, path, _link_over)
-
-    def _bring(self, key: Key, path: bytes, bring: Callable[[bytes, bytes], None]) -> None:
         target = self.path_of(key)
         for left in range(_TRIES - 1, -1, -1):
             try:
                 self.make_room(target)
-                bring(path, target)
+                os.rename(path, target)
                 break
             except (FileExistsError, FileNotFoundError, PermissionError):
                 # Others may bring or remove the same content: the directory changed under us.
@@ -411,18 +405,6 @@ def objects_of(repository: Repository, place: Place) -> Objects:
         bare=repository.bare,
         group=group is not None and group not in ("false", "umask", "0"),
     )
-
-
-def _link_over(path: bytes, target: bytes) -> None:
-    """Give a file a second name, also where another file has it."""
-    try:
-        os.link(path, target)
-    except FileExistsError:
-        if not os.path.samestat(os.stat(path), os.stat(target)):
-            spare = target + b".new"
-            _unlink(spare)
-            os.link(path, spare)
-            os.rename(spare, target)
 
 
 def _folder_of(path: bytes) -> bytes:

@@ -9,6 +9,7 @@ from types import TracebackType
 from ..wire.gitindex import encode_entry, stat_facts
 from ..wire.pointer import POINTER_SIZE_MAX, key_of_pointer, pointer
 from .annexed import TrackedFile
+from .exchange import still_there, take_place
 from .git import from_hex
 from .index_file import IndexChange, update_entries
 from .ingest import copy_file
@@ -33,63 +34,81 @@ class WorkFiles:
         ``refresh`` False leaves the index as it is: what it has is another version.
         """
         source = self._objects.content_path(file.key) if file.key is not None else None
-        if source is None or not self.holds_pointer(file):
+        seen = self.seen_pointer(file) if source is not None else None
+        if source is None or seen is None:
             return False
         path = os.path.join(self._repository.top, file.path)
         temporary = self._scratch + b"/file"
         copy_file(source, temporary)
-        os.chmod(temporary, 0o755 if file.mode == b"100755" else 0o644)
-        os.rename(temporary, path)
-        if refresh:
-            self.refresh(file)
-        return True
+        return self._put(temporary, path, file, seen, refresh=refresh)
 
     def depopulate(self, file: TrackedFile) -> bool:
         """Put the pointer back where unchanged content is; False when it was changed."""
         assert file.key is not None
         path = os.path.join(self._repository.top, file.path)
-        if not self.is_unchanged(file):
+        seen = self.seen_content(file)
+        if seen is None:
             return False
         temporary = self._scratch + b"/file"
         with open(temporary, "wb") as out:
             out.write(pointer(file.key))
+        return self._put(temporary, path, file, seen)
+
+    def _put(
+        self, temporary: bytes, path: bytes, file: TrackedFile, seen: os.stat_result,
+        *, refresh: bool = True,
+    ) -> bool:  # fmt: skip
+        """Put a file in the place of the one that was seen; False when that is another by now."""
         os.chmod(temporary, 0o755 if file.mode == b"100755" else 0o644)
-        os.rename(temporary, path)
-        self.refresh(file)
+        ours = os.lstat(temporary)
+        if not take_place(temporary, path, seen):
+            os.unlink(temporary)
+            return False
+        now = still_there(path, ours)
+        # What another program has put there since, git has to look at.
+        if refresh and now is not None:
+            self.refresh(file, now)
         return True
 
     def is_unchanged(self, file: TrackedFile) -> bool:
         """Whether an unlocked file holds the content its key names; hashes it when times differ."""
+        return self.seen_content(file) is not None
+
+    def seen_content(self, file: TrackedFile) -> os.stat_result | None:
+        """An unlocked file that holds the content its key names; None when it does not."""
         assert file.key is not None
         path = os.path.join(self._repository.top, file.path)
         try:
             status = os.lstat(path)
         except FileNotFoundError:
-            return False
+            return None
         if not stat.S_ISREG(status.st_mode) or status.st_size != file.key.size:
-            return False
+            return None
         held = self._objects.content_path(file.key)
         if held is not None and os.stat(held).st_mtime_ns == status.st_mtime_ns:
-            return True
-        return matches(path, file)
+            return status
+        return status if matches(path, file) else None
 
     def holds_pointer(self, file: TrackedFile) -> bool:
         """Whether the folder has only the pointer of a file, not its content."""
+        return self.seen_pointer(file) is not None
+
+    def seen_pointer(self, file: TrackedFile) -> os.stat_result | None:
+        """The pointer of a file, where the folder has that alone; else None."""
         path = os.path.join(self._repository.top, file.path)
         try:
             status = os.lstat(path)
         except FileNotFoundError:
-            return False
+            return None
         if not stat.S_ISREG(status.st_mode) or status.st_size > POINTER_SIZE_MAX:
-            return False
+            return None
         with open(path, "rb") as present:
-            return key_of_pointer(present.read()) == file.key
+            return status if key_of_pointer(present.read()) == file.key else None
 
-    def refresh(self, file: TrackedFile) -> None:
-        """Remember to tell the index that the file, as it lies there now, is what it has."""
-        status = os.lstat(os.path.join(self._repository.top, file.path))
+    def refresh(self, file: TrackedFile, seen: os.stat_result) -> None:
+        """Remember to tell the index that the file, as it was seen there, is what it has."""
         oid = from_hex(file.oid)
-        entry = encode_entry(file.path, int(file.mode, 8), oid, stat_facts(status))
+        entry = encode_entry(file.path, int(file.mode, 8), oid, stat_facts(seen))
         self._changes[file.path] = (file.path, entry)
 
     def __enter__(self) -> WorkFiles:

@@ -385,7 +385,7 @@ class Taker:
         if key is not None:
             right = link_target(key, path.count(b"/"))
             if right != target:
-                target = self._ingester.replace_by_link(path, key)
+                target = self._ingester.replace_by_link(path, status, key)
                 status = os.lstat(self._top + path)
         here = key is not None and self._ingester.has(key)
         return Taken(

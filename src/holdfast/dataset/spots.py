@@ -28,9 +28,14 @@ class Spot(NamedTuple):
     ``kept`` says that what lies there can be had back, so that it may give way.
     """
 
-    there: bool
+    status: os.stat_result | None
     key: Key | None = None
     kept: bool = False
+
+    @property
+    def there(self) -> bool:
+        """Whether anything lies there."""
+        return self.status is not None
 
 
 class Spots:
@@ -54,13 +59,13 @@ class Spots:
         try:
             status = os.lstat(full)
         except (FileNotFoundError, NotADirectoryError):
-            return Spot(there=False)
+            return Spot(None)
         if stat.S_ISLNK(status.st_mode):
             target = os.readlink(full)
             key = key_of_link(target) if b".git/annex/objects/" in target else None
-            return Spot(there=True, key=key, kept=key is not None)
+            return Spot(status, key=key, kept=key is not None)
         if not stat.S_ISREG(status.st_mode):
-            return Spot(there=True)
+            return Spot(status)
         return self._look_at_file(path, full, status)
 
     def is_settled(self, path: bytes) -> bool:
@@ -75,27 +80,29 @@ class Spots:
     def _look_at_file(self, path: bytes, full: bytes, status: os.stat_result) -> Spot:
         known = self._unlocked_key(path)
         if known is not None and self._is_as_held(known, status):
-            return Spot(there=True, key=known, kept=True)
+            return Spot(status, key=known, kept=True)
         data, size = b"", status.st_size
         if size <= _READ_MAX:
             with open(full, "rb") as file:
                 data = file.read()
             key = key_of_pointer(data) if size <= POINTER_SIZE_MAX else None
             if key is not None:
-                return Spot(there=True, key=key, kept=True)
-        return self._as_indexed(path, full, data if size <= _READ_MAX else None)
+                return Spot(status, key=key, kept=True)
+        return self._as_indexed(path, full, status, data if size <= _READ_MAX else None)
 
-    def _as_indexed(self, path: bytes, full: bytes, data: bytes | None) -> Spot:
+    def _as_indexed(
+        self, path: bytes, full: bytes, status: os.stat_result, data: bytes | None
+    ) -> Spot:
         position = self._index.find(path) if self._index is not None else None
         if self._index is None or position is None:
-            return Spot(there=True)
+            return Spot(status)
         oid = Oid(self._index.row(position)[2])
         if data is not None and hash_object(b"blob", data, self._repository.object_format) == oid:
-            return Spot(there=True, kept=True)
+            return Spot(status, kept=True)
         key = self._unlocked_key(path)
         if key is None or not matches(full, TrackedFile(path, FILE_MODE, hex_oid(oid), key)):
-            return Spot(there=True)
-        return Spot(there=True, key=key, kept=True)
+            return Spot(status)
+        return Spot(status, key=key, kept=True)
 
     def _unlocked_key(self, path: bytes) -> Key | None:
         """The key of an unlocked file, as the index has it."""

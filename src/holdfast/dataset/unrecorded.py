@@ -144,9 +144,9 @@ def _tidy(repository: Repository, objects: Objects, keys: Sequence[Key]) -> None
         with WorkFiles(repository, objects) as work:
             for file in files:
                 if not work.populate(file) and (
-                    work.holds_pointer(file) or work.is_unchanged(file)
+                    seen := work.seen_pointer(file) or work.seen_content(file)
                 ):
-                    work.refresh(file)
+                    work.refresh(file, seen)
 
 
 def _read_keys(content: bytes) -> Iterator[Key]:
