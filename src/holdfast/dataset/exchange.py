@@ -16,7 +16,9 @@ _EXCHANGE = 2
 """The flag of both systems."""
 _HERE = -100
 """AT_FDCWD of Linux."""
-_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM)
+"""What says that it cannot be done: the last where a sandbox knows no such call. A rename that may
+not be is told of by the rename in its stead."""
 
 
 def take_place(new: bytes, path: bytes, seen: os.stat_result) -> bool:
