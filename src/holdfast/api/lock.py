@@ -9,7 +9,7 @@ from ..core import faults
 from ..core.outcome import Outcome, Report, Status, complete
 from ..core.progress import Progress
 from ..dataset.annexed import TrackedFile, iter_annexed
-from ..dataset.index_file import update_entries
+from ..dataset.index_file import clear_dead_locks, update_entries
 from ..dataset.locking import Locker
 from .datasets import Dataset
 from .unknown import iter_unknown
@@ -56,6 +56,7 @@ def lock(dataset: Dataset, paths: Sequence[bytes] = ()) -> Report:
 def _iter_changed(dataset: Dataset, paths: Sequence[bytes], action: str) -> Iterator[Outcome]:
     dataset.need_files(action)
     dataset.repository.check_writable()
+    clear_dead_locks(dataset.repository)
     yield from iter_unknown(dataset, paths, action)
     outcomes: list[Outcome] = []
     with Locker(dataset.repository, dataset.objects) as locker:

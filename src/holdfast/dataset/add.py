@@ -15,7 +15,7 @@ from ..core.place import Place
 from .changes import Change, Scan
 from .checkout import fill_keys
 from .commit import Recorded
-from .index_file import update_entries
+from .index_file import clear_dead_locks, update_entries
 from .ingest import Ingester
 from .ledger_write import set_locations
 from .objects import objects_of
@@ -40,6 +40,7 @@ def iter_add(
     """
     repository.check_writable()
     repository.check_plain_content()
+    clear_dead_locks(repository)
     rules = Rules(repository, to_git=to_git)
     objects = objects_of(repository, Place(repository.here, "here"))
     scratch = repository.annex_dir + b"/othertmp"
