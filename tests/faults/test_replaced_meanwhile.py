@@ -22,7 +22,7 @@ from holdfast.api.lock import iter_lock, iter_unlock
 from holdfast.api.save import iter_save
 from holdfast.core.backends import digest_key
 from holdfast.core.extensions import ExtensionLimits
-from holdfast.core.outcome import Outcome
+from holdfast.core.outcome import Outcome, Status
 from holdfast.core.place import Place, PlaceId
 from holdfast.dataset import exchange
 from holdfast.dataset.objects import Objects
@@ -164,3 +164,20 @@ def test_what_takes_the_place_of_an_unlocked_file_stays_and_git_sees_it(
         worked_on(main, point)
         assert (main / "it.dat").read_bytes() == NEW, point
         assert "it.dat" in must(main, "git", "status", "--porcelain").out, point
+
+
+def test_a_file_whose_second_name_seems_another_file_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on file systems that number names, not files."""
+    must(tmp_path, HOLD, "create", "main")
+    (tmp_path / "main/it.dat").write_bytes(OLD)
+
+    def link(path: bytes, name: bytes, **_: bool) -> None:
+        shutil.copy2(path, name)
+
+    monkeypatch.setattr(os, "link", link)
+    with open_dataset(tmp_path / "main") as dataset:
+        assert [one.status for one in iter_save(dataset, [b"it.dat"])] == [Status.OK]
+    assert (tmp_path / "main/it.dat").is_symlink()
+    assert (tmp_path / "main/it.dat").read_bytes() == OLD

@@ -60,7 +60,7 @@ class Ingester:
             os.chmod(full, (stat.S_IMODE(status.st_mode) & ~_WRITE_BITS) | 0o444)
         try:
             key = self._hash(full, path, status, backend)
-            name = self._second_name(full, path, status, key)
+            name = self._second_name(full, status, key)
             if name is None:
                 self._copy_in(full, path, status, key)
             else:
@@ -104,10 +104,12 @@ class Ingester:
             self._copy_in(full, path, status, key)
         return key
 
-    def _second_name(
-        self, full: bytes, path: bytes, status: os.stat_result, key: Key
-    ) -> bytes | None:
-        """Give the file that was hashed a name in our scratch; None when it cannot have one."""
+    def _second_name(self, full: bytes, status: os.stat_result, key: Key) -> bytes | None:
+        """Give the file that was hashed a name in our scratch; None when it cannot have one.
+
+        Nor can it where another file is there by now, or seems to be: some file systems call a
+        file by another number under each of its names.
+        """
         if status.st_nlink > 1 and not self._is_ours(full, key):
             return None
         name = self._scratch + b"name%d" % threading.get_ident()
@@ -122,11 +124,9 @@ class Ingester:
             if error.errno in (errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.EMLINK):
                 return None
             raise
-        try:
-            self._check_unchanged(name, path, status)
-        except BaseException:
+        if not is_same(name, status):
             os.unlink(name)
-            raise
+            return None
         return name
 
     def _is_ours(self, full: bytes, key: Key) -> bool:
