@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenes import HOLD, copy_folder, must, objects
+from scenes import HOLD, copy_folder, is_pointer, must, objects
 
 from holdfast.api.datasets import Dataset, open_dataset
 from holdfast.api.drop import iter_drop
@@ -25,7 +25,9 @@ from holdfast.core.extensions import ExtensionLimits
 from holdfast.core.outcome import Outcome, Status
 from holdfast.core.place import Place, PlaceId
 from holdfast.dataset import exchange
+from holdfast.dataset.annexed import iter_annexed
 from holdfast.dataset.objects import Objects
+from holdfast.dataset.populate import WorkFiles
 from holdfast.wire.pointer import link_target
 
 CALLS = ("chmod", "link", "lstat", "open", "readlink", "rename", "stat", "unlink")
@@ -181,3 +183,20 @@ def test_a_file_whose_second_name_seems_another_file_is_copied(
         assert [one.status for one in iter_save(dataset, [b"it.dat"])] == [Status.OK]
     assert (tmp_path / "main/it.dat").is_symlink()
     assert (tmp_path / "main/it.dat").read_bytes() == OLD
+
+
+def test_content_that_leaves_as_it_is_copied_leaves_a_pointer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a drop takes it away between a look and its use."""
+    must(tmp_path, HOLD, "create", "main")
+    (tmp_path / "main/it.dat").write_bytes(OLD)
+    must(tmp_path / "main", HOLD, "save")
+    monkeypatch.setattr(Objects, "content_path", lambda *_: bytes(tmp_path / "it has just left"))
+    with open_dataset(tmp_path / "main") as dataset:
+        assert [one.status for one in iter_unlock(dataset, [b"it.dat"])] == [Status.OK]
+        assert is_pointer(tmp_path / "main/it.dat")
+        with WorkFiles(dataset.repository, dataset.objects) as work:
+            [file] = iter_annexed(dataset.repository, [b"it.dat"])
+            assert not work.populate(file)
+    assert is_pointer(tmp_path / "main/it.dat")

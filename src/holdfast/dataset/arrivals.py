@@ -27,11 +27,11 @@ from ..wire.pointer import link_target, pointer
 from .commit import SAME, Recorded, commit
 from .exchange import take_place
 from .index_file import clear_dead_locks, index_state
-from .ingest import copy_file
 from .key_facts import KeyFacts
 from .ledger_write import location_edits, path_of, record_sorted, set_location_logs
 from .objects import Objects
 from .packs import BLOB, ObjectWriter, sync_file_system
+from .populate import fill_in
 from .repository import Repository
 from .rules import Rules
 from .scratch import Scratch
@@ -226,12 +226,7 @@ class Arrivals:
                 os.unlink(temporary)
 
     def _make_unlocked(self, key: Key, temporary: bytes, *, executable: bool) -> None:
-        source = self.objects.content_path(key)
-        if source is not None:
-            copy_file(source, temporary)
-        else:
-            with open(temporary, "wb") as file:
-                file.write(pointer(key))
+        fill_in(temporary, key, self.objects)
         os.chmod(temporary, 0o755 if executable else 0o644)
 
     def _remember(self, one: Arrival, full: bytes, *, was_there: bool) -> None:

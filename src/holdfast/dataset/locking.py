@@ -17,7 +17,7 @@ from .index_file import IndexChange
 from .ingest import copy_file
 from .objects import Objects
 from .packs import BLOB, ObjectWriter
-from .populate import WorkFiles
+from .populate import WorkFiles, fill_in
 from .repository import Repository
 from .scratch import Scratch
 
@@ -45,14 +45,8 @@ class Locker:
         if seen is None:
             return self._unlocked_before(file)
         temporary = self._folder + b"/file"
-        source = self._objects.content_path(file.key)
-        executable = False
-        if source is not None:
-            copy_file(source, temporary)
-            executable = bool(os.stat(source).st_mode & stat.S_IXUSR)
-        else:
-            with open(temporary, "wb") as out:
-                out.write(pointer(file.key))
+        content = fill_in(temporary, file.key, self._objects)
+        executable = content is not None and bool(content.st_mode & stat.S_IXUSR)
         os.chmod(temporary, 0o755 if executable else 0o644)
         ours = os.lstat(temporary)
         if not take_place(temporary, path, seen):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from types import TracebackType
 
+from ..core.key import Key
 from ..wire.gitindex import encode_entry, stat_facts
 from ..wire.pointer import POINTER_SIZE_MAX, key_of_pointer, pointer
 from .annexed import TrackedFile
@@ -39,7 +41,10 @@ class WorkFiles:
             return False
         path = os.path.join(self._repository.top, file.path)
         temporary = self._scratch + b"/file"
-        copy_file(source, temporary)
+        try:
+            copy_file(source, temporary)
+        except FileNotFoundError:  # it has just left
+            return False
         return self._put(temporary, path, file, seen, refresh=refresh)
 
     def depopulate(self, file: TrackedFile) -> bool:
@@ -130,6 +135,19 @@ class WorkFiles:
             update_entries(self._repository, changes)
         finally:
             self._folder.close()
+
+
+def fill_in(path: bytes, key: Key, objects: Objects) -> os.stat_result | None:
+    """Make a file of content that is here, or else of its pointer; gives what that content is."""
+    source = objects.content_path(key)
+    if source is not None:
+        with suppress(FileNotFoundError):  # content may leave at any moment
+            status = os.stat(source)
+            copy_file(source, path)
+            return status
+    with open(path, "wb") as out:
+        out.write(pointer(key))
+    return None
 
 
 def matches(path: bytes, file: TrackedFile) -> bool:
