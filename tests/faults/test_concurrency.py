@@ -10,17 +10,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from at_once import at_once, can_be_acted_on
 from depth import times
 from scenes import (
     BIN,
     HOLD,
     Digests,
-    Ran,
     check_ledger,
     contents,
     copy_folder,
@@ -48,30 +48,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("git-annex", path=environment()["PATH"]) is None,
                        reason="the real git-annex is not here"),
 ]  # fmt: skip
-
-
-def at_once(*calls: tuple[Path, Sequence[str]]) -> list[Ran]:
-    """Run commands at the same time, each in its folder."""
-    started = [
-        subprocess.Popen(
-            words, cwd=folder, env=environment(), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        for folder, words in calls
-    ]  # fmt: skip
-    ended = []
-    for process in started:
-        out, err = process.communicate(timeout=120)
-        ended.append(Ran(process.returncode, os.fsdecode(out), os.fsdecode(err)))
-    return ended
-
-
-def can_be_acted_on(ran: Ran) -> bool:
-    """It went well, or says in four lines what a person can do; a bug or a riddle does not."""
-    if ran.code == 0:
-        return True
-    told = re.search(r"✗ H\d+ .*\n  why .*\n  safe .*\n  next .*\n", ran.err)
-    return told is not None and "Traceback" not in ran.err and "dmesg" not in ran.err
 
 
 def assert_all_is_well(main: Path, expected: Digests) -> None:
