@@ -41,6 +41,7 @@ from holdfast.core.key import Key
 from holdfast.core.outcome import Status
 from holdfast.core.place import Place, PlaceId, Presence
 from holdfast.dataset import save
+from holdfast.dataset.changes import Change, IndexState
 from holdfast.dataset.objects import Objects
 
 pytestmark = [
@@ -144,6 +145,34 @@ def test_a_file_that_is_away_for_a_moment_is_saved(
     assert timers
 
 
+def test_a_staged_link_that_is_unlocked_meanwhile_is_saved_as_it_was_staged(
+    main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another program, between git's look at the folder and ours."""
+    take, taken = save.Taker._take_staged, []
+    (main / "sub").mkdir()
+    (main / "new.dat").write_bytes(b"new\n" * 20_000)
+    must(main, HOLD, "save", "new.dat")
+    must(main, "git", "mv", "new.dat", "sub/new.dat")
+
+    def late(self: save.Taker, change: Change, staged: IndexState) -> save.Taken:
+        path = main / "sub/new.dat"
+        data = (main / ".git/annex/objects").glob(f"*/*/*/{os.readlink(path).rpartition('/')[2]}")
+        content = next(data).read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+        taken.append(path)
+        return take(self, change, staged)
+
+    monkeypatch.setattr(save.Taker, "_take_staged", late)
+    with open_dataset(main) as dataset:
+        outcomes = list(iter_save(dataset, [b"sub/new.dat"]))
+    assert taken and {one.status for one in outcomes} == {Status.OK}
+    assert must(main, "git", "show", "HEAD:sub/new.dat").out.count("annex/objects") == 1
+    assert (main / "sub/new.dat").read_bytes() == b"new\n" * 20_000
+    assert must(main, "git", "status", "--porcelain", "sub").out.startswith(" ")
+
+
 # clones
 
 
@@ -234,6 +263,30 @@ def test_content_that_leaves_while_we_look_at_it_is_no_copy(
     monkeypatch.setattr(os, "access", look)
     assert there.ask([key])[0].presence is not Presence.PRESENT
     assert calls and remover.returncode == 0
+
+
+def test_content_that_leaves_as_we_are_about_to_keep_it_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever removes it takes its folder away too."""
+    key = Key(b"SHA256E-s4--%064d" % 1)
+    there = Objects(bytes(tmp_path), Place(PlaceId("there"), "there"), bare=False)
+    content = tmp_path / "content"
+    content.write_bytes(b"same")
+    unprotect = there.unprotect
+
+    def late(path: bytes) -> None:
+        unprotect(path)
+        shutil.rmtree(os.path.dirname(path))
+
+    for gone in (late, lambda path: (late(path), unprotect(path))):
+        content.write_bytes(b"same")
+        there.commit(key, bytes(content))
+        with monkeypatch.context() as patch:
+            patch.setattr(there, "unprotect", gone)
+            with there.lock_content(key) as answer:
+                assert answer.presence is Presence.ABSENT
+        assert not there.has(key)
 
 
 def test_two_clones_that_drop_from_each_other_at_once_leave_one_copy(clones: Path) -> None:

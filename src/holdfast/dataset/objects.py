@@ -234,11 +234,14 @@ class Objects:
         if path is None:
             yield Answer(Presence.ABSENT)
             return
-        self.unprotect(path)
         with ExitStack() as stack:
-            stack.callback(self._forget_lock, path)
             try:
+                self.unprotect(path)
+                stack.callback(self._forget_lock, path)
                 stack.enter_context(locks.shared(path + b".lck", wait_s=0))
+            except FileNotFoundError:  # it has just left, and its folder with it
+                yield Answer(Presence.ABSENT)
+                return
             except PlaceUnavailableError:
                 yield Answer(Presence.UNKNOWN, "it is being removed there")
                 return

@@ -372,10 +372,13 @@ class Taker:
     def _take_staged(self, change: Change, staged: IndexState) -> Taken:
         """What the folder has as the index does; a link that `git mv` moved is set right first."""
         if staged.mode == LINK:
-            target = os.readlink(self._top + change.path)
+            status = os.lstat(self._top + change.path)
+            # One that was unlocked meanwhile is no link any more: that is of the next version.
+            is_link = stat.S_ISLNK(status.st_mode)
+            target = os.readlink(self._top + change.path) if is_link else b""
             key = key_of_link(target) if b".git/annex/objects/" in target else None
             if key is not None and target != link_target(key, change.path.count(b"/")):
-                return self._take_link(change, os.lstat(self._top + change.path))
+                return self._take_link(change, status)
         return Taken(change.path, staged.mode, staged.oid, verb=_verb(change), staged=True)
 
     def _take_link(self, change: Change, status: os.stat_result) -> Taken:
