@@ -90,6 +90,8 @@ def _call() -> Callable[[bytes, bytes], int] | None:
     """What asks the system, and gives the number of its error; 0 when it is done."""
     import ctypes  # late: it costs start-up time
 
+    if os.name == "nt":  # Windows has no such call
+        return None
     libc = ctypes.CDLL(None, use_errno=True)
     has_folders = hasattr(libc, "renameat2")
     swap = getattr(libc, "renameat2" if has_folders else "renamex_np", None)

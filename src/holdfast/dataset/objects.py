@@ -87,6 +87,16 @@ class Objects:
         """Whether content of this key is here."""
         return self.content_path(key) is not None
 
+    def has_time_of(self, key: Key, status: os.stat_result) -> bool:
+        """Whether a file has the time of the content that is here, as the copy made of it has."""
+        path = self.content_path(key)
+        if path is None:
+            return False
+        try:
+            return os.stat(path).st_mtime_ns == status.st_mtime_ns
+        except FileNotFoundError:  # it has just left
+            return False
+
     def missing(self, keys: Sequence[Key]) -> list[Key]:
         """Those of these whose content is not here; cheap where little is here."""
         try:

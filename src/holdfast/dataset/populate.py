@@ -89,10 +89,8 @@ class WorkFiles:
             return None
         if not stat.S_ISREG(status.st_mode) or status.st_size != file.key.size:
             return None
-        held = self._objects.content_path(file.key)
-        if held is not None and os.stat(held).st_mtime_ns == status.st_mtime_ns:
-            return status
-        return status if matches(path, file) else None
+        same = self._objects.has_time_of(file.key, status) or matches(path, file)
+        return status if same else None
 
     def holds_pointer(self, file: TrackedFile) -> bool:
         """Whether the folder has only the pointer of a file, not its content."""
@@ -103,12 +101,12 @@ class WorkFiles:
         path = os.path.join(self._repository.top, file.path)
         try:
             status = os.lstat(path)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > POINTER_SIZE_MAX:
+                return None
+            with open(path, "rb") as present:
+                return status if key_of_pointer(present.read()) == file.key else None
         except FileNotFoundError:
             return None
-        if not stat.S_ISREG(status.st_mode) or status.st_size > POINTER_SIZE_MAX:
-            return None
-        with open(path, "rb") as present:
-            return status if key_of_pointer(present.read()) == file.key else None
 
     def refresh(self, file: TrackedFile, seen: os.stat_result) -> None:
         """Remember to tell the index that the file, as it was seen there, is what it has."""
@@ -164,6 +162,6 @@ def matches(path: bytes, file: TrackedFile) -> bool:
             while block := content.read(1 << 20):
                 check.feed(block)
         check.finish()
-    except IntegrityError:
+    except (FileNotFoundError, IntegrityError):
         return False
     return True

@@ -114,10 +114,7 @@ class Spots:
 
     def _is_as_held(self, key: Key, status: os.stat_result) -> bool:
         """Whether a file looks like the copy that was made of content here."""
-        held = self._objects.content_path(key)
-        if held is None or status.st_size != key.size:
-            return False
-        return os.stat(held).st_mtime_ns == status.st_mtime_ns
+        return status.st_size == key.size and self._objects.has_time_of(key, status)
 
     def _pointed(self, oid: Oid) -> Key | None:
         reader = self._repository.git.objects

@@ -257,10 +257,7 @@ def is_unchanged(repository: Repository, objects: Objects, file: TrackedFile) ->
         return True
     if file.key.size is not None and status.st_size != file.key.size:
         return False
-    held = objects.content_path(file.key)
-    if held is not None and os.stat(held).st_mtime_ns == status.st_mtime_ns:
-        return True
-    return matches(path, file)
+    return objects.has_time_of(file.key, status) or matches(path, file)
 
 
 def _mode(repository: Repository, status: os.stat_result, file: TrackedFile) -> bytes:
