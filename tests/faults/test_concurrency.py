@@ -238,16 +238,23 @@ print("removed", flush=True)
 """
 
 
+KEY = Key(b"SHA256E-s4--%064d" % 1)
+
+
+def with_content(folder: Path) -> Objects:
+    """An annex in a folder that has content of `KEY`."""
+    there = Objects(bytes(folder), Place(PlaceId("there"), "there"), bare=False)
+    (folder / "content").write_bytes(b"same")
+    there.commit(KEY, bytes(folder / "content"))
+    return there
+
+
 def test_content_that_leaves_while_we_look_at_it_is_no_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever removes it does so after our first look, and is done before our second."""
-    key = Key(b"SHA256E-s4--%064d" % 1)
-    there = Objects(bytes(tmp_path), Place(PlaceId("there"), "there"), bare=False)
-    content = tmp_path / "content"
-    content.write_bytes(b"same")
-    there.commit(key, bytes(content))
-    words = [sys.executable, "-c", REMOVE, str(tmp_path), key.text]
+    there = with_content(tmp_path)
+    words = [sys.executable, "-c", REMOVE, str(tmp_path), KEY.text]
     remover = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert remover.stdin is not None and remover.stdout is not None
     assert remover.stdout.readline() == b"held\n"
@@ -261,7 +268,7 @@ def test_content_that_leaves_while_we_look_at_it_is_no_copy(
         return seen
 
     monkeypatch.setattr(os, "access", look)
-    assert there.ask([key])[0].presence is not Presence.PRESENT
+    assert there.ask([KEY])[0].presence is not Presence.PRESENT
     assert calls and remover.returncode == 0
 
 
@@ -269,24 +276,23 @@ def test_content_that_leaves_as_we_are_about_to_keep_it_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever removes it takes its folder away too."""
-    key = Key(b"SHA256E-s4--%064d" % 1)
-    there = Objects(bytes(tmp_path), Place(PlaceId("there"), "there"), bare=False)
-    content = tmp_path / "content"
-    content.write_bytes(b"same")
-    unprotect = there.unprotect
 
-    def late(path: bytes) -> None:
-        unprotect(path)
+    def late(there: Objects, path: bytes) -> None:
+        unprotect(there, path)
         shutil.rmtree(os.path.dirname(path))
 
-    for gone in (late, lambda path: (late(path), unprotect(path))):
-        content.write_bytes(b"same")
-        there.commit(key, bytes(content))
+    def early(there: Objects, path: bytes) -> None:
+        late(there, path)
+        unprotect(there, path)
+
+    unprotect = Objects.unprotect
+    for gone in (late, early):
+        there = with_content(tmp_path)
         with monkeypatch.context() as patch:
-            patch.setattr(there, "unprotect", gone)
-            with there.lock_content(key) as answer:
+            patch.setattr(Objects, "unprotect", gone)
+            with there.lock_content(KEY) as answer:
                 assert answer.presence is Presence.ABSENT
-        assert not there.has(key)
+        assert not there.has(KEY)
 
 
 def test_two_clones_that_drop_from_each_other_at_once_leave_one_copy(clones: Path) -> None:

@@ -169,13 +169,7 @@ class Filters:
 
         if is_verifiable(key.backend):
             return status is None or key.size in (None, status.st_size)
-        held = self._objects.content_path(key)
-        return (
-            status is not None
-            and held is not None
-            and os.stat(held).st_mtime_ns == status.st_mtime_ns
-            and os.stat(held).st_size == status.st_size
-        )
+        return status is not None and self._objects.looks_like(key, status)
 
     def _is_annexed(
         self, path: bytes, known: Known | None, status: os.stat_result | None, size: int

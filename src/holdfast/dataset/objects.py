@@ -87,15 +87,16 @@ class Objects:
         """Whether content of this key is here."""
         return self.content_path(key) is not None
 
-    def has_time_of(self, key: Key, status: os.stat_result) -> bool:
-        """Whether a file has the time of the content that is here, as the copy made of it has."""
+    def looks_like(self, key: Key, status: os.stat_result) -> bool:
+        """Whether a file has size and time of the content that is here, as a copy of it has."""
         path = self.content_path(key)
         if path is None:
             return False
         try:
-            return os.stat(path).st_mtime_ns == status.st_mtime_ns
+            held = os.stat(path)
         except FileNotFoundError:  # it has just left
             return False
+        return (held.st_size, held.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
 
     def missing(self, keys: Sequence[Key]) -> list[Key]:
         """Those of these whose content is not here; cheap where little is here."""

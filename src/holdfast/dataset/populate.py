@@ -75,12 +75,11 @@ class WorkFiles:
             self.refresh(file, now)
         return True
 
-    def is_unchanged(self, file: TrackedFile) -> bool:
-        """Whether an unlocked file holds the content its key names; hashes it when times differ."""
-        return self.seen_content(file) is not None
-
     def seen_content(self, file: TrackedFile) -> os.stat_result | None:
-        """An unlocked file that holds the content its key names; None when it does not."""
+        """An unlocked file that holds the content its key names; None when it does not.
+
+        Hashes it when times differ.
+        """
         assert file.key is not None
         path = os.path.join(self._repository.top, file.path)
         try:
@@ -89,12 +88,8 @@ class WorkFiles:
             return None
         if not stat.S_ISREG(status.st_mode) or status.st_size != file.key.size:
             return None
-        same = self._objects.has_time_of(file.key, status) or matches(path, file)
+        same = self._objects.looks_like(file.key, status) or matches(path, file)
         return status if same else None
-
-    def holds_pointer(self, file: TrackedFile) -> bool:
-        """Whether the folder has only the pointer of a file, not its content."""
-        return self.seen_pointer(file) is not None
 
     def seen_pointer(self, file: TrackedFile) -> os.stat_result | None:
         """The pointer of a file, where the folder has that alone; else None."""

@@ -114,7 +114,7 @@ class Spots:
 
     def _is_as_held(self, key: Key, status: os.stat_result) -> bool:
         """Whether a file looks like the copy that was made of content here."""
-        return status.st_size == key.size and self._objects.has_time_of(key, status)
+        return status.st_size == key.size and self._objects.looks_like(key, status)
 
     def _pointed(self, oid: Oid) -> Key | None:
         reader = self._repository.git.objects

@@ -257,7 +257,7 @@ def is_unchanged(repository: Repository, objects: Objects, file: TrackedFile) ->
         return True
     if file.key.size is not None and status.st_size != file.key.size:
         return False
-    return objects.has_time_of(file.key, status) or matches(path, file)
+    return objects.looks_like(file.key, status) or matches(path, file)
 
 
 def _mode(repository: Repository, status: os.stat_result, file: TrackedFile) -> bytes:
